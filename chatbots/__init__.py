@@ -1,0 +1,1 @@
+"""Who answers: named instructions and settings for the model."""

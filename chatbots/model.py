@@ -1,0 +1,33 @@
+"""A chatbot's values."""
+
+from dataclasses import dataclass
+
+DEFAULT_CHATBOT_ID = "default"
+
+
+@dataclass(frozen=True, slots=True)
+class Chatbot:
+    """How one assistant behaves. `instructions` are shown to admins only."""
+
+    chatbot_id: str
+    name: str
+    instructions: str
+    model: str | None = None
+    temperature: float | None = None
+    voice: str | None = None
+    greeting: str | None = None
+    max_response_chars: int | None = None
+    enabled: bool = True
+    version: int = 1
+
+
+DEFAULT_CHATBOT = Chatbot(
+    chatbot_id=DEFAULT_CHATBOT_ID,
+    name="Assistant",
+    instructions=(
+        "You are a helpful assistant. Answer clearly and briefly, in the language of the question."
+        " Say so when you do not know."
+    ),
+    greeting="Hello! What would you like to know?",
+)
+"""Stored at first start when there is no chatbot yet."""

@@ -1,0 +1,1 @@
+"""Load tests, the LLM simulator and benchmarks: a black box that imports nothing of ours."""

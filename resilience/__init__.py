@@ -1,0 +1,1 @@
+"""Leaves that anyone may use: deadlines, watchdogs and supervised loops."""

@@ -1,0 +1,1 @@
+"""HTTP and wiring: the only package that knows Starlette, settings and which adapters exist."""

@@ -1,0 +1,1 @@
+"""One assistant turn: from messages to a durable, resumable log of events."""

@@ -1,0 +1,1 @@
+"""The ordered log of one turn's events: one writer, any number of readers."""
