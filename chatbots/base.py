@@ -26,7 +26,7 @@ class Chatbots(Protocol):
         ...
 
     async def put(self, chatbot: Chatbot) -> Chatbot:
-        """Store a chatbot, new or in place of the one with its id; the stored version grows by one."""
+        """Store a chatbot, new or in place of the one with its id; its version grows by one."""
         ...
 
     async def delete(self, chatbot_id: str) -> None:

@@ -30,7 +30,7 @@ class StreamingError(Exception):
 
 
 class SourceError(StreamingError):
-    """The token source failed. `detail` is safe to show: it holds nothing of the upstream's body."""
+    """The token source failed. `detail` is safe to show: nothing of the upstream's body."""
 
     code: ClassVar[str] = "upstream_error"
     retryable = True
@@ -54,7 +54,7 @@ class SourceRateLimitedError(SourceError):
 
 
 class SourceRefusedError(SourceError):
-    """The upstream does not accept the key, the model or the request; asking again will not help."""
+    """The upstream accepts not the key, the model or the request; asking again will not help."""
 
     code = "upstream_refused"
     retryable = False
