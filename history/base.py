@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Protocol
 
 from history.model import (
+    Checkpoint,
     Conversation,
     Feedback,
     Message,
@@ -123,12 +124,13 @@ class Turns(Protocol):
         """
         ...
 
-    async def checkpoint(
-        self, turn_id: str, *, epoch: int, last_seq: int, text: str, at: datetime
-    ) -> bool:
-        """Write a running turn's partial text and heartbeat; False if `epoch` no longer holds it.
+    async def checkpoint(self, checkpoints: Sequence[Checkpoint]) -> frozenset[str]:
+        """Write the partial texts and heartbeats of running turns, all in one round trip.
 
-        Never shortens: a checkpoint with a lower `last_seq` than the stored one changes nothing.
+        One call a second carries all turns of a process: a write each would cost more than the
+        tokens. Returns the ids of the turns whose `epoch` no longer holds the record (ended, taken
+        over or gone); for those nothing is changed. Never shortens: a checkpoint with a lower
+        `last_seq` than the stored one refreshes the heartbeat only.
         """
         ...
 

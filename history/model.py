@@ -147,6 +147,17 @@ class TurnRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A running turn's partial text, which covers the log up to `last_seq`, and its heartbeat."""
+
+    turn_id: str
+    epoch: int
+    last_seq: int
+    text: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class TurnEnd:
     """How a turn ended. Accepted once, by whoever still holds `expected_epoch`.
 
