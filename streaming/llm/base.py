@@ -3,7 +3,7 @@
 An OpenAI-compatible API and the offline model both keep these promises.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -45,7 +45,7 @@ class TokenSource(Protocol):
         """Name of the model asked when the chatbot names none."""
         ...
 
-    def stream(self, prompt: Prompt) -> AsyncIterator[str | Finish]:
+    def stream(self, prompt: Prompt) -> AsyncGenerator[str | Finish, None]:
         """Yield the answer's text as it comes, then exactly one `Finish`, and end.
 
         An empty string means that the model is alive but has nothing to show yet (reasoning).
