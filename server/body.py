@@ -1,0 +1,102 @@
+"""Reading a JSON body: strict, bounded, and never a 500.
+
+The size is bounded by the middleware before this is called. JSON itself allows what we do not:
+duplicate keys, numbers without end, unpaired surrogates and depth without bound.
+"""
+
+import json
+import math
+from typing import TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from starlette.requests import Request
+
+from server.errors import ProblemError
+
+MAX_DEPTH = 32
+Model = TypeVar("Model", bound=BaseModel)
+
+
+class StrictModel(BaseModel):
+    """A request body: no unknown fields, no coercion."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+async def read_model(request: Request, model: type[Model]) -> Model:
+    """Return the body as the model.
+
+    Raises:
+        ProblemError: 415 not JSON, 400 not to be parsed, 422 not valid (with `errors`).
+    """
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type != "application/json":
+        raise ProblemError(
+            415, "unsupported_media_type", "Send the body as Content-Type: application/json."
+        )
+    value = parse_json(await request.body())
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        raise ProblemError(
+            422, "invalid", "The body is not valid; see errors.", errors=_errors(error)
+        ) from None
+
+
+def parse_json(body: bytes) -> object:
+    """Parse JSON strictly.
+
+    Raises:
+        ProblemError: 400 with what is wrong.
+    """
+    try:
+        value = json.loads(
+            body.decode("utf-8"),
+            object_pairs_hook=_object,
+            parse_constant=_refuse_constant,
+            parse_float=_finite,
+        )
+        _check(value, MAX_DEPTH)
+    except (ValueError, RecursionError) as error:
+        reason = "too deeply nested" if isinstance(error, RecursionError) else "not valid JSON"
+        raise ProblemError(400, "malformed", f"The body is {reason}.") from None
+    return value
+
+
+def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    value = dict(pairs)
+    if len(value) != len(pairs):
+        raise ValueError("duplicate key")
+    return value
+
+
+def _refuse_constant(name: str) -> object:
+    raise ValueError(name)
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(text)
+    return value
+
+
+def _check(value: object, depth: int) -> None:
+    if depth == 0:
+        raise RecursionError
+    children: list[object] = []
+    if isinstance(value, dict):
+        children = list(value.values())
+    elif isinstance(value, list):
+        children = value
+    for child in children:
+        _check(child, depth - 1)
+
+
+def _errors(error: ValidationError) -> list[dict[str, object]]:
+    return [
+        {"field": ".".join(str(part) for part in found["loc"]), "message": found["msg"]}
+        for found in error.errors(include_url=False, include_context=False, include_input=False)[
+            :20
+        ]
+    ]

@@ -1,0 +1,139 @@
+"""Every error as `application/problem+json` (RFC 9457), and the one table from class to status."""
+
+from collections.abc import Mapping, Sequence
+from typing import cast
+
+import structlog
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from chatbots.errors import ChatbotNotFoundError, ChatbotsUnavailableError
+from history.errors import (
+    ConversationNotFoundError,
+    HistoryUnavailableError,
+    IdempotencyConflictError,
+    MessageNotFoundError,
+    TurnNotFoundError,
+    TurnRunningError,
+)
+from streaming.errors import BusyError, CursorMalformedError, DrainingError
+
+log = structlog.get_logger(__name__)
+
+TITLES = {
+    400: "Bad request",
+    401: "Not signed in",
+    403: "Forbidden",
+    404: "Not found",
+    405: "Method not allowed",
+    409: "Conflict",
+    410: "Gone",
+    412: "Precondition failed",
+    413: "Too large",
+    415: "Unsupported media type",
+    422: "Invalid",
+    429: "Too many requests",
+    431: "Header fields too large",
+    500: "Internal error",
+    503: "Unavailable",
+}
+
+STATUS: dict[type[Exception], tuple[int, str]] = {
+    ConversationNotFoundError: (404, "There is no such conversation."),
+    TurnNotFoundError: (404, "There is no such turn."),
+    MessageNotFoundError: (404, "There is no such message."),
+    ChatbotNotFoundError: (404, "There is no such chatbot; GET /api/v1/chatbots lists them."),
+    TurnRunningError: (
+        409,
+        "The conversation's last answer is still being written; wait or stop it.",
+    ),
+    IdempotencyConflictError: (409, "This Idempotency-Key came with another body; use a new key."),
+    CursorMalformedError: (400, "The cursor is not an event id of this turn."),
+    HistoryUnavailableError: (503, "The history cannot be reached; try again in a moment."),
+    ChatbotsUnavailableError: (503, "The chatbots cannot be reached; try again in a moment."),
+    DrainingError: (503, "The server is restarting; try again in a moment."),
+    BusyError: (503, "The server is full; try again in a moment."),
+}
+RETRY_AFTER_S = 2
+
+
+class ProblemError(Exception):
+    """A request that is refused: status, a stable code, and one sentence that says what to do."""
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        detail: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        errors: Sequence[Mapping[str, object]] | None = None,
+        extra: Mapping[str, object] | None = None,
+    ) -> None:
+        super().__init__(code)
+        self.status = status
+        self.code = code
+        self.detail = detail
+        self.headers = headers or {}
+        self.errors = errors
+        self.extra = extra or {}
+
+
+def problem_response(request_id: str, problem: ProblemError) -> Response:
+    """Return the problem as an answer."""
+    body: dict[str, object] = {
+        "type": "about:blank",
+        "title": TITLES.get(problem.status, "Error"),
+        "status": problem.status,
+        "detail": problem.detail,
+        "code": problem.code,
+        "request_id": request_id,
+        **problem.extra,
+    }
+    if problem.errors is not None:
+        body["errors"] = list(problem.errors)
+    headers = dict(problem.headers)
+    if problem.status == 503:  # noqa: PLR2004  # HTTP's own number
+        headers.setdefault("Retry-After", str(RETRY_AFTER_S))
+    return JSONResponse(
+        body, problem.status, headers=headers, media_type="application/problem+json"
+    )
+
+
+def to_problem(error: Exception) -> ProblemError:
+    """Map any error to what the caller is told; unknown ones are a 500 that tells nothing."""
+    if isinstance(error, ProblemError):
+        return error
+    if isinstance(error, HTTPException):
+        return _from_http(error)
+    for cls in type(error).__mro__:
+        if cls in STATUS:
+            status, detail = STATUS[cls]
+            code = cast("str", getattr(error, "code", "error"))
+            turn_id = getattr(error, "turn_id", None)
+            return ProblemError(
+                status, code, detail, extra={"turn_id": turn_id} if turn_id else None
+            )
+    return ProblemError(
+        500, "internal_error", "Something went wrong here; it has been logged under the request id."
+    )
+
+
+def _from_http(error: HTTPException) -> ProblemError:
+    known = {
+        404: ("not_found", "There is nothing at this address."),
+        405: ("method_not_allowed", "This address does not take this method; see Allow."),
+    }
+    code, detail = known.get(
+        error.status_code, ("bad_request", "The request cannot be understood.")
+    )
+    return ProblemError(error.status_code, code, detail, headers=error.headers)
+
+
+async def answer_error(request: Request, error: Exception) -> Response:
+    """Answer an error that a route raised."""
+    problem = to_problem(error)
+    if problem.status >= 500 and problem.code == "internal_error":  # noqa: PLR2004  # server's fault
+        log.error("request.failed", path=request.url.path, exc_info=error)
+    return problem_response(request.state.request_id, problem)

@@ -1,0 +1,236 @@
+"""Every setting: the only place where the environment is read.
+
+With no variable set the whole service runs, embedded. `docs/configuration.md` is generated from
+this class (`python -m server settings`).
+"""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+EX_CONFIG = 78
+"""Exit status for a setting that cannot be used (sysexits.h)."""
+
+MIN_SECRET_CHARS = 32
+
+Seconds = Annotated[float, Field(gt=0, le=86_400)]
+Hosts = Annotated[tuple[str, ...], NoDecode]
+
+
+class Settings(BaseSettings):
+    """The service's settings, from the environment or `.env`; unknown names are ignored."""
+
+    model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True)
+
+    app_env: Literal["development", "production"] = Field(
+        "development", description="In production secrets are required and guests are not let in."
+    )
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    port: int = Field(8000, ge=0, le=65_535, description="Port to listen on; 0 takes a free one.")
+    data_dir: Path = Field(
+        Path("data"),
+        description="Folder of the embedded stores and of secrets made at first start.",
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="Lowest level that is logged."
+    )
+    log_format: Literal["console", "json"] = Field(
+        "console", description="`json` for machines, `console` for people."
+    )
+
+    mongodb_uri: SecretStr | None = Field(
+        None, description="History in MongoDB; unset: the SQLite file `DATA_DIR/chat.db`."
+    )
+    history_timeout_s: Seconds = Field(
+        2.0, description="Seconds a call to the history may take; then the answer is 503."
+    )
+
+    openai_api_key: SecretStr | None = Field(
+        None, description="Key of the model provider; unset and no base URL: the offline model."
+    )
+    openai_base_url: str | None = Field(
+        None, description="Any OpenAI-compatible API: OpenAI, vLLM, Ollama, llama.cpp."
+    )
+    openai_model: str = Field(
+        "gpt-5-mini", min_length=1, description="Model asked when the chatbot names none."
+    )
+    offline_tokens_per_s: float = Field(
+        40.0, ge=0, le=100_000, description="Pace of the offline model; 0 does not wait."
+    )
+    connect_timeout_s: Seconds = Field(
+        5.0, description="Seconds to reach the model provider; then it is tried again."
+    )
+    first_token_timeout_s: Seconds = Field(
+        30.0, description="Seconds until the first token, all retries included."
+    )
+    inter_token_timeout_s: Seconds = Field(
+        30.0, description="Seconds between two tokens; longer is a stall and fails the turn."
+    )
+    turn_timeout_s: Seconds = Field(300.0, description="Seconds a whole answer may take.")
+
+    session_secret: SecretStr | None = Field(
+        None,
+        description="Signs guest cookies; at least 32 characters. In development one is made and"
+        " kept in DATA_DIR.",
+    )
+    admin_token: SecretStr | None = Field(
+        None,
+        description="Bearer token of operators' scripts; at least 32 characters. In development"
+        " one is made and kept in `DATA_DIR/admin-token`.",
+    )
+    allow_guests: bool | None = Field(
+        None,
+        description="Let callers without credentials in as guests; unset: yes in development, no"
+        " in production.",
+    )
+    allowed_origins: Hosts = Field(
+        (), description="Comma-separated origins of other sites' pages that may call the API."
+    )
+    trusted_proxies: Hosts = Field(
+        (), description="Comma-separated addresses whose X-Forwarded-* headers are believed."
+    )
+
+    max_response_chars: int = Field(
+        2000, ge=1, le=1_000_000, description="Longest answer, in code points; cut at a sentence."
+    )
+    max_message_chars: int = Field(
+        8000, ge=1, le=1_000_000, description="Longest message of a user, in code points."
+    )
+    max_context_chars: int = Field(
+        24_000,
+        ge=100,
+        le=10_000_000,
+        description="History sent to the model; oldest dropped first.",
+    )
+    max_body_bytes: int = Field(
+        262_144, ge=1024, le=100_000_000, description="Longest request body; more is 413."
+    )
+    max_live_turns: int = Field(
+        2000, ge=1, description="Turns that run at once in this process; more are 503."
+    )
+    max_readers: int = Field(
+        12_000, ge=1, description="Event streams open at once in this process; more get `bye`."
+    )
+    default_streaming_percentage: float | None = Field(
+        None,
+        ge=0,
+        le=100,
+        description="Share of users whose answers are streamed; unset: 100 in development, 1 in"
+        " production.",
+    )
+
+    heartbeat_s: Seconds = Field(
+        10.0, description="Seconds without an event before a heartbeat; pages count on 10."
+    )
+    send_timeout_s: Seconds = Field(
+        10.0, description="Seconds a reader may block a write before it is cut off."
+    )
+    drain_timeout_s: Seconds = Field(
+        30.0, description="Seconds that running turns get to finish after SIGTERM."
+    )
+    abandon_after_s: float = Field(
+        0.0, ge=0, description="Seconds without a reader before a turn is cancelled; 0: never."
+    )
+    replay_window_s: Seconds = Field(
+        3600.0, description="Seconds that an ended turn's log can be replayed."
+    )
+    replay_max_bytes: int = Field(
+        67_108_864, ge=0, description="Memory for ended turns' logs; the oldest go first."
+    )
+
+    @field_validator("allowed_origins", "trusted_proxies", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("allowed_origins")
+    @classmethod
+    def _exact_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in value:
+            scheme, separator, host = origin.partition("://")
+            if scheme not in {"http", "https"} or not separator or not host or "*" in host:
+                raise ValueError(f"{origin!r} is not an origin such as https://chat.example.com")
+            if "/" in host:
+                raise ValueError(f"{origin!r} must end after the host; leave the path out")
+        return value
+
+    @field_validator(
+        "session_secret", "admin_token", "mongodb_uri", "openai_api_key", mode="before"
+    )
+    @classmethod
+    def _empty_is_unset(cls, value: object) -> object:
+        return None if value == "" else value
+
+    @field_validator("openai_base_url", mode="before")
+    @classmethod
+    def _base_url(cls, value: object) -> object:
+        if value in ("", None):
+            return None
+        if not str(value).startswith(("http://", "https://")):
+            raise ValueError("must start with http:// or https://")
+        return value
+
+    @field_validator("session_secret", "admin_token")
+    @classmethod
+    def _strong(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and len(value.get_secret_value()) < MIN_SECRET_CHARS:
+            raise ValueError(f"must have at least {MIN_SECRET_CHARS} characters")
+        return value
+
+    @model_validator(mode="after")
+    def _secrets_in_production(self) -> Self:
+        if self.app_env == "production":
+            missing = [
+                name.upper()
+                for name in ("session_secret", "admin_token")
+                if getattr(self, name) is None
+            ]
+            if missing:
+                raise ValueError(" ".join(missing))
+        return self
+
+    @property
+    def guests_allowed(self) -> bool:
+        """Whether callers without credentials are let in."""
+        return self.app_env == "development" if self.allow_guests is None else self.allow_guests
+
+    @property
+    def streaming_percentage(self) -> float:
+        """Share of users whose answers are streamed."""
+        if self.default_streaming_percentage is not None:
+            return self.default_streaming_percentage
+        return 100.0 if self.app_env == "development" else 1.0
+
+
+def load_settings() -> Settings:
+    """Return the settings, or print one line per fault and exit with status 78."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        for line in fault_lines(error):
+            print(line, file=sys.stderr)  # noqa: T201  # before logging is set up
+        raise SystemExit(EX_CONFIG) from None
+
+
+def fault_lines(error: ValidationError) -> list[str]:
+    """Return one clear line per fault; never the value of a secret."""
+    lines: list[str] = []
+    for found in error.errors(include_url=False):
+        message = found["msg"].removeprefix("Value error, ")
+        if not found["loc"]:
+            lines += [
+                f"{name} is not set: production needs a random value of at least"
+                f" {MIN_SECRET_CHARS} characters."
+                for name in message.split()
+            ]
+            continue
+        name = str(found["loc"][0])
+        secret = "secret" in name or name.rpartition("_")[2] == "token" or "key" in name
+        got = "" if secret else f" (got {found.get('input')!r})"
+        lines.append(f"{name.upper()}{got}: {message}.".replace("..", "."))
+    return lines

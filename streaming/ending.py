@@ -1,0 +1,157 @@
+"""How a turn ends: from its outcome to the terminal event and the record's last write. Pure."""
+
+from datetime import datetime
+from typing import assert_never
+
+import msgspec
+
+from history.model import TurnEnd, TurnRecord, TurnStatus, Usage
+from streaming.events import (
+    Event,
+    TerminalEvent,
+    TextDone,
+    Timings,
+    TurnCancelled,
+    TurnCompleted,
+    TurnFailed,
+    TurnInterrupted,
+    UsageData,
+)
+from streaming.llm.base import Prompt
+from streaming.turn import Cancelled, Failed, Finished, Interrupted, LiveTurn, Outcome
+
+_CHARS_PER_TOKEN = 4
+"""English text averages about four characters a token; only for usage marked `estimated`."""
+
+_STATUS: dict[type[Event], TurnStatus] = {
+    TurnCompleted: TurnStatus.COMPLETED,
+    TurnFailed: TurnStatus.FAILED,
+    TurnCancelled: TurnStatus.CANCELLED,
+    TurnInterrupted: TurnStatus.INTERRUPTED,
+}
+_EVENT: dict[TurnStatus, type[TerminalEvent]] = {
+    TurnStatus.COMPLETED: TurnCompleted,
+    TurnStatus.FAILED: TurnFailed,
+    TurnStatus.CANCELLED: TurnCancelled,
+    TurnStatus.INTERRUPTED: TurnInterrupted,
+}
+
+
+class Ending:
+    """What remains to be said of a turn: decided once, told to the record and then to readers."""
+
+    def __init__(self, turn: LiveTurn, outcome: Outcome, *, total_s: float, at: datetime) -> None:
+        self._turn = turn
+        self._outcome = outcome
+        self._total_s = total_s
+        self._at = at
+        self.text = _final_text(turn, outcome)
+        self.usage = _usage(turn.spec.prompt, self.text, outcome)
+
+    def events(self, *, stored: bool) -> list[Event]:
+        """Return the last events, the terminal one at the end."""
+        terminal = self._terminal(stored=stored)
+        if isinstance(terminal, TurnCompleted) and self._turn.spec.streaming:
+            return [TextDone(self.text, self._turn.spec.message_id, stored), terminal]
+        return [terminal]
+
+    def record(self) -> TurnEnd:
+        """Return the record's last write; its cursor already counts the last events."""
+        spec, cursor = self._turn.spec, self._turn.writer.cursor
+        terminal = self._terminal(stored=True)
+        events = self.events(stored=True)
+        return TurnEnd(
+            turn_id=spec.turn_id,
+            expected_epoch=cursor.epoch,
+            epoch=cursor.epoch,
+            last_seq=cursor.seq + len(events),
+            status=_STATUS[type(terminal)],
+            text=self.text,
+            ended_at=self._at,
+            finish_reason=getattr(terminal, "finish_reason", None),
+            usage=Usage(self.usage.input_tokens, self.usage.output_tokens, self.usage.source),
+            error=_error(self._outcome),
+            end=msgspec.to_builtins(terminal),
+        )
+
+    def _terminal(self, *, stored: bool) -> TerminalEvent:
+        message_id, text, usage = self._turn.spec.message_id, self.text, self.usage
+        match self._outcome:
+            case Finished(reason=reason):
+                timings = Timings(ttft_s=_rounded(self._turn.ttft_s), total_s=_ms(self._total_s))
+                return TurnCompleted(message_id, stored, text, reason, usage, timings)
+            case Failed(code=code, detail=detail, retryable=retryable):
+                return TurnFailed(message_id, stored, text, usage, code, detail, retryable)
+            case Cancelled(by=by):
+                return TurnCancelled(message_id, stored, text, usage, by)
+            case Interrupted(reason=reason):
+                return TurnInterrupted(message_id, stored, text, usage, reason)
+            case unexpected:
+                assert_never(unexpected)
+
+
+def terminal_from_record(record: TurnRecord) -> TerminalEvent:
+    """Return the terminal event of a turn that has ended, as it was first told."""
+    return msgspec.convert(record.end, _EVENT[record.status])
+
+
+def interrupted_end(record: TurnRecord, *, reason: str, at: datetime) -> TurnEnd:
+    """Return the end of a turn whose worker is gone: its checkpoint, in a new epoch."""
+    text = record.text
+    usage = UsageData(None, _estimate(text), "estimated")
+    event = TurnInterrupted(record.message_id, stored=True, text=text, usage=usage, reason=reason)
+    return TurnEnd(
+        turn_id=record.turn_id,
+        expected_epoch=record.epoch,
+        epoch=record.epoch + 1,
+        last_seq=record.last_seq + 1,
+        status=TurnStatus.INTERRUPTED,
+        text=text,
+        ended_at=at,
+        finish_reason=None,
+        usage=Usage(None, usage.output_tokens, "estimated"),
+        error={"code": "turn_interrupted", "detail": _INTERRUPTED, "retryable": True},
+        end=msgspec.to_builtins(event),
+    )
+
+
+_INTERRUPTED = "The server stopped before the answer was complete; ask again."
+
+
+def _final_text(turn: LiveTurn, outcome: Outcome) -> str:
+    """Clamp a cancelled text to what the page showed, where its cursor is one of ours."""
+    if isinstance(outcome, Cancelled) and outcome.seen is not None and turn.spec.streaming:
+        seen, last = outcome.seen, turn.writer.cursor
+        if seen.epoch == last.epoch and seen.seq <= last.seq:
+            return turn.draft.text_at(seen.seq)
+    return turn.draft.text
+
+
+def _usage(prompt: Prompt, text: str, outcome: Outcome) -> UsageData:
+    finish = outcome.finish if isinstance(outcome, Finished) else None
+    if finish is not None and finish.output_tokens is not None:
+        return UsageData(finish.input_tokens, finish.output_tokens, "exact")
+    asked = sum(len(message.text) for message in prompt.messages)
+    return UsageData(-(-asked // _CHARS_PER_TOKEN), _estimate(text), "estimated")
+
+
+def _estimate(text: str) -> int:
+    return -(-len(text) // _CHARS_PER_TOKEN)
+
+
+def _error(outcome: Outcome) -> dict[str, object] | None:
+    match outcome:
+        case Failed(code=code, detail=detail, retryable=retryable):
+            return {"code": code, "detail": detail, "retryable": retryable}
+        case Interrupted():
+            return {"code": "turn_interrupted", "detail": _INTERRUPTED, "retryable": True}
+        case _:
+            return None
+
+
+def _rounded(seconds: float | None) -> float | None:
+    return None if seconds is None else _ms(seconds)
+
+
+def _ms(seconds: float) -> float:
+    return round(seconds, 3)

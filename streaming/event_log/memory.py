@@ -1,0 +1,199 @@
+"""The embedded event log: everything in this process's memory.
+
+Bounds: a live log is bounded by its turn (length and time limits); ended logs are dropped after the
+replay window, or earlier, oldest first, once all of them together hold more than `max_bytes`.
+Whoever comes later is served from the record.
+"""
+
+import asyncio
+from array import array
+from collections import OrderedDict
+from collections.abc import Callable
+
+from streaming.cursor import Cursor
+from streaming.errors import CursorLostError, LogNotFoundError
+from streaming.event_log.base import Wake
+from streaming.events import Event
+from streaming.frames import FrameEncoder
+
+_FRAME_OVERHEAD_BYTES = 64
+"""What CPython keeps for a bytes object and its places in our lists, beside its contents."""
+
+
+class MemoryLog:
+    """One turn's frames, in order; `frames[n]` is the entry of seq n + 1."""
+
+    __slots__ = ("ended", "ended_at", "epochs", "frames", "size_bytes", "turn_id", "waiting")
+
+    def __init__(self, turn_id: str) -> None:
+        self.turn_id = turn_id
+        self.frames: list[bytes] = []
+        self.epochs = array("I")
+        self.waiting: list[asyncio.Future[Wake]] = []
+        self.size_bytes = 0
+        self.ended = False
+        self.ended_at = 0.0
+
+    def append(self, frame: bytes, epoch: int) -> None:
+        """Add the next entry and wake whoever waits for it."""
+        self.frames.append(frame)
+        self.epochs.append(epoch)
+        self.size_bytes += len(frame) + _FRAME_OVERHEAD_BYTES
+        if self.waiting:
+            waiting, self.waiting = self.waiting, []
+            for future in waiting:
+                if not future.done():
+                    future.set_result(Wake.ENTRY)
+
+    def holds(self, cursor: Cursor) -> bool:
+        """Whether the cursor's entry is here and was written in the cursor's epoch."""
+        if cursor.seq == 0:
+            return True
+        return cursor.seq <= len(self.frames) and self.epochs[cursor.seq - 1] == cursor.epoch
+
+
+class MemoryReader:
+    """A cursor into a `MemoryLog`."""
+
+    __slots__ = ("_future", "_log", "_pending", "_seq")
+
+    def __init__(self, log: MemoryLog, seq: int) -> None:
+        self._log = log
+        self._seq = seq
+        self._future: asyncio.Future[Wake] | None = None
+        self._pending: Wake | None = None
+
+    @property
+    def cursor(self) -> Cursor:
+        """The last entry taken."""
+        epoch = self._log.epochs[self._seq - 1] if self._seq else 1
+        return Cursor(epoch=epoch, seq=self._seq)
+
+    @property
+    def at_end(self) -> bool:
+        """Whether the terminal entry has been taken."""
+        return self._log.ended and self._seq == len(self._log.frames)
+
+    def take(self, max_bytes: int) -> bytes:
+        """Return the frames after the cursor that fit, at least one if there is any."""
+        frames, start = self._log.frames, self._seq
+        waiting = len(frames) - start
+        if waiting == 0:
+            return b""
+        if waiting == 1:  # the live case: one delta, no copy
+            self._seq = start + 1
+            return frames[start]
+        size, stop = len(frames[start]), start + 1
+        while stop < len(frames) and size + len(frames[stop]) <= max_bytes:
+            size += len(frames[stop])
+            stop += 1
+        self._seq = stop
+        return b"".join(frames[start:stop])
+
+    async def wait(self) -> Wake:
+        """Wait for an entry, or for `wake`."""
+        if self._pending is not None:
+            why, self._pending = self._pending, None
+            return why
+        if self._seq < len(self._log.frames):
+            return Wake.ENTRY
+        self._future = asyncio.get_running_loop().create_future()
+        self._log.waiting.append(self._future)
+        try:
+            return await self._future
+        finally:
+            self._future = None
+
+    def wake(self, why: Wake) -> None:
+        """Make a pending `wait` return `why`, or the next one if it is LEAVE."""
+        if self._future is not None and not self._future.done():
+            self._forget()
+            self._future.set_result(why)
+        elif why is Wake.LEAVE:
+            self._pending = why
+
+    def close(self) -> None:
+        """Leave no future behind in the log."""
+        self._forget()
+
+    def _forget(self) -> None:
+        if self._future is not None and self._future in self._log.waiting:
+            self._log.waiting.remove(self._future)
+
+
+class MemoryWriter:
+    """The holder of a `MemoryLog`."""
+
+    __slots__ = ("_encode", "_epoch", "_log", "_on_end")
+
+    def __init__(self, log: MemoryLog, on_end: Callable[[MemoryLog], None]) -> None:
+        self._log = log
+        self._epoch = 1
+        self._encode = FrameEncoder(log.turn_id).encode
+        self._on_end = on_end
+
+    @property
+    def cursor(self) -> Cursor:
+        """Epoch held, and the last seq given out."""
+        return Cursor(epoch=self._epoch, seq=len(self._log.frames))
+
+    def append(self, event: Event) -> int:
+        """Encode the event once, number it, and show it."""
+        log = self._log
+        assert not log.ended, "nothing follows a terminal event"  # noqa: S101  # invariant 1
+        seq = len(log.frames) + 1
+        if event.is_terminal:
+            log.ended = True
+        log.append(self._encode(self._epoch, seq, event), self._epoch)
+        return seq
+
+    def close(self) -> None:
+        """Let the log expire from now on."""
+        self._on_end(self._log)
+
+
+class MemoryEventLog:
+    """All logs of this process."""
+
+    def __init__(
+        self, *, replay_window_s: float, max_bytes: int, clock: Callable[[], float]
+    ) -> None:
+        self._live: dict[str, MemoryLog] = {}
+        self._ended: OrderedDict[str, MemoryLog] = OrderedDict()
+        self._ended_bytes = 0
+        self._replay_window_s = replay_window_s
+        self._max_bytes = max_bytes
+        self._clock = clock
+
+    def create(self, turn_id: str) -> MemoryWriter:
+        """Begin a turn's log."""
+        log = MemoryLog(turn_id)
+        self._live[turn_id] = log
+        return MemoryWriter(log, self._retire)
+
+    def attach(self, turn_id: str, cursor: Cursor) -> MemoryReader:
+        """Return a reader that starts after the cursor."""
+        log = self._live.get(turn_id) or self._ended.get(turn_id)
+        if log is None:
+            raise LogNotFoundError(turn_id)
+        if not log.holds(cursor):
+            raise CursorLostError(turn_id)
+        return MemoryReader(log, cursor.seq)
+
+    def expire(self) -> None:
+        """Drop ended logs, oldest first, that are too old or one too many."""
+        horizon = self._clock() - self._replay_window_s
+        while self._ended:
+            oldest = next(iter(self._ended.values()))
+            if oldest.ended_at > horizon and self._ended_bytes <= self._max_bytes:
+                return
+            self._ended_bytes -= oldest.size_bytes
+            del self._ended[oldest.turn_id]
+
+    def _retire(self, log: MemoryLog) -> None:
+        if self._live.pop(log.turn_id, None) is None:
+            return
+        log.ended_at = self._clock()
+        self._ended[log.turn_id] = log
+        self._ended_bytes += log.size_bytes
+        self.expire()

@@ -1,0 +1,75 @@
+"""The stream that a reader is sent: replay, then live, with heartbeats, to the end or to `bye`.
+
+Pure but for waiting on the log.
+Source: WHATWG HTML 9.2, server-sent events.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+
+from streaming.event_log.base import EventReader, Wake
+from streaming.frames import bye_frame, heartbeat_frame
+
+MAX_BATCH_BYTES = 64 * 1024
+"""Frames sent in one write while a reader catches up; enough to amortise the write."""
+
+
+async def frames(
+    turn_id: str, reader: EventReader, *, heartbeat_s: float, leaving: Callable[[], str]
+) -> AsyncIterator[bytes]:
+    """Yield batches of ready bytes: replay, then live, until the terminal event or `bye`.
+
+    Every event loop turn is shared: a long replay pauses after each batch, also when the client is
+    gone and writes no longer wait. After `heartbeat_s` without an event comes a heartbeat.
+
+    Args:
+        turn_id: Named in heartbeats.
+        reader: Where to read from; closed at the end.
+        heartbeat_s: Seconds of silence before a heartbeat.
+        leaving: The reason for `bye`, once the reader was woken with LEAVE.
+    """
+    pulse = _Pulse(reader, heartbeat_s)
+    try:
+        while not reader.at_end:
+            batch = reader.take(MAX_BATCH_BYTES)
+            why = Wake.ENTRY if batch else await reader.wait()
+            if why is Wake.LEAVE:
+                yield bye_frame(leaving())
+                return
+            if why is Wake.IDLE:
+                batch = heartbeat_frame(turn_id, reader.cursor.seq)
+            if batch:
+                pulse.beat()
+                yield batch
+            if len(batch) > MAX_BATCH_BYTES // 2:
+                await asyncio.sleep(0)
+    finally:
+        pulse.stop()
+        reader.close()
+
+
+class _Pulse:
+    """Wakes an idle reader. Costs one clock reading per event: the timer re-arms itself lazily."""
+
+    __slots__ = ("_heartbeat_s", "_last", "_loop", "_reader", "_timer")
+
+    def __init__(self, reader: EventReader, heartbeat_s: float) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._reader = reader
+        self._heartbeat_s = heartbeat_s
+        self._last = self._loop.time()
+        self._timer = self._loop.call_later(heartbeat_s, self._fire)
+
+    def beat(self) -> None:
+        self._last = self._loop.time()
+
+    def stop(self) -> None:
+        self._timer.cancel()
+
+    def _fire(self) -> None:
+        due = self._last + self._heartbeat_s
+        if self._loop.time() >= due:
+            self._reader.wake(Wake.IDLE)
+            self._last = self._loop.time()
+            due = self._last + self._heartbeat_s
+        self._timer = self._loop.call_at(due, self._fire)
