@@ -104,8 +104,9 @@ class Turns(Protocol):
     async def begin(self, turn: NewTurn) -> tuple[TurnRecord, bool]:
         """Store the user's message and a running record (epoch 1, last_seq 0), all or nothing.
 
-        Returns the record, and whether it was created now: False means that the idempotency key,
-        with the same body, had begun it before (in parallel, earlier, or before a crash).
+        Returns the record, and whether it is this call's own: False means that the idempotency
+        key, with the same body, belongs to a turn begun before (in parallel, earlier, or before a
+        crash). A call repeated because its answer was lost gets its own turn, and True.
         Two message numbers are taken at once: the user's and the answer's (a retry takes one).
 
         Raises:
@@ -129,14 +130,17 @@ class Turns(Protocol):
 
         One call a second carries all turns of a process: a write each would cost more than the
         tokens. Returns the ids of the turns whose `epoch` no longer holds the record (ended, taken
-        over or gone); for those nothing is changed. Never shortens: a checkpoint with a lower
-        `last_seq` than the stored one refreshes the heartbeat only.
+        over or gone); for those nothing is changed. A higher epoch than the stored one takes the
+        record over. Within an epoch the text never shrinks: a checkpoint with a lower `last_seq`
+        than the stored one refreshes the heartbeat only.
         """
         ...
 
     async def end(self, end: TurnEnd) -> TurnRecord:
         """End a running turn once: record, the answer's message, the conversation freed.
 
+        Refused where the stored epoch is above `expected_epoch`: the record, still running, is
+        another's. A lower one is accepted: a takeover may end before its first checkpoint.
         Returns the record as stored: the caller's own end, or whichever came first.
         An answer's message is stored for every end, with the turn's status (also an empty text).
 

@@ -183,3 +183,37 @@ class Page(Generic[T]):
 
     items: tuple[T, ...]
     next: str | None
+
+
+def question_of(turn: NewTurn, *, text: str, seq: int) -> Message:
+    """Return the user's message of a turn that begins with one."""
+    return Message(
+        message_id=turn.user_message_id,
+        conversation_id=turn.conversation_id,
+        owner_id=turn.owner_id,
+        seq=seq,
+        role="user",
+        text=text,
+        status=TurnStatus.COMPLETED,
+        created_at=turn.started_at,
+        turn_id=turn.turn_id,
+        chatbot_id=turn.chatbot_id,
+    )
+
+
+def answer_of(record: TurnRecord, *, seq: int) -> Message:
+    """Return the assistant's message of a turn that has ended."""
+    return Message(
+        message_id=record.message_id,
+        conversation_id=record.conversation_id,
+        owner_id=record.owner_id,
+        seq=seq,
+        role="assistant",
+        text=record.text,
+        status=record.status,
+        created_at=record.ended_at or record.heartbeat_at,
+        turn_id=record.turn_id,
+        chatbot_id=record.chatbot_id,
+        model=record.model,
+        usage=record.usage,
+    )

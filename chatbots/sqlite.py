@@ -1,0 +1,147 @@
+"""Chatbots in a SQLite file: the embedded form of the seam."""
+
+import sqlite3
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from chatbots.errors import ChatbotNotFoundError, ChatbotsUnavailableError
+from chatbots.model import DEFAULT_CHATBOT, Chatbot
+from storage.errors import StorageError
+from storage.sqlite import SqliteDatabase, insert_row
+
+T = TypeVar("T")
+
+MAX_LISTED = 1000
+RECORD_VERSION = 1
+
+STEPS = (
+    (
+        """
+        CREATE TABLE chatbots (
+            chatbot_id TEXT PRIMARY KEY,
+            name TEXT NOT NULL,
+            instructions TEXT NOT NULL,
+            model TEXT,
+            temperature REAL,
+            voice TEXT,
+            greeting TEXT,
+            max_response_chars INTEGER,
+            enabled INTEGER NOT NULL,
+            version INTEGER NOT NULL,
+            v INTEGER NOT NULL
+        )
+        """,
+    ),
+)
+"""One entry per release of the schema. Steps only add, and none is changed once released."""
+
+
+class SqliteChatbots:
+    """`Chatbots` in SQLite. Whoever made the database closes it.
+
+    Args:
+        database: Where; its deadline is this adapter's.
+    """
+
+    def __init__(self, database: SqliteDatabase) -> None:
+        self._database = database
+
+    async def open(self) -> None:
+        def store_default(connection: sqlite3.Connection) -> None:
+            if connection.execute("SELECT 1 FROM chatbots LIMIT 1").fetchone() is None:
+                _upsert(connection, DEFAULT_CHATBOT)
+
+        try:
+            await self._database.open()
+            await self._database.migrate("chatbots", STEPS)
+        except StorageError as exc:
+            raise ChatbotsUnavailableError(str(exc)) from exc
+        await self._write(store_default)
+
+    async def get(self, chatbot_id: str) -> Chatbot:
+        return await self._read(lambda connection: _find(connection, chatbot_id))
+
+    async def list(self) -> Sequence[Chatbot]:
+        def work(connection: sqlite3.Connection) -> Sequence[Chatbot]:
+            rows = connection.execute(
+                "SELECT * FROM chatbots ORDER BY chatbot_id LIMIT ?", (MAX_LISTED,)
+            )
+            return [_chatbot_of(row) for row in rows]
+
+        return await self._read(work)
+
+    async def put(self, chatbot: Chatbot) -> Chatbot:
+        def work(connection: sqlite3.Connection) -> Chatbot:
+            _upsert(connection, chatbot)
+            return _find(connection, chatbot.chatbot_id)
+
+        return await self._write(work)
+
+    async def delete(self, chatbot_id: str) -> None:
+        def work(connection: sqlite3.Connection) -> None:
+            deleted = connection.execute("DELETE FROM chatbots WHERE chatbot_id = ?", (chatbot_id,))
+            if deleted.rowcount == 0:
+                raise ChatbotNotFoundError(chatbot_id)
+
+        await self._write(work)
+
+    async def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        try:
+            return await self._database.read(work)
+        except StorageError as exc:
+            raise ChatbotsUnavailableError(str(exc)) from exc
+
+    async def _write(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        try:
+            return await self._database.write(work)
+        except StorageError as exc:
+            raise ChatbotsUnavailableError(str(exc)) from exc
+
+
+def _find(connection: sqlite3.Connection, chatbot_id: str) -> Chatbot:
+    row = connection.execute(
+        "SELECT * FROM chatbots WHERE chatbot_id = ?", (chatbot_id,)
+    ).fetchone()
+    if row is None:
+        raise ChatbotNotFoundError(chatbot_id)
+    return _chatbot_of(row)
+
+
+def _upsert(connection: sqlite3.Connection, chatbot: Chatbot) -> None:
+    insert_row(
+        connection,
+        "chatbots",
+        {
+            "chatbot_id": chatbot.chatbot_id,
+            "name": chatbot.name,
+            "instructions": chatbot.instructions,
+            "model": chatbot.model,
+            "temperature": chatbot.temperature,
+            "voice": chatbot.voice,
+            "greeting": chatbot.greeting,
+            "max_response_chars": chatbot.max_response_chars,
+            "enabled": chatbot.enabled,
+            "version": 1,
+            "v": RECORD_VERSION,
+        },
+        conflict="ON CONFLICT (chatbot_id) DO UPDATE SET name = excluded.name,"
+        " instructions = excluded.instructions, model = excluded.model,"
+        " temperature = excluded.temperature, voice = excluded.voice,"
+        " greeting = excluded.greeting, max_response_chars = excluded.max_response_chars,"
+        " enabled = excluded.enabled, version = version + 1, v = excluded.v",
+    )
+
+
+def _chatbot_of(row: sqlite3.Row) -> Chatbot:
+    return Chatbot(
+        chatbot_id=row["chatbot_id"],
+        name=row["name"],
+        instructions=row["instructions"],
+        model=row["model"],
+        temperature=row["temperature"],
+        voice=row["voice"],
+        greeting=row["greeting"],
+        max_response_chars=row["max_response_chars"],
+        enabled=bool(row["enabled"]),
+        version=row["version"],
+    )
