@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from contextvars import Context
-from typing import Any
+from typing import TypeVarTuple
 
 import anyio
 import pytest
@@ -12,6 +12,8 @@ from resilience.watchdog import Watchdog
 
 BRIEF_S = 0.02
 NEVER_S = 3600.0
+
+Ts = TypeVarTuple("Ts")
 
 
 class Expiry:
@@ -163,8 +165,8 @@ async def test_many_events_set_no_further_timer() -> None:
         def call_at(
             self,
             when: float,
-            callback: Callable[..., object],
-            *args: Any,
+            callback: Callable[[*Ts], object],
+            *args: *Ts,
             context: Context | None = None,
         ) -> asyncio.TimerHandle:
             self.timers += 1
