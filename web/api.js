@@ -1,0 +1,173 @@
+/**
+ * Calls to the server: JSON in, JSON out, every failure one of two errors.
+ *
+ * @module api
+ */
+
+import { NetworkError, ProblemError } from "./problems.js";
+
+const CALL_TIMEOUT_MS = 15_000;
+/** To the answer's headers only; the off arm answers when the whole text is there. */
+const START_TIMEOUT_MS = 60_000;
+
+/** @type {Promise<boolean>|null} */
+let refreshing = null;
+
+/**
+ * @param {string} method
+ * @param {string} path
+ * @param {{body?: unknown, headers?: Record<string, string>, timeoutMs?: number}} [options]
+ * @returns {Promise<Response>}
+ * @throws {NetworkError} No answer.
+ */
+async function send(method, path, options = {}) {
+  const { body, headers = {}, timeoutMs = CALL_TIMEOUT_MS } = options;
+  const controller = new AbortController();
+  const timer = setTimeout(() => controller.abort(), timeoutMs);
+  try {
+    return await fetch(path, {
+      method,
+      headers: {
+        Accept: "application/json",
+        ...(body === undefined ? {} : { "Content-Type": "application/json" }),
+        ...headers,
+      },
+      body: body === undefined ? undefined : JSON.stringify(body),
+      signal: controller.signal,
+      cache: "no-store",
+    });
+  } catch (error) {
+    throw new NetworkError(String(error));
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/**
+ * An access token lives 15 minutes: a 401 is answered once with a new one, for all callers at once.
+ *
+ * @returns {Promise<boolean>}
+ */
+function refresh() {
+  refreshing ??= send("POST", "/api/v1/auth/refresh")
+    .then((answer) => answer.ok, () => false)
+    .finally(() => { refreshing = null; });
+  return refreshing;
+}
+
+/**
+ * @param {string} method
+ * @param {string} path
+ * @param {{body?: unknown, headers?: Record<string, string>, timeoutMs?: number}} [options]
+ * @returns {Promise<Response>} A success.
+ * @throws {NetworkError|ProblemError}
+ */
+async function call(method, path, options = {}) {
+  let answer = await send(method, path, options);
+  if (answer.status === 401 && (await refresh())) answer = await send(method, path, options);
+  if (!answer.ok) throw await problem(answer);
+  return answer;
+}
+
+/** @param {Response} answer */
+async function problem(answer) {
+  const isProblem = (answer.headers.get("Content-Type") ?? "").includes("json");
+  const body = isProblem ? await answer.json().catch(() => ({})) : {};
+  return new ProblemError(answer.status, body ?? {}, retryAfter(answer));
+}
+
+/** @param {Response} answer @returns {number|null} Seconds. */
+function retryAfter(answer) {
+  const seconds = Number.parseInt(answer.headers.get("Retry-After") ?? "", 10);
+  return Number.isFinite(seconds) && seconds >= 0 ? seconds : null;
+}
+
+/**
+ * @param {Response} answer
+ * @returns {Promise<any>}
+ * @throws {NetworkError} The body was cut.
+ */
+async function json(answer) {
+  if (answer.status === 204) return null;
+  try {
+    return await answer.json();
+  } catch (error) {
+    throw new NetworkError(String(error));
+  }
+}
+
+/** @param {string} path @param {Record<string, string|number|null|undefined>} [query] */
+async function get(path, query = {}) {
+  const known = Object.entries(query).filter(([, value]) => value !== null && value !== undefined);
+  const search = new URLSearchParams(known.map(([name, value]) => [name, String(value)])).toString();
+  return json(await call("GET", search ? `${path}?${search}` : path));
+}
+
+/** @param {string} id */
+const part = (id) => encodeURIComponent(id);
+
+/**
+ * Start a turn. Repeating it with the same key and body attaches to the same turn, so every
+ * failure may be followed by the same call again.
+ *
+ * @param {Record<string, unknown>} body
+ * @param {string} key
+ * @returns {Promise<{turnId: string, conversationId: string, isStreaming: boolean, state: Promise<any>}>}
+ *   `state` is the turn's state: at once in the on arm, at the end in the off arm.
+ * @throws {NetworkError|ProblemError}
+ */
+export async function startTurn(body, key) {
+  const answer = await call("POST", "/api/v1/turns", {
+    body,
+    headers: { "Idempotency-Key": key },
+    timeoutMs: START_TIMEOUT_MS,
+  });
+  const isStreaming = answer.headers.get("X-Streaming") !== "off";
+  const state = json(answer);
+  const turnId = answer.headers.get("X-Turn-ID") ?? (await state).turn_id;
+  const conversationId = answer.headers.get("X-Conversation-ID") ?? (await state).conversation_id;
+  return { turnId, conversationId, isStreaming, state };
+}
+
+/** @param {string} turnId */
+export const turn = (turnId) => get(`/api/v1/turns/${part(turnId)}`);
+
+/** @param {string} turnId @param {string} seen */
+export async function cancelTurn(turnId, seen) {
+  const body = seen ? { seen } : {};
+  return json(await call("POST", `/api/v1/turns/${part(turnId)}/cancel`, { body }));
+}
+
+/** @param {string} turnId @param {string} cursor Event id, or empty for the start. */
+export function eventsUrl(turnId, cursor) {
+  const url = `/api/v1/turns/${part(turnId)}/events`;
+  return cursor ? `${url}?last_event_id=${encodeURIComponent(cursor)}` : url;
+}
+
+/** @param {string|null} cursor @param {number} limit */
+export const conversations = (cursor, limit) => get("/api/v1/conversations", { cursor, limit });
+
+/** @param {string} id */
+export const conversation = (id) => get(`/api/v1/conversations/${part(id)}`);
+
+/** @param {string} id @param {string} title */
+export async function renameConversation(id, title) {
+  return json(await call("PATCH", `/api/v1/conversations/${part(id)}`, { body: { title } }));
+}
+
+/** @param {string} id */
+export async function deleteConversation(id) {
+  await call("DELETE", `/api/v1/conversations/${part(id)}`);
+}
+
+/** @param {string} id @param {string|null} before @param {number} limit */
+export const messages = (id, before, limit) =>
+  get(`/api/v1/conversations/${part(id)}/messages`, { before, limit });
+
+/** @param {string} messageId @param {"up"|"down"} rating */
+export async function rate(messageId, rating) {
+  await call("PUT", `/api/v1/messages/${part(messageId)}/feedback`, { body: { rating } });
+}
+
+/** @param {string} id */
+export const chatbot = (id) => get(`/api/v1/chatbots/${part(id)}`);

@@ -1,0 +1,398 @@
+/**
+ * The open conversation: loads its messages, starts turns, follows the running one, stops it.
+ *
+ * Knows the server and the reducer; what it shows goes through the views it is given.
+ *
+ * @module conversation
+ */
+
+import * as api from "./api.js";
+import { NetworkError, ProblemError, sentence } from "./problems.js";
+import { Reader } from "./reader.js";
+import { forgetStart, keepStart, newKey, tell } from "./tabs.js";
+import { isFinal, newTurn, reduce } from "./turn.js";
+import { ExchangeView } from "./view/pane.js";
+
+/** @typedef {import("./turn.js").TurnState} TurnState */
+/** @typedef {import("./view/answer.js").AnswerView} AnswerView */
+
+const PAGE = 40;
+/** A start that finds no server is repeated by itself this often, with the same key. */
+const START_TRIES = 4;
+
+/**
+ * @typedef {object} Surroundings
+ * @property {import("./view/pane.js").Pane} pane
+ * @property {import("./view/composer.js").Composer} composer
+ * @property {(text: string) => void} announce
+ * @property {(text: string, seconds?: number) => void} notify
+ * @property {(link: import("./reader.js").Link|"idle") => void} setLink
+ * @property {(id: string) => void} created    The first turn has made the conversation.
+ * @property {(id: string) => void} changed    It has a new message or title.
+ * @property {() => void} isMissing
+ */
+
+/** One conversation while it is on the screen. */
+export class OpenConversation {
+  /** @type {TurnState|null} */
+  #turn = null;
+  /** @type {AnswerView|null} */
+  #answer = null;
+  /** @type {Reader|null} */
+  #reader = null;
+  #isClosed = false;
+  #isStopWanted = false;
+
+  /** @param {string} id Empty for a new conversation. @param {Surroundings} around */
+  constructor(id, around) {
+    this.id = id;
+    this.around = around;
+  }
+
+  get isBusy() {
+    return this.#turn !== null && !isFinal(this.#turn);
+  }
+
+  /** Leave the screen; a running turn goes on without us. */
+  close() {
+    this.#isClosed = true;
+    this.#reader?.close();
+  }
+
+  /** Show the newest messages, and follow the turn that is running. */
+  async load() {
+    try {
+      const [conversation, page] = await Promise.all([
+        api.conversation(this.id), api.messages(this.id, null, PAGE),
+      ]);
+      if (this.#isClosed) return;
+      this.#reader?.close();
+      this.#turn = null;
+      this.#showPage(page);
+      await this.#resume(conversation.active_turn_id);
+    } catch (error) {
+      if (this.#isClosed) return;
+      if (error instanceof ProblemError && error.status === 404) this.around.isMissing();
+      else this.around.notify(sentence(error));
+    }
+  }
+
+  /** @param {string} text */
+  send(text) {
+    const exchange = this.#newExchange(text);
+    this.around.pane.append(exchange);
+    const body = { message: text, ...(this.id ? { conversation_id: this.id } : {}) };
+    return this.#start({ key: newKey(), body }, exchange);
+  }
+
+  /** Send again, with its key, what a reload interrupted. @param {import("./tabs.js").PendingStart} start */
+  repeat(start) {
+    const known = start.body.message === undefined ? this.around.pane.last : undefined;
+    const exchange = known ?? this.#newExchange(start.body.message ?? "");
+    if (!known) this.around.pane.append(exchange);
+    return this.#start(start, exchange);
+  }
+
+  /** Answer the last message again. */
+  retry() {
+    const exchange = this.around.pane.last;
+    const turnId = this.#turn?.turnId || exchange?.turnId;
+    if (!exchange || !turnId || this.isBusy) return;
+    return this.#start({ key: newKey(), body: { conversation_id: this.id, retry_of: turnId } }, exchange);
+  }
+
+  /** Stop the answer: nothing more is shown from now on, and the record ends there too. */
+  async stop() {
+    const turn = this.#turn;
+    if (!turn || isFinal(turn)) return;
+    this.#isStopWanted = true;
+    this.#apply({ type: "stop.asked", data: {} });
+    if (!turn.turnId) return;
+    try {
+      const state = await api.cancelTurn(turn.turnId, turn.cursor);
+      if (state?.turn_id === this.#turn?.turnId) this.#apply({ type: "turn.state", data: state });
+    } catch (error) {
+      this.#apply({ type: "stop.refused", data: {} });
+      this.around.notify(`The answer was not stopped. ${sentence(error)}`);
+    } finally {
+      this.#isStopWanted = false;
+    }
+  }
+
+  /** @param {{messages: any[], next: string|null}} page */
+  #showPage(page) {
+    this.around.pane.clear();
+    for (const exchange of this.#toExchanges(page.messages)) this.around.pane.append(exchange);
+    this.#offerEarlier(page.next);
+  }
+
+  /** @param {string|null} before */
+  #offerEarlier(before) {
+    const load = async () => {
+      try {
+        const page = await api.messages(this.id, before, PAGE);
+        if (this.#isClosed) return;
+        this.around.pane.prepend(this.#toExchanges(page.messages));
+        this.#offerEarlier(page.next);
+      } catch (error) {
+        this.around.notify(sentence(error));
+      }
+    };
+    this.around.pane.setEarlier(before === null ? null : load);
+  }
+
+  /** Consecutive answers are versions of one: all but the first came from «try again». */
+  /** @param {any[]} messages */
+  #toExchanges(messages) {
+    /** @type {ExchangeView[]} */
+    const exchanges = [];
+    for (const message of messages) {
+      if (message.role === "user" || !exchanges.length) {
+        exchanges.push(this.#newExchange(message.role === "user" ? message.text : ""));
+      }
+      const exchange = /** @type {ExchangeView} */ (exchanges.at(-1));
+      exchange.turnId = message.turn_id;
+      if (message.role === "assistant" && message.status !== "running") {
+        exchange.addAnswer().show(fromMessage(message), { rating: message.feedback?.rating });
+      }
+    }
+    return exchanges;
+  }
+
+  /** @param {string} text */
+  #newExchange(text) {
+    return new ExchangeView(text, {
+      retry: () => this.retry(),
+      rate: (messageId, rating) => this.#rate(messageId, rating),
+      turnPage: () => {},
+      announce: this.around.announce,
+    });
+  }
+
+  /** @param {string} messageId @param {"up"|"down"} rating */
+  async #rate(messageId, rating) {
+    try {
+      await api.rate(messageId, rating);
+      this.around.announce("Thank you for your rating.");
+      return true;
+    } catch (error) {
+      this.around.notify(sentence(error));
+      return false;
+    }
+  }
+
+  /** A message without an answer has a turn, running or just ended. @param {string|null|undefined} activeTurnId */
+  async #resume(activeTurnId) {
+    const exchange = this.around.pane.last;
+    const turnId = activeTurnId || (exchange && !exchange.answers.length ? exchange.turnId : "");
+    this.around.composer.setBusy(false);
+    this.around.setLink("idle");
+    if (turnId && exchange) await this.#attach(turnId, exchange);
+  }
+
+  /** @param {string} turnId @param {ExchangeView} exchange */
+  async #attach(turnId, exchange) {
+    const state = await api.turn(turnId);
+    if (this.#isClosed) return;
+    exchange.turnId = turnId;
+    this.#follow(newTurn({ turnId, conversationId: this.id }), exchange.addAnswer());
+    this.#apply({ type: "turn.state", data: state });
+    if (this.isBusy) this.#read();
+  }
+
+  /** @param {TurnState} turn @param {AnswerView} answer */
+  #follow(turn, answer) {
+    this.#reader?.close();
+    this.#turn = turn;
+    this.#answer = answer;
+    this.#isStopWanted = false;
+    answer.show(turn);
+    this.around.composer.setBusy(!isFinal(turn));
+  }
+
+  #read() {
+    this.around.setLink("connecting");
+    this.#reader = new Reader({
+      url: () => api.eventsUrl(this.#turn?.turnId ?? "", this.#turn?.cursor ?? ""),
+      onEvent: (event) => this.#apply(event),
+      onLink: (link) => this.around.setLink(link),
+      check: () => this.#check(),
+    });
+  }
+
+  /** @returns {Promise<boolean>} Whether to read on. */
+  async #check() {
+    const turnId = this.#turn?.turnId ?? "";
+    try {
+      const data = await api.turn(turnId);
+      if (this.#turn?.turnId === turnId) this.#apply({ type: "turn.state", data });
+      return this.isBusy;
+    } catch (error) {
+      const isFinalWord = error instanceof ProblemError && [401, 403, 404].includes(error.status);
+      if (isFinalWord && this.#turn?.turnId === turnId) this.#loseSight(error);
+      return !isFinalWord;
+    }
+  }
+
+  /** The turn may go on, but not for our eyes. @param {unknown} error */
+  #loseSight(error) {
+    this.#reader?.close();
+    this.#turn = null;
+    this.#answer?.say(sentence(error));
+    this.#settle();
+  }
+
+  /** @param {import("./turn.js").TurnEvent} event */
+  #apply(event) {
+    const before = this.#turn;
+    if (!before || this.#isClosed) return;
+    const turn = reduce(before, event);
+    if (turn === before) return;
+    this.#turn = turn;
+    if (turn.gap && turn.gap !== before.gap) this.#reader?.attach();
+    this.#answer?.show(turn);
+    if (turn.sessionEnded && !before.sessionEnded) {
+      this.around.notify("Your sign-in has ended. Sign in again to see the rest of this answer.");
+    }
+    if (isFinal(turn)) this.#settle();
+  }
+
+  #settle() {
+    this.#reader?.close();
+    this.around.setLink("idle");
+    this.around.composer.setBusy(false);
+    if (this.id) this.around.changed(this.id);
+  }
+
+  /**
+   * @param {import("./tabs.js").PendingStart} start
+   * @param {ExchangeView} exchange
+   */
+  async #start(start, exchange) {
+    keepStart(start);
+    const answer = exchange.addAnswer();
+    this.#follow(newTurn(), answer);
+    try {
+      const started = await this.#post(start);
+      forgetStart();
+      this.#begun(started, exchange);
+    } catch (error) {
+      if (!this.#isClosed) await this.#notStarted(error, { start, exchange, answer });
+    }
+  }
+
+  /** @param {import("./tabs.js").PendingStart} start */
+  async #post(start) {
+    for (let tries = 1; ; tries += 1) {
+      try {
+        return await api.startTurn(start.body, start.key);
+      } catch (error) {
+        if (!(error instanceof NetworkError) || tries >= START_TRIES || this.#isClosed) throw error;
+        this.around.setLink(navigator.onLine ? "reconnecting" : "offline");
+        await backOnlineOr(500 * 2 ** tries * (0.5 + Math.random()));
+      }
+    }
+  }
+
+  /**
+   * @param {Awaited<ReturnType<typeof api.startTurn>>} started
+   * @param {ExchangeView} exchange
+   */
+  #begun({ turnId, conversationId, isStreaming, state }, exchange) {
+    tell({ type: "turn.begun", conversationId, turnId });
+    const isNew = !this.id;
+    this.id = conversationId;
+    if (this.#isClosed) return;
+    exchange.turnId = turnId;
+    this.#turn = { ...(this.#turn ?? newTurn()), turnId, conversationId, isStreaming };
+    if (isNew) this.around.created(conversationId);
+    else this.around.changed(conversationId);
+    if (this.#isStopWanted) this.stop();
+    if (isStreaming) this.#read();
+    else this.#awaitWhole(turnId, state);
+  }
+
+  /** The off arm: the answer comes whole. A cut line is no loss, its log can be read too. */
+  /** @param {string} turnId @param {Promise<any>} state */
+  async #awaitWhole(turnId, state) {
+    this.#answer?.setWaiting("Writing the whole answer…");
+    try {
+      const data = await state;
+      if (this.#turn?.turnId === turnId) this.#apply({ type: "turn.state", data });
+    } catch {
+      if (this.#turn?.turnId === turnId && this.isBusy && !this.#isClosed) this.#read();
+    }
+  }
+
+  /**
+   * @param {unknown} error
+   * @param {{start: import("./tabs.js").PendingStart, exchange: ExchangeView, answer: AnswerView}} what
+   */
+  async #notStarted(error, { start, exchange, answer }) {
+    this.#turn = null;
+    this.around.setLink("idle");
+    this.around.composer.setBusy(false);
+    const status = error instanceof ProblemError ? error.status : 0;
+    if (status === 409 || status === 413 || status === 422 || status === 400) {
+      return this.#handBack(error, { start, exchange, answer });
+    }
+    const again = () => {
+      exchange.removeAnswer(answer);
+      this.#start(start, exchange);
+    };
+    const discard = () => {
+      forgetStart();
+      this.#takeAway(exchange, answer);
+      this.#restoreText(start);
+    };
+    const choices = [{ label: "Try again", press: again }, { label: "Edit", press: discard }];
+    const waitS = error instanceof ProblemError ? error.retryAfterS : null;
+    answer.sayAfter(sentence(error), choices, waitS ?? 0);
+  }
+
+  /** The message itself was refused: it goes back into the box. */
+  /**
+   * @param {unknown} error
+   * @param {{start: import("./tabs.js").PendingStart, exchange: ExchangeView, answer: AnswerView}} what
+   */
+  async #handBack(error, { start, exchange, answer }) {
+    forgetStart();
+    this.#takeAway(exchange, answer);
+    this.#restoreText(start);
+    this.around.notify(sentence(error), 12);
+    if (error instanceof ProblemError && error.code === "turn_running") await this.load();
+  }
+
+  /** @param {ExchangeView} exchange @param {AnswerView} answer */
+  #takeAway(exchange, answer) {
+    exchange.removeAnswer(answer);
+    if (!exchange.answers.length) this.around.pane.remove(exchange);
+  }
+
+  /** @param {import("./tabs.js").PendingStart} start */
+  #restoreText(start) {
+    const { composer } = this.around;
+    if (start.body.message && !composer.text) composer.text = start.body.message;
+  }
+}
+
+/** @param {any} message @returns {TurnState} A stored answer, as the turn it was. */
+function fromMessage(message) {
+  return newTurn({
+    turnId: message.turn_id,
+    messageId: message.message_id,
+    conversationId: message.conversation_id ?? "",
+    status: message.status,
+    text: message.text,
+    model: message.model ?? "",
+    usage: message.usage ?? null,
+  });
+}
+
+/** @param {number} ms */
+function backOnlineOr(ms) {
+  return new Promise((resolve) => {
+    setTimeout(resolve, ms);
+    window.addEventListener("online", resolve, { once: true });
+  });
+}

@@ -1,0 +1,77 @@
+/**
+ * What tabs tell each other, and what one tab remembers over a reload.
+ *
+ * @module tabs
+ */
+
+/**
+ * @typedef {{type: "turn.begun", conversationId: string, turnId: string}
+ *   | {type: "conversations.changed", conversationId: string}
+ *   | {type: "conversation.deleted", conversationId: string}} TabNews
+ */
+
+const channel = "BroadcastChannel" in window ? new BroadcastChannel("chatstream") : null;
+
+/** @param {TabNews} news */
+export function tell(news) {
+  channel?.postMessage(news);
+}
+
+/** @param {(news: TabNews) => void} hear */
+export function listen(hear) {
+  channel?.addEventListener("message", (message) => hear(message.data));
+}
+
+/** A start that the server has not confirmed: sent again, with its key, after a reload. */
+/** @typedef {{key: string, body: Record<string, any>}} PendingStart */
+
+const START = "chatstream.start";
+
+/** @param {PendingStart} start */
+export function keepStart(start) {
+  put(START, JSON.stringify(start));
+}
+
+export function forgetStart() {
+  put(START, "");
+}
+
+/** @returns {PendingStart|null} */
+export function pendingStart() {
+  try {
+    return JSON.parse(sessionStorage.getItem(START) || "null");
+  } catch {
+    return null;
+  }
+}
+
+/** @param {string} conversationId @param {string} text */
+export function keepDraft(conversationId, text) {
+  put(`chatstream.draft.${conversationId}`, text);
+}
+
+/** @param {string} conversationId */
+export function draft(conversationId) {
+  try {
+    return sessionStorage.getItem(`chatstream.draft.${conversationId}`) ?? "";
+  } catch {
+    return "";
+  }
+}
+
+/** Storage may be forbidden or full: then a reload forgets, and nothing else suffers. */
+/** @param {string} name @param {string} value */
+function put(name, value) {
+  try {
+    if (value) sessionStorage.setItem(name, value);
+    else sessionStorage.removeItem(name);
+  } catch {
+    // See above.
+  }
+}
+
+/** @returns {string} A new idempotency key; `crypto.randomUUID` is missing on plain http. */
+export function newKey() {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}

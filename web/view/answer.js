@@ -1,0 +1,210 @@
+/**
+ * One answer: its text, what became of it, and what can be done with it.
+ *
+ * @module view/answer
+ */
+
+import { ending } from "../problems.js";
+import { isFinal, shownText } from "../turn.js";
+import { h, icon, iconButton } from "./dom.js";
+import { copyText } from "./clipboard.js";
+import { Prose } from "./prose.js";
+
+/** @typedef {import("../turn.js").TurnState} TurnState */
+/** @typedef {{label: string, press: () => void}} Choice */
+
+/**
+ * @typedef {object} AnswerActions
+ * @property {() => void} retry
+ * @property {(messageId: string, rating: "up"|"down") => Promise<boolean>} rate  Whether it is kept.
+ * @property {(step: number) => void} turnPage
+ * @property {(text: string) => void} announce
+ */
+
+/** Drawing may take this share of the time at most, however long the last block grows. */
+const DRAWING_SHARE = 0.2;
+
+/** Shows a turn's answer as it is now. */
+export class AnswerView {
+  /** @type {TurnState|null} */
+  #turn = null;
+  #isDrawn = true;
+  #drawnAt = 0;
+  #drawingMs = 0;
+  #wasLive = false;
+
+  /** @param {AnswerActions} actions */
+  constructor(actions) {
+    this.actions = actions;
+    this.text = h("div", { class: "prose" });
+    this.waiting = h("div", { class: "waiting", role: "status" },
+      h("span", { class: "dots", "aria-hidden": "true" }, h("i"), h("i"), h("i")),
+      h("span", { class: "waiting-words" }));
+    this.note = h("div", { class: "note", hidden: true });
+    this.bar = h("div", { class: "answer-bar", hidden: true });
+    this.element = h("article", { class: "answer", "aria-label": "Answer" },
+      h("h2", { class: "unseen" }, "Assistant"), this.text, this.waiting, this.note, this.bar);
+    this.prose = new Prose(this.text, (block) => actions.announce(spoken(block)));
+    this.#makeBar();
+  }
+
+  /** @param {TurnState} turn @param {{rating?: string}} [known] */
+  show(turn, known = {}) {
+    this.#turn = turn;
+    if (known.rating) this.#markRating(known.rating);
+    if (!isFinal(turn)) {
+      this.#wasLive = true;
+      this.#drawSoon();
+      return;
+    }
+    this.#draw();
+    if (this.#wasLive) this.actions.announce(ending(turn) || "The answer is complete.");
+    this.#wasLive = false;
+  }
+
+  /** @param {string} text @param {Choice[]} [choices] */
+  say(text, choices = []) {
+    this.note.replaceChildren(h("span", {}, text), ...choices.map(({ label, press }) =>
+      h("button", { type: "button", class: "text-button", on: { click: press } }, label)));
+    this.note.hidden = !text;
+    this.waiting.hidden = Boolean(text) || this.waiting.hidden;
+  }
+
+  /**
+   * As `say`, but the first choice can only be taken after a while, which is counted down.
+   *
+   * @param {string} text @param {Choice[]} choices @param {number} seconds
+   */
+  sayAfter(text, choices, seconds) {
+    this.say(text, choices);
+    const button = this.note.querySelector("button");
+    if (!button || seconds <= 0) return;
+    const openAt = Date.now() + seconds * 1000;
+    const tick = () => {
+      const left = Math.ceil((openAt - Date.now()) / 1000);
+      button.disabled = left > 0;
+      button.textContent = left > 0 ? `${choices[0].label} in ${left} s` : choices[0].label;
+      if (left <= 0 || !button.isConnected) clearInterval(timer);
+    };
+    const timer = setInterval(tick, 500);
+    tick();
+  }
+
+  /** @param {number} index From 0. @param {number} count */
+  setVersion(index, count) {
+    this.version.hidden = count < 2;
+    this.versionLabel.textContent = `${index + 1} / ${count}`;
+    this.earlier.disabled = index === 0;
+    this.later.disabled = index === count - 1;
+  }
+
+  /** @param {boolean} isLast Only the newest answer can be tried again. */
+  setLast(isLast) {
+    this.retry.hidden = !isLast;
+  }
+
+  /** @param {string} words What is being waited for, when that is not obvious. */
+  setWaiting(words) {
+    this.waiting.lastElementChild?.replaceChildren(words);
+    this.waiting.hidden = false;
+  }
+
+  #makeBar() {
+    this.copy = iconButton("copy", "Copy the answer", () => this.#copyAnswer());
+    this.up = iconButton("up", "Good answer", () => this.#rate("up"));
+    this.down = iconButton("down", "Bad answer", () => this.#rate("down"));
+    this.retry = iconButton("retry", "Try again", () => this.actions.retry());
+    this.earlier = iconButton("left", "Earlier answer", () => this.actions.turnPage(-1));
+    this.later = iconButton("right", "Later answer", () => this.actions.turnPage(1));
+    this.versionLabel = h("span", { class: "version-label" });
+    this.version = h("span", { class: "version", hidden: true }, this.earlier, this.versionLabel, this.later);
+    this.details = h("span", { class: "details" });
+    this.bar.append(this.version, this.copy, this.up, this.down, this.retry, this.details);
+  }
+
+  #drawSoon() {
+    if (!this.#isDrawn) return;
+    this.#isDrawn = false;
+    const rest = this.#drawnAt + this.#drawingMs / DRAWING_SHARE - performance.now();
+    const draw = () => requestAnimationFrame(() => { if (!this.#isDrawn) this.#draw(); });
+    // A hidden tab has no frames: it draws when it is seen, or at the end.
+    if (rest > 16) setTimeout(draw, rest);
+    else draw();
+  }
+
+  #draw() {
+    const turn = this.#turn;
+    if (!turn) return;
+    this.#isDrawn = true;
+    const began = performance.now();
+    const text = shownText(turn);
+    const isLive = !isFinal(turn);
+    if (isLive) this.prose.grow(text);
+    else this.prose.finish(text);
+    this.#drawState(turn, text, isLive);
+    this.#drawnAt = performance.now();
+    this.#drawingMs = this.#drawnAt - began;
+  }
+
+  /** @param {TurnState} turn @param {string} text @param {boolean} isLive */
+  #drawState(turn, text, isLive) {
+    this.element.dataset.status = turn.status;
+    this.element.dataset.messageId = turn.messageId;
+    this.element.setAttribute("aria-busy", String(isLive));
+    this.text.classList.toggle("is-writing", isLive && turn.stoppedAt === null && text !== "");
+    this.waiting.hidden = !isLive || text !== "";
+    this.bar.hidden = isLive;
+    this.copy.hidden = text === "";
+    this.up.hidden = this.down.hidden = turn.messageId === "" || !turn.isStored;
+    if (isLive) return;
+    this.say(ending(turn));
+    this.details.textContent = turn.model;
+    this.details.title = describe(turn);
+  }
+
+  async #copyAnswer() {
+    const done = await copyText(this.#turn ? shownText(this.#turn) : "");
+    confirmOn(this.copy, done ? "check" : "cross", "copy");
+    this.actions.announce(done ? "Copied." : "Copying was not allowed.");
+  }
+
+  /** @param {"up"|"down"} rating */
+  async #rate(rating) {
+    const messageId = this.#turn?.messageId;
+    if (!messageId) return;
+    if (await this.actions.rate(messageId, rating)) this.#markRating(rating);
+  }
+
+  /** @param {string} rating */
+  #markRating(rating) {
+    this.up.setAttribute("aria-pressed", String(rating === "up"));
+    this.down.setAttribute("aria-pressed", String(rating === "down"));
+  }
+}
+
+/** @param {HTMLElement} button @param {string} shown @param {string} usual */
+function confirmOn(button, shown, usual) {
+  button.replaceChildren(icon(shown));
+  setTimeout(() => button.replaceChildren(icon(usual)), 1500);
+}
+
+/** @param {TurnState} turn @returns {string} Model, usage and times, for the tooltip. */
+function describe({ model, usage, timings }) {
+  const parts = [model && `Model: ${model}`];
+  if (usage && usage.output_tokens !== null && usage.output_tokens !== undefined) {
+    const about = usage.source === "exact" ? "" : "about ";
+    parts.push(`${about}${usage.input_tokens ?? "?"} tokens in, ${usage.output_tokens} out`);
+  }
+  if (typeof timings?.ttft_s === "number") parts.push(`first words after ${timings.ttft_s.toFixed(2)} s`);
+  if (typeof timings?.total_s === "number") parts.push(`whole answer after ${timings.total_s.toFixed(1)} s`);
+  return parts.filter(Boolean).join("\n");
+}
+
+/** @param {Element} block @returns {string} What a screen reader is told of a finished block. */
+function spoken(block) {
+  if (block.classList.contains("code-frame")) {
+    const lines = (block.querySelector("code")?.textContent ?? "").split("\n").length;
+    return `Code, ${lines} ${lines === 1 ? "line" : "lines"}.`;
+  }
+  return block.textContent ?? "";
+}
