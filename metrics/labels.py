@@ -1,0 +1,102 @@
+"""The closed sets of label values: what is not named here is counted as «other».
+
+Ids, paths and texts from outside never become a label, so that the number of series is bounded.
+"""
+
+from collections.abc import Collection
+from http import HTTPStatus
+
+OTHER = "other"
+
+OUTCOMES = ("completed", "failed", "cancelled", "interrupted")
+ARMS = ("on", "off")
+TOKEN_KINDS = ("input", "output")
+USAGE_SOURCES = ("exact", "estimated", "unknown")
+ATTACH_RESULTS = ("replay", "follow", "no_content", "reset", "bye", "malformed", "not_found")
+RESET_REASONS = (
+    "cursor_lost",
+    "trimmed",
+    "beyond_log",
+    "lost_epoch",
+    "expired",
+    "restart",
+    "takeover",
+)
+CLOSE_REASONS = ("end", "disconnect", "slow", "bye")
+ERROR_CODES = (
+    "upstream_error",
+    "upstream_unavailable",
+    "upstream_rate_limited",
+    "upstream_refused",
+    "upstream_timeout",
+    "upstream_truncated",
+    "upstream_protocol",
+    "upstream_reported",
+    "upstream_filtered",
+    "history_unavailable",
+    "internal_error",
+    "turn_interrupted",
+)
+"""Codes of a turn's end; those of the token source are its errors' (a test holds the two equal)."""
+
+HISTORY_OPERATIONS = (
+    "begin",
+    "checkpoint",
+    "end",
+    "get",
+    "list",
+    "create",
+    "rename",
+    "delete",
+    "set_feedback",
+    "find_running",
+    "sweep",
+    "check",
+)
+CACHES = ("tts",)
+PAGE_GAPS = ("p50", "p95", "max")
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+
+MAX_ROUTES = 64
+"""Route templates that get a series of their own; the service has about half as many."""
+
+MAX_ROUTE_CHARS = 100
+
+
+def known(value: str, allowed: Collection[str]) -> str:
+    """Return the value where it is in the closed set, else «other»."""
+    return value if value in allowed else OTHER
+
+
+def arm(*, streaming: bool) -> str:
+    """Return the arm of the rollout: whether the flag `streaming` was on for the turn."""
+    return "on" if streaming else "off"
+
+
+def status_label(status: int) -> str:
+    """Return an HTTP status that exists as text, else «other»."""
+    try:
+        return str(HTTPStatus(status).value)
+    except ValueError:
+        return OTHER
+
+
+def status_class(status: int) -> str:
+    """Return `2xx` and the like, else «other»."""
+    return f"{status // 100}xx" if status_label(status) != OTHER else OTHER
+
+
+class RouteLabels:
+    """Route templates, learnt as they are met: the router's are few, and only so many are kept."""
+
+    def __init__(self) -> None:
+        self._routes: set[str] = set()
+
+    def label(self, route: str) -> str:
+        """Return the template where it has a series, else «other»."""
+        if route in self._routes:
+            return route
+        if len(self._routes) >= MAX_ROUTES or not route or len(route) > MAX_ROUTE_CHARS:
+            return OTHER
+        self._routes.add(route)
+        return route

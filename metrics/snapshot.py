@@ -1,0 +1,151 @@
+"""What the window says about streaming, as values; pure but for its arguments."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from metrics import labels
+from metrics.base import WindowTotals
+from metrics.histogram import Histogram
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """A distribution of seconds; None where nothing was recorded."""
+
+    count: int
+    mean_s: float | None
+    p50_s: float | None
+    p95_s: float | None
+    p99_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class ArmSnapshot:
+    """The turns of one arm of the rollout, or of both together.
+
+    Rates leave cancelled turns out: that somebody pressed stop says nothing about the service.
+    They are None where no turn ended otherwise.
+    """
+
+    started: int
+    outcomes: Mapping[str, int]
+    ttft: Latency
+    duration: Latency
+
+    @property
+    def settled(self) -> int:
+        """Turns that ended, but for the cancelled."""
+        return sum(self.outcomes.values()) - self.outcomes.get("cancelled", 0)
+
+    @property
+    def success_rate(self) -> float | None:
+        """Share of the settled turns that completed."""
+        return self.outcomes.get("completed", 0) / self.settled if self.settled else None
+
+    @property
+    def error_rate(self) -> float | None:
+        """Share of the settled turns that failed or were interrupted."""
+        rate = self.success_rate
+        return None if rate is None else 1 - rate
+
+
+@dataclass(frozen=True, slots=True)
+class CacheUse:
+    """Lookups in one cache."""
+
+    hits: int
+    misses: int
+
+    @property
+    def hit_rate(self) -> float | None:
+        """Share of the lookups that hit; None without any."""
+        lookups = self.hits + self.misses
+        return self.hits / lookups if lookups else None
+
+
+@dataclass(frozen=True, slots=True)
+class StreamingSnapshot:
+    """The last minutes: everything counts within `window_s` but the three figures of now.
+
+    Mappings name only what was counted. `tokens` is by kind; `output_tokens_per_s` is the pace of
+    an answer from its first delta to its end, over all turns that tell.
+    """
+
+    window_s: float
+    uptime_s: float
+    active_turns: int
+    active_readers: int
+    all: ArmSnapshot
+    arms: Mapping[str, ArmSnapshot]
+    gaps: Latency
+    loop_lag: Latency
+    page_ttft: Latency
+    tokens: Mapping[str, int]
+    output_tokens_per_s: float | None
+    turns_without_text: int
+    errors: Mapping[str, int]
+    attaches: Mapping[str, int]
+    resets: Mapping[str, int]
+    readers_closed: Mapping[str, int]
+    history_failures: Mapping[str, int]
+    requests: Mapping[str, int]
+    source_retries: int
+    page_reconnects: int
+    caches: Mapping[str, CacheUse]
+
+
+def streaming_snapshot(
+    totals: WindowTotals, *, uptime_s: float, active_turns: int, active_readers: int
+) -> StreamingSnapshot:
+    """Return what the window's totals say; the names are those that `TurnMetrics` records."""
+    return StreamingSnapshot(
+        window_s=totals.covers_s,
+        uptime_s=uptime_s,
+        active_turns=active_turns,
+        active_readers=active_readers,
+        all=_arms(totals, *labels.ARMS),
+        arms={arm: _arms(totals, arm) for arm in labels.ARMS},
+        gaps=_latency(totals.histogram("gaps")),
+        loop_lag=_latency(totals.histogram("loop_lag")),
+        page_ttft=_latency(totals.histogram("page.ttft")),
+        tokens={kind: totals.count(f"tokens.{kind}") for kind in labels.TOKEN_KINDS},
+        output_tokens_per_s=_pace(totals),
+        turns_without_text=totals.count("turns.without_text"),
+        errors=totals.group("errors."),
+        attaches=totals.group("attaches."),
+        resets=totals.group("resets."),
+        readers_closed=totals.group("readers_closed."),
+        history_failures=totals.group("history_failures."),
+        requests=totals.group("requests."),
+        source_retries=totals.count("source_retries"),
+        page_reconnects=totals.count("page.reconnects"),
+        caches={name: _cache(totals, name) for name in labels.CACHES},
+    )
+
+
+def _arms(totals: WindowTotals, *arms: str) -> ArmSnapshot:
+    names = (*labels.OUTCOMES, labels.OTHER)
+    return ArmSnapshot(
+        started=sum(totals.count(f"started.{arm}") for arm in arms),
+        outcomes={
+            name: sum(totals.count(f"ended.{arm}.{name}") for arm in arms)
+            for name in names
+            if name in labels.OUTCOMES or any(totals.count(f"ended.{arm}.{name}") for arm in arms)
+        },
+        ttft=_latency(totals.histogram(*(f"ttft.{arm}" for arm in arms))),
+        duration=_latency(totals.histogram(*(f"duration.{arm}" for arm in arms))),
+    )
+
+
+def _latency(histogram: Histogram) -> Latency:
+    p50, p95, p99 = (histogram.percentile(share) for share in (0.5, 0.95, 0.99))
+    return Latency(histogram.count, histogram.mean, p50, p95, p99)
+
+
+def _pace(totals: WindowTotals) -> float | None:
+    seconds = totals.counters.get("pace.seconds", 0)
+    return totals.count("pace.tokens") / seconds if seconds > 0 else None
+
+
+def _cache(totals: WindowTotals, name: str) -> CacheUse:
+    return CacheUse(totals.count(f"cache.{name}.hit"), totals.count(f"cache.{name}.miss"))
