@@ -20,8 +20,8 @@ import { Drawer } from "./view/drawer.js";
 import { listenToKeys } from "./view/shortcuts.js";
 import { showLink } from "./view/status.js";
 import { manageTheme } from "./view/theme.js";
-import { Pane } from "./view/pane.js";
-import { welcome } from "./view/welcome.js";
+import { Pane } from "./view/messages/pane.js";
+import { welcome } from "./view/messages/welcome.js";
 
 const NAME = "Chatstream";
 

@@ -7,22 +7,22 @@
  */
 
 import * as api from "./api.js";
-import { NetworkError, ProblemError, sentence } from "./problems.js";
+import { toExchanges, withoutOrphans } from "./exchanges.js";
+import { ProblemError, sentence } from "./problems.js";
 import { Reader } from "./reader.js";
-import { forgetStart, keepStart, newKey, tell } from "./tabs.js";
+import { newKey, postUntilAnswered } from "./starting.js";
+import { forgetStart, keepStart, tell } from "./tabs.js";
 import { isFinal, newTurn, reduce } from "./turn.js";
-import { ExchangeView } from "./view/pane.js";
+import { ExchangeView } from "./view/messages/pane.js";
 
 /** @typedef {import("./turn.js").TurnState} TurnState */
-/** @typedef {import("./view/answer.js").AnswerView} AnswerView */
+/** @typedef {import("./view/messages/answer.js").AnswerView} AnswerView */
 
 const PAGE = 40;
-/** A start that finds no server is repeated by itself this often, with the same key. */
-const START_TRIES = 4;
 
 /**
  * @typedef {object} Surroundings
- * @property {import("./view/pane.js").Pane} pane
+ * @property {import("./view/messages/pane.js").Pane} pane
  * @property {import("./view/composer.js").Composer} composer
  * @property {(text: string) => void} announce
  * @property {(text: string, seconds?: number) => void} notify
@@ -79,7 +79,7 @@ export class OpenConversation {
 
   /** @param {string} text */
   send(text) {
-    const exchange = this.#newExchange(text);
+    const exchange = this.#make(text);
     this.around.pane.append(exchange);
     const body = { message: text, ...(this.id ? { conversation_id: this.id } : {}) };
     return this.#start({ key: newKey(), body }, exchange);
@@ -88,7 +88,7 @@ export class OpenConversation {
   /** Send again, with its key, what a reload interrupted. @param {import("./tabs.js").PendingStart} start */
   repeat(start) {
     const known = start.body.message === undefined ? this.around.pane.last : undefined;
-    const exchange = known ?? this.#newExchange(start.body.message ?? "");
+    const exchange = known ?? this.#make(start.body.message ?? "");
     if (!known) this.around.pane.append(exchange);
     return this.#start(start, exchange);
   }
@@ -121,18 +121,19 @@ export class OpenConversation {
 
   /** @param {{messages: any[], next: string|null}} page */
   #showPage(page) {
+    const { messages, next } = withoutOrphans(page);
     this.around.pane.clear();
-    for (const exchange of this.#toExchanges(page.messages)) this.around.pane.append(exchange);
-    this.#offerEarlier(page.next);
+    for (const exchange of toExchanges(messages, this.#make)) this.around.pane.append(exchange);
+    this.#offerEarlier(next);
   }
 
   /** @param {string|null} before */
   #offerEarlier(before) {
     const load = async () => {
       try {
-        const page = await api.messages(this.id, before, PAGE);
+        const page = withoutOrphans(await api.messages(this.id, before, PAGE));
         if (this.#isClosed) return;
-        this.around.pane.prepend(this.#toExchanges(page.messages));
+        this.around.pane.prepend(toExchanges(page.messages, this.#make));
         this.#offerEarlier(page.next);
       } catch (error) {
         this.around.notify(sentence(error));
@@ -141,33 +142,19 @@ export class OpenConversation {
     this.around.pane.setEarlier(before === null ? null : load);
   }
 
-  /** Consecutive answers are versions of one: all but the first came from «try again». */
-  /** @param {any[]} messages */
-  #toExchanges(messages) {
-    /** @type {ExchangeView[]} */
-    const exchanges = [];
-    for (const message of messages) {
-      if (message.role === "user" || !exchanges.length) {
-        exchanges.push(this.#newExchange(message.role === "user" ? message.text : ""));
-      }
-      const exchange = /** @type {ExchangeView} */ (exchanges.at(-1));
-      exchange.turnId = message.turn_id;
-      if (message.role === "assistant" && message.status !== "running") {
-        exchange.addAnswer().show(fromMessage(message), { rating: message.feedback?.rating });
-      }
-    }
-    return exchanges;
-  }
-
   /** @param {string} text */
-  #newExchange(text) {
-    return new ExchangeView(text, {
+  #make = (text) =>
+    new ExchangeView(text, {
       retry: () => this.retry(),
       rate: (messageId, rating) => this.#rate(messageId, rating),
       turnPage: () => {},
       announce: this.around.announce,
     });
-  }
+
+  #startParts = {
+    isWanted: () => !this.#isClosed,
+    waiting: () => this.around.setLink(navigator.onLine ? "reconnecting" : "offline"),
+  };
 
   /** @param {string} messageId @param {"up"|"down"} rating */
   async #rate(messageId, rating) {
@@ -273,24 +260,11 @@ export class OpenConversation {
     const answer = exchange.addAnswer();
     this.#follow(newTurn(), answer);
     try {
-      const started = await this.#post(start);
+      const started = await postUntilAnswered(start, this.#startParts);
       forgetStart();
       this.#begun(started, exchange);
     } catch (error) {
       if (!this.#isClosed) await this.#notStarted(error, { start, exchange, answer });
-    }
-  }
-
-  /** @param {import("./tabs.js").PendingStart} start */
-  async #post(start) {
-    for (let tries = 1; ; tries += 1) {
-      try {
-        return await api.startTurn(start.body, start.key);
-      } catch (error) {
-        if (!(error instanceof NetworkError) || tries >= START_TRIES || this.#isClosed) throw error;
-        this.around.setLink(navigator.onLine ? "reconnecting" : "offline");
-        await backOnlineOr(500 * 2 ** tries * (0.5 + Math.random()));
-      }
     }
   }
 
@@ -312,8 +286,11 @@ export class OpenConversation {
     else this.#awaitWhole(turnId, state);
   }
 
-  /** The off arm: the answer comes whole. A cut line is no loss, its log can be read too. */
-  /** @param {string} turnId @param {Promise<any>} state */
+  /**
+   * The off arm: the answer comes whole. A cut line is no loss, its log can be read too.
+   *
+   * @param {string} turnId @param {Promise<any>} state
+   */
   async #awaitWhole(turnId, state) {
     this.#answer?.setWaiting("Writing the whole answer…");
     try {
@@ -350,8 +327,9 @@ export class OpenConversation {
     answer.sayAfter(sentence(error), choices, waitS ?? 0);
   }
 
-  /** The message itself was refused: it goes back into the box. */
   /**
+   * The message itself was refused: it goes back into the box.
+   *
    * @param {unknown} error
    * @param {{start: import("./tabs.js").PendingStart, exchange: ExchangeView, answer: AnswerView}} what
    */
@@ -374,25 +352,4 @@ export class OpenConversation {
     const { composer } = this.around;
     if (start.body.message && !composer.text) composer.text = start.body.message;
   }
-}
-
-/** @param {any} message @returns {TurnState} A stored answer, as the turn it was. */
-function fromMessage(message) {
-  return newTurn({
-    turnId: message.turn_id,
-    messageId: message.message_id,
-    conversationId: message.conversation_id ?? "",
-    status: message.status,
-    text: message.text,
-    model: message.model ?? "",
-    usage: message.usage ?? null,
-  });
-}
-
-/** @param {number} ms */
-function backOnlineOr(ms) {
-  return new Promise((resolve) => {
-    setTimeout(resolve, ms);
-    window.addEventListener("online", resolve, { once: true });
-  });
 }

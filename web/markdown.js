@@ -12,8 +12,11 @@ import DOMPurify from "./vendor/purify.js";
 import MarkdownIt from "./vendor/markdown-it.js";
 import { highlight } from "./highlighting.js";
 
-/** A block is what stands at the top level of the text; each becomes exactly one element. */
-/** @typedef {{start: number, end: number, html: string}} Block */
+/**
+ * What stands at the top level of the text; each becomes exactly one element.
+ *
+ * @typedef {{start: number, html: string}} Block
+ */
 
 /** Only the web and mail: no script, no data, nothing on this server that a click could reach. */
 const FOLLOWED = /^(https?:\/\/|mailto:)/i;
@@ -21,9 +24,10 @@ const FOLLOWED = /^(https?:\/\/|mailto:)/i;
 const parser = new MarkdownIt({ html: false, linkify: true, breaks: true, highlight: null });
 // `example.py` is a file more often than a site in Paraguay.
 parser.linkify.set({ fuzzyLink: false, fuzzyEmail: false, fuzzyIP: false });
-parser.validateLink = (url) => FOLLOWED.test(url.trim());
+parser.validateLink = (/** @type {string} */ url) => FOLLOWED.test(url.trim());
 
 const { escapeHtml } = parser.utils;
+/** @type {import("./vendor/markdown-it.js").Renderer["rules"]} */
 const rules = parser.renderer.rules;
 
 rules.link_open = (tokens, index, options, _env, renderer) => {
@@ -119,11 +123,11 @@ for (const name of ["th_open", "td_open"]) {
 }
 
 /**
- * Cut a text into its top-level blocks and render those from `from` on.
+ * Cut a text into its top-level blocks and render each.
  *
  * @param {string} text
  * @param {{isLive?: boolean}} env
- * @returns {Block[]} In order; `start` and `end` are offsets into the text, whole lines.
+ * @returns {Block[]} In order; `start` is the offset of the block's first line in the text.
  */
 export function toBlocks(text, env) {
   const tokens = parser.parse(text, env);
@@ -133,19 +137,18 @@ export function toBlocks(text, env) {
   let first = 0;
   for (const [index, token] of tokens.entries()) {
     if (token.level !== 0 || token.nesting === 1) continue;
-    const [from, to] = tokens[first].map ?? [0, lines.length - 1];
+    const [from] = tokens[first].map ?? [0];
     const html = parser.renderer.render(tokens.slice(first, index + 1), parser.options, env);
-    blocks.push({ start: lines[from], end: lines[to] ?? text.length, html: html.trim() });
+    blocks.push({ start: lines[from], html: html.trim() });
     first = index + 1;
   }
   return blocks;
 }
 
-/** @param {string} text @returns {number[]} Offset of each line, and the text's length. */
+/** @param {string} text @returns {number[]} Offset of each line. */
 function lineStarts(text) {
   const starts = [0];
   for (let at = text.indexOf("\n"); at >= 0; at = text.indexOf("\n", at + 1)) starts.push(at + 1);
-  starts.push(text.length);
   return starts;
 }
 

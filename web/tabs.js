@@ -22,8 +22,11 @@ export function listen(hear) {
   channel?.addEventListener("message", (message) => hear(message.data));
 }
 
-/** A start that the server has not confirmed: sent again, with its key, after a reload. */
-/** @typedef {{key: string, body: Record<string, any>}} PendingStart */
+/**
+ * A start that the server has not confirmed: sent again, with its key, after a reload.
+ *
+ * @typedef {{key: string, body: Record<string, any>}} PendingStart
+ */
 
 const START = "chatstream.start";
 
@@ -59,8 +62,11 @@ export function draft(conversationId) {
   }
 }
 
-/** Storage may be forbidden or full: then a reload forgets, and nothing else suffers. */
-/** @param {string} name @param {string} value */
+/**
+ * Storage may be forbidden or full: then a reload forgets, and nothing else suffers.
+ *
+ * @param {string} name @param {string} value
+ */
 function put(name, value) {
   try {
     if (value) sessionStorage.setItem(name, value);
@@ -68,10 +74,4 @@ function put(name, value) {
   } catch {
     // See above.
   }
-}
-
-/** @returns {string} A new idempotency key; `crypto.randomUUID` is missing on plain http. */
-export function newKey() {
-  const bytes = crypto.getRandomValues(new Uint8Array(16));
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }

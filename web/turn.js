@@ -233,7 +233,11 @@ function applySnapshot(turn, data) {
   };
 }
 
-/** What has no place in the log. @type {Record<string, (turn: TurnState, data: Record<string, any>) => TurnState>} */
+/**
+ * What has no place in the log.
+ *
+ * @type {Record<string, (turn: TurnState, data: Record<string, any>) => TurnState>}
+ */
 const LOCAL = {
   "turn.state": applySnapshot,
   "stop.asked": (turn) => ({ ...turn, stoppedAt: turn.stoppedAt ?? turn.text.length }),

@@ -1,10 +1,10 @@
 /**
  * Copying, also where the page is served without TLS.
  *
- * @module view/clipboard
+ * @module view/messages/clipboard
  */
 
-import { h } from "./dom.js";
+import { h } from "../dom.js";
 
 /**
  * @param {string} text

@@ -1,10 +1,10 @@
 /**
  * What an empty conversation shows.
  *
- * @module view/welcome
+ * @module view/messages/welcome
  */
 
-import { h } from "./dom.js";
+import { h } from "../dom.js";
 
 const EXAMPLES = [
   "Explain server-sent events to a web developer",

@@ -1,16 +1,17 @@
 /**
  * One answer: its text, what became of it, and what can be done with it.
  *
- * @module view/answer
+ * @module view/messages/answer
  */
 
-import { ending } from "../problems.js";
-import { isFinal, shownText } from "../turn.js";
-import { h, icon, iconButton } from "./dom.js";
+import { ending } from "../../problems.js";
+import { isFinal, shownText } from "../../turn.js";
+import { AnswerBar } from "./answer_bar.js";
 import { copyText } from "./clipboard.js";
+import { h } from "../dom.js";
 import { Prose } from "./prose.js";
 
-/** @typedef {import("../turn.js").TurnState} TurnState */
+/** @typedef {import("../../turn.js").TurnState} TurnState */
 /** @typedef {{label: string, press: () => void}} Choice */
 
 /**
@@ -41,17 +42,21 @@ export class AnswerView {
       h("span", { class: "dots", "aria-hidden": "true" }, h("i"), h("i"), h("i")),
       h("span", { class: "waiting-words" }));
     this.note = h("div", { class: "note", hidden: true });
-    this.bar = h("div", { class: "answer-bar", hidden: true });
+    this.bar = new AnswerBar({
+      copy: () => this.#copyAnswer(),
+      rate: (rating) => this.#rate(rating),
+      retry: () => actions.retry(),
+      turnPage: (step) => actions.turnPage(step),
+    });
     this.element = h("article", { class: "answer", "aria-label": "Answer" },
-      h("h2", { class: "unseen" }, "Assistant"), this.text, this.waiting, this.note, this.bar);
+      h("h2", { class: "unseen" }, "Assistant"), this.text, this.waiting, this.note, this.bar.element);
     this.prose = new Prose(this.text, (block) => actions.announce(spoken(block)));
-    this.#makeBar();
   }
 
   /** @param {TurnState} turn @param {{rating?: string}} [known] */
   show(turn, known = {}) {
     this.#turn = turn;
-    if (known.rating) this.#markRating(known.rating);
+    if (known.rating) this.bar.markRating(known.rating);
     if (!isFinal(turn)) {
       this.#wasLive = true;
       this.#drawSoon();
@@ -90,36 +95,10 @@ export class AnswerView {
     tick();
   }
 
-  /** @param {number} index From 0. @param {number} count */
-  setVersion(index, count) {
-    this.version.hidden = count < 2;
-    this.versionLabel.textContent = `${index + 1} / ${count}`;
-    this.earlier.disabled = index === 0;
-    this.later.disabled = index === count - 1;
-  }
-
-  /** @param {boolean} isLast Only the newest answer can be tried again. */
-  setLast(isLast) {
-    this.retry.hidden = !isLast;
-  }
-
   /** @param {string} words What is being waited for, when that is not obvious. */
   setWaiting(words) {
     this.waiting.lastElementChild?.replaceChildren(words);
     this.waiting.hidden = false;
-  }
-
-  #makeBar() {
-    this.copy = iconButton("copy", "Copy the answer", () => this.#copyAnswer());
-    this.up = iconButton("up", "Good answer", () => this.#rate("up"));
-    this.down = iconButton("down", "Bad answer", () => this.#rate("down"));
-    this.retry = iconButton("retry", "Try again", () => this.actions.retry());
-    this.earlier = iconButton("left", "Earlier answer", () => this.actions.turnPage(-1));
-    this.later = iconButton("right", "Later answer", () => this.actions.turnPage(1));
-    this.versionLabel = h("span", { class: "version-label" });
-    this.version = h("span", { class: "version", hidden: true }, this.earlier, this.versionLabel, this.later);
-    this.details = h("span", { class: "details" });
-    this.bar.append(this.version, this.copy, this.up, this.down, this.retry, this.details);
   }
 
   #drawSoon() {
@@ -153,18 +132,13 @@ export class AnswerView {
     this.element.setAttribute("aria-busy", String(isLive));
     this.text.classList.toggle("is-writing", isLive && turn.stoppedAt === null && text !== "");
     this.waiting.hidden = !isLive || text !== "";
-    this.bar.hidden = isLive;
-    this.copy.hidden = text === "";
-    this.up.hidden = this.down.hidden = turn.messageId === "" || !turn.isStored;
-    if (isLive) return;
-    this.say(ending(turn));
-    this.details.textContent = turn.model;
-    this.details.title = describe(turn);
+    this.bar.show(turn, text);
+    if (!isLive) this.say(ending(turn));
   }
 
   async #copyAnswer() {
     const done = await copyText(this.#turn ? shownText(this.#turn) : "");
-    confirmOn(this.copy, done ? "check" : "cross", "copy");
+    this.bar.confirmCopy(done);
     this.actions.announce(done ? "Copied." : "Copying was not allowed.");
   }
 
@@ -172,32 +146,8 @@ export class AnswerView {
   async #rate(rating) {
     const messageId = this.#turn?.messageId;
     if (!messageId) return;
-    if (await this.actions.rate(messageId, rating)) this.#markRating(rating);
+    if (await this.actions.rate(messageId, rating)) this.bar.markRating(rating);
   }
-
-  /** @param {string} rating */
-  #markRating(rating) {
-    this.up.setAttribute("aria-pressed", String(rating === "up"));
-    this.down.setAttribute("aria-pressed", String(rating === "down"));
-  }
-}
-
-/** @param {HTMLElement} button @param {string} shown @param {string} usual */
-function confirmOn(button, shown, usual) {
-  button.replaceChildren(icon(shown));
-  setTimeout(() => button.replaceChildren(icon(usual)), 1500);
-}
-
-/** @param {TurnState} turn @returns {string} Model, usage and times, for the tooltip. */
-function describe({ model, usage, timings }) {
-  const parts = [model && `Model: ${model}`];
-  if (usage && usage.output_tokens !== null && usage.output_tokens !== undefined) {
-    const about = usage.source === "exact" ? "" : "about ";
-    parts.push(`${about}${usage.input_tokens ?? "?"} tokens in, ${usage.output_tokens} out`);
-  }
-  if (typeof timings?.ttft_s === "number") parts.push(`first words after ${timings.ttft_s.toFixed(2)} s`);
-  if (typeof timings?.total_s === "number") parts.push(`whole answer after ${timings.total_s.toFixed(1)} s`);
-  return parts.filter(Boolean).join("\n");
 }
 
 /** @param {Element} block @returns {string} What a screen reader is told of a finished block. */

@@ -4,11 +4,11 @@
  * Elements are changed in place, never replaced while they keep their kind: nothing flickers, a
  * selection survives, and a block that is finished is never touched again.
  *
- * @module view/prose
+ * @module view/messages/prose
  */
 
-import { whenReady } from "../highlighting.js";
-import { heal, sanitize, toBlocks } from "../markdown.js";
+import { whenReady } from "../../highlighting.js";
+import { heal, sanitize, toBlocks } from "../../markdown.js";
 
 /** One text in one element. */
 export class Prose {
@@ -60,7 +60,7 @@ export class Prose {
    * belong to it (`2` becomes `2. second`).
    *
    * @param {string} tail
-   * @param {import("../markdown.js").Block[]} blocks
+   * @param {import("../../markdown.js").Block[]} blocks
    */
   #settle(tail, blocks) {
     const next = blocks.findLastIndex((block) => tail.slice(block.start).includes("\n"));

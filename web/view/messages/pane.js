@@ -1,12 +1,12 @@
 /**
  * The open conversation's messages: exchanges of one user's message and the answers to it.
  *
- * @module view/pane
+ * @module view/messages/pane
  */
 
 import { AnswerView } from "./answer.js";
 import { copyCodeIn } from "./clipboard.js";
-import { h } from "./dom.js";
+import { h } from "../dom.js";
 
 /** Closer to the end than this, the reader is taken to follow. Pixels. */
 const NEAR_END_PX = 80;
@@ -24,7 +24,7 @@ export class ExchangeView {
     this.text = text;
     this.actions = { ...actions, turnPage: (/** @type {number} */ step) => this.showVersion(this.#shown + step) };
     this.element = h("section", { class: "exchange" },
-      h("article", { class: "question", "aria-label": "Your message" },
+      h("article", { class: "question", "aria-label": "Your message", hidden: text === "" },
         h("h2", { class: "unseen" }, "You"), h("div", { class: "bubble" }, text)));
   }
 
@@ -49,13 +49,13 @@ export class ExchangeView {
     this.#shown = Math.max(0, Math.min(index, this.answers.length - 1));
     this.answers.forEach((answer, at) => {
       answer.element.hidden = at !== this.#shown;
-      answer.setVersion(this.#shown, this.answers.length);
+      answer.bar.setVersion(this.#shown, this.answers.length);
     });
   }
 
   /** @param {boolean} isLast */
   setLast(isLast) {
-    this.answers.forEach((answer) => answer.setLast(isLast));
+    this.answers.forEach((answer) => answer.bar.setLast(isLast));
   }
 }
 

@@ -1,0 +1,50 @@
+/**
+ * Starting a turn so that it starts once, whatever the network does.
+ *
+ * @module starting
+ */
+
+import { startTurn } from "./api.js";
+import { NetworkError } from "./problems.js";
+
+/** A start that finds no server is repeated by itself this often, with the same key. */
+const TRIES = 4;
+const FIRST_WAIT_MS = 1000;
+
+/** @returns {string} A new idempotency key; `crypto.randomUUID` is missing on plain http. */
+export function newKey() {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+/**
+ * Send a start until somebody answers. The key makes the repeats one turn.
+ *
+ * @param {import("./tabs.js").PendingStart} start
+ * @param {{isWanted: () => boolean, waiting: () => void}} parts
+ * @throws {NetworkError|import("./problems.js").ProblemError} No answer after all tries, or a refusal.
+ */
+export async function postUntilAnswered(start, { isWanted, waiting }) {
+  for (let tries = 1; ; tries += 1) {
+    try {
+      return await startTurn(start.body, start.key);
+    } catch (error) {
+      if (!(error instanceof NetworkError) || tries >= TRIES || !isWanted()) throw error;
+      waiting();
+      await onlineOr(FIRST_WAIT_MS * 2 ** (tries - 1) * (0.5 + Math.random()));
+    }
+  }
+}
+
+/** @param {number} ms @returns {Promise<void>} The sooner of: back online, or the time is over. */
+function onlineOr(ms) {
+  return new Promise((resolve) => {
+    const done = () => {
+      clearTimeout(timer);
+      window.removeEventListener("online", done);
+      resolve();
+    };
+    const timer = setTimeout(done, ms);
+    window.addEventListener("online", done);
+  });
+}
