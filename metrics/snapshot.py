@@ -45,8 +45,8 @@ class ArmSnapshot:
     @property
     def error_rate(self) -> float | None:
         """Share of the settled turns that failed or were interrupted."""
-        rate = self.success_rate
-        return None if rate is None else 1 - rate
+        errors = self.settled - self.outcomes.get("completed", 0)
+        return errors / self.settled if self.settled else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,256 @@
+"""What operators read: the process, streaming, health, Prometheus; and the beacons of pages.
+
+In production everything but health and beacons asks for `Authorization: Bearer $ADMIN_TOKEN`.
+"""
+
+import functools
+import hmac
+import platform
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from typing import Annotated, Protocol
+
+from pydantic import Field
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from metrics.health import Check, checks, worst
+from metrics.process import process_use
+from metrics.snapshot import ArmSnapshot, CacheUse, Latency, StreamingSnapshot
+from metrics.turns import TurnMetrics
+from server.body import StrictModel, read_model
+from server.errors import ProblemError
+from server.settings import Settings
+
+_NO_STORE = {"Cache-Control": "no-store"}
+
+Milliseconds = Annotated[float, Field(ge=0, le=3_600_000)]
+
+
+class MetricsServices(Protocol):
+    """What these routes need of the services."""
+
+    @property
+    def metrics(self) -> TurnMetrics: ...
+    @property
+    def settings(self) -> Settings: ...
+
+
+class PageGaps(StrictModel):
+    """Milliseconds between two deltas of the turn, as the page saw them."""
+
+    p50: Milliseconds | None = None
+    p95: Milliseconds | None = None
+    max: Milliseconds | None = None
+
+
+class Beacon(StrictModel):
+    """What a page saw of one turn. The id is checked for its form only and not kept."""
+
+    turn_id: str = Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")
+    ttft_ms: Milliseconds | None = None
+    gaps_ms: PageGaps = PageGaps()
+    reconnects: int = Field(0, ge=0, le=1000)
+
+
+async def read_service(request: Request) -> Response:
+    """`GET /api/metrics`: this process."""
+    snapshot = _open_to_operators(request).metrics.snapshot()
+    use = process_use()
+    return _json(
+        {
+            "service": "chatstream",
+            "version": _version(),
+            "python_version": platform.python_version(),
+            "uptime_s": round(snapshot.uptime_s, 3),
+            "memory_bytes": use.memory_bytes,
+            "cpu_s": round(use.cpu_s, 3),
+            "connections": {"sockets": use.open_sockets, "readers": snapshot.active_readers},
+            "active_turns": snapshot.active_turns,
+            "requests": {"window_s": snapshot.window_s, **snapshot.requests},
+        }
+    )
+
+
+async def read_health(request: Request) -> Response:
+    """`GET /api/metrics/health/streaming`: public; the figures behind it are for operators."""
+    services = _services(request)
+    made = checks(services.metrics.snapshot())
+    with_figures = _is_operator(request, services.settings)
+    return _json(
+        {
+            "status": worst(made).word,
+            "checks": {check.name: _check(check, with_figures=with_figures) for check in made},
+        }
+    )
+
+
+async def read_streaming(request: Request) -> Response:
+    """`GET /api/metrics/streaming`: all of the window."""
+    snapshot = _open_to_operators(request).metrics.snapshot()
+    return _json({"window_s": snapshot.window_s, "metrics": _streaming(snapshot)})
+
+
+async def read_summary(request: Request) -> Response:
+    """`GET /api/metrics/streaming/summary`: what decides whether streaming does well."""
+    snapshot = _open_to_operators(request).metrics.snapshot()
+    return _json(
+        {
+            "window_s": snapshot.window_s,
+            "active_streams": snapshot.active_turns,
+            "active_readers": snapshot.active_readers,
+            **_arm(snapshot.all),
+            "avg_inter_token_ms": _ms(snapshot.gaps.mean_s),
+            "arms": {name: _arm(arm) for name, arm in snapshot.arms.items()},
+        }
+    )
+
+
+async def scrape(request: Request) -> Response:
+    """`GET /metrics`: for Prometheus."""
+    metrics = _open_to_operators(request).metrics
+    body, content_type = metrics.exposition(request.headers.get("accept", ""))
+    return Response(body, headers={"Content-Type": content_type, **_NO_STORE})
+
+
+async def take_beacon(request: Request) -> Response:
+    """`POST /api/v1/beacons`: what a page saw of a turn."""
+    beacon = await read_model(request, Beacon)
+    gaps_ms = beacon.gaps_ms.model_dump(exclude_none=True)
+    _services(request).metrics.page_reported(
+        ttft_s=None if beacon.ttft_ms is None else beacon.ttft_ms / 1000,
+        gaps_s={statistic: gap_ms / 1000 for statistic, gap_ms in gaps_ms.items()},
+        reconnects=beacon.reconnects,
+    )
+    return Response(status_code=204)
+
+
+routes: list[Route] = [
+    Route("/api/metrics", read_service),
+    Route("/api/metrics/health/streaming", read_health),
+    Route("/api/metrics/streaming", read_streaming),
+    Route("/api/metrics/streaming/summary", read_summary),
+    Route("/metrics", scrape),
+    Route("/api/v1/beacons", take_beacon, methods=["POST"]),
+]
+
+
+def _services(request: Request) -> MetricsServices:
+    services: MetricsServices = request.app.state.services
+    return services
+
+
+def _open_to_operators(request: Request) -> MetricsServices:
+    services = _services(request)
+    if not _is_operator(request, services.settings):
+        raise ProblemError(
+            401,
+            "unauthenticated",
+            "Send Authorization: Bearer with the operators' token.",
+            headers={"WWW-Authenticate": 'Bearer realm="operators"'},
+        )
+    return services
+
+
+def _is_operator(request: Request, settings: Settings) -> bool:
+    """Say whether the caller may read figures: anybody in development, else by the token."""
+    if settings.app_env != "production":
+        return True
+    scheme, _, given = request.headers.get("authorization", "").partition(" ")
+    if settings.admin_token is None or scheme.lower() != "bearer":
+        return False
+    expected = settings.admin_token.get_secret_value()
+    # The header's bytes came decoded as Latin-1; back to bytes, any character can be compared.
+    return hmac.compare_digest(given.strip().encode("latin-1"), expected.encode())
+
+
+def _streaming(snapshot: StreamingSnapshot) -> dict[str, object]:
+    return {
+        "streams": {
+            "active": snapshot.active_turns,
+            "readers": snapshot.active_readers,
+            "started": snapshot.all.started,
+            **snapshot.all.outcomes,
+            "without_text": snapshot.turns_without_text,
+        },
+        "latency": {
+            "ttft_ms": _latency(snapshot.all.ttft),
+            "inter_token_ms": _latency(snapshot.gaps),
+            "turn_duration_ms": _latency(snapshot.all.duration),
+            "event_loop_lag_ms": _latency(snapshot.loop_lag),
+            "page_ttft_ms": _latency(snapshot.page_ttft),
+        },
+        "cache": {name: _cache(use) for name, use in snapshot.caches.items()},
+        "tokens": {**snapshot.tokens, "output_per_s": _rounded(snapshot.output_tokens_per_s, 1)},
+        "errors": {
+            "total": sum(snapshot.errors.values()),
+            "by_code": snapshot.errors,
+            "source_retries": snapshot.source_retries,
+            "history_failures": snapshot.history_failures,
+        },
+        "readers": {
+            "attaches": snapshot.attaches,
+            "resets": snapshot.resets,
+            "closed": snapshot.readers_closed,
+            "page_reconnects": snapshot.page_reconnects,
+        },
+    }
+
+
+def _arm(arm: ArmSnapshot) -> dict[str, object]:
+    return {
+        "turns": sum(arm.outcomes.values()),
+        "success_rate": _rounded(arm.success_rate, 5),
+        "error_rate": _rounded(arm.error_rate, 5),
+        "cancelled": arm.outcomes.get("cancelled", 0),
+        "avg_ttft_ms": _ms(arm.ttft.mean_s),
+        "avg_duration_ms": _ms(arm.duration.mean_s),
+    }
+
+
+def _latency(latency: Latency) -> dict[str, object]:
+    return {
+        "p50": _ms(latency.p50_s),
+        "p95": _ms(latency.p95_s),
+        "p99": _ms(latency.p99_s),
+        "avg": _ms(latency.mean_s),
+        "count": latency.count,
+    }
+
+
+def _cache(use: CacheUse) -> dict[str, object]:
+    return {"hits": use.hits, "misses": use.misses, "hitRate": _rounded(use.hit_rate, 5)}
+
+
+def _check(check: Check, *, with_figures: bool) -> dict[str, object]:
+    status = {"status": check.status.word}
+    if not with_figures:
+        return {**status}
+    return {
+        **status,
+        "value": _rounded(check.value, 5),
+        "samples": check.samples,
+        "degraded_above": check.degraded_above,
+        "unhealthy_above": check.unhealthy_above,
+    }
+
+
+def _ms(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds * 1000, 2)
+
+
+def _rounded(value: float | None, digits: int) -> float | None:
+    return None if value is None else round(value, digits)
+
+
+def _json(body: Mapping[str, object]) -> Response:
+    return JSONResponse(body, headers=_NO_STORE)
+
+
+@functools.cache
+def _version() -> str:
+    try:
+        return version("chatstream")
+    except PackageNotFoundError:
+        return "unknown"  # run from a checkout that was never installed
