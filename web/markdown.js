@@ -21,10 +21,16 @@ import { highlight } from "./highlighting.js";
 /** Only the web and mail: no script, no data, nothing on this server that a click could reach. */
 const FOLLOWED = /^(https?:\/\/|mailto:)/i;
 
+/** @param {string} url */
+function isFollowed(url) {
+  const isAddress = FOLLOWED.test(url) && URL.canParse(url);
+  return isAddress && new URL(url).origin !== location.origin;
+}
+
 const parser = new MarkdownIt({ html: false, linkify: true, breaks: true, highlight: null });
 // `example.py` is a file more often than a site in Paraguay.
 parser.linkify.set({ fuzzyLink: false, fuzzyEmail: false, fuzzyIP: false });
-parser.validateLink = (/** @type {string} */ url) => FOLLOWED.test(url.trim());
+parser.validateLink = isFollowed;
 
 const { escapeHtml } = parser.utils;
 /** @type {import("./vendor/markdown-it.js").Renderer["rules"]} */
@@ -40,7 +46,7 @@ rules.image = (tokens, index) => {
   const token = tokens[index];
   const label = escapeHtml(token.content || "image");
   const source = token.attrGet("src") ?? "";
-  if (!FOLLOWED.test(source)) return label;
+  if (!isFollowed(source)) return label;
   const href = escapeHtml(source);
   return `<a class="image-link" href="${href}" target="_blank" rel="noopener noreferrer nofollow">${label}</a>`;
 };
@@ -94,7 +100,8 @@ const PURIFY = {
   ],
   ALLOWED_ATTR: ["class", "href", "rel", "role", "start", "tabindex", "target", "title", "type"],
   ALLOWED_URI_REGEXP: FOLLOWED,
-  ADD_URI_SAFE_ATTR: ["role"],
+  // These are no addresses; all other attributes must look like one that may be followed.
+  ADD_URI_SAFE_ATTR: ["rel", "role", "start", "tabindex", "target", "type"],
   ALLOW_DATA_ATTR: false,
   ALLOW_ARIA_ATTR: true,
   RETURN_DOM_FRAGMENT: true,

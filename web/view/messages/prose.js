@@ -30,6 +30,11 @@ export class Prose {
     this.onBlock = onBlock;
   }
 
+  /** What the next delta may still change, in characters: the bound of its cost. */
+  get unsettledLength() {
+    return this.#text.length - this.#settledEnd;
+  }
+
   /** @param {string} text All of it so far. */
   grow(text) {
     if (!text.startsWith(this.#text.slice(0, this.#settledEnd))) this.#restart();
