@@ -157,9 +157,20 @@ class Turns(Protocol):
 class History(Protocol):
     """The record as a whole. Open it before use; close it once."""
 
-    conversations: Conversations
-    messages: Messages
-    turns: Turns
+    @property
+    def conversations(self) -> Conversations:
+        """The threads."""
+        ...
+
+    @property
+    def messages(self) -> Messages:
+        """What was said in them."""
+        ...
+
+    @property
+    def turns(self) -> Turns:
+        """The record of every turn."""
+        ...
 
     async def open(self) -> None:
         """Connect, create tables or indexes, and repair what a crash left half done."""

@@ -63,6 +63,9 @@ class Settings(BaseSettings):
     connect_timeout_s: Seconds = Field(
         5.0, description="Seconds to reach the model provider; then it is tried again."
     )
+    openai_max_retries: int = Field(
+        2, ge=0, le=10, description="Further tries before the first token; never after it."
+    )
     first_token_timeout_s: Seconds = Field(
         30.0, description="Seconds until the first token, all retries included."
     )
@@ -234,3 +237,12 @@ def fault_lines(error: ValidationError) -> list[str]:
         got = "" if secret else f" (got {found.get('input')!r})"
         lines.append(f"{name.upper()}{got}: {message}.".replace("..", "."))
     return lines
+
+
+def settings_table() -> str:
+    """Return all settings as a Markdown table: name, default, meaning."""
+    rows = ["| setting | default | meaning |", "|---|---|---|"]
+    for name, field in Settings.model_fields.items():
+        default = "" if field.default in (None, ()) else f"`{field.default}`"
+        rows.append(f"| `{name.upper()}` | {default} | {field.description} |")
+    return "\n".join(rows) + "\n"

@@ -5,7 +5,7 @@ Source: WHATWG HTML 9.2, server-sent events.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 
 from streaming.event_log.base import EventReader, Wake
 from streaming.frames import bye_frame, heartbeat_frame
@@ -15,8 +15,13 @@ MAX_BATCH_BYTES = 64 * 1024
 
 
 async def frames(
-    turn_id: str, reader: EventReader, *, heartbeat_s: float, leaving: Callable[[], str]
-) -> AsyncIterator[bytes]:
+    turn_id: str,
+    reader: EventReader,
+    *,
+    prefix: bytes = b"",
+    heartbeat_s: float,
+    leaving: Callable[[], str],
+) -> AsyncGenerator[bytes, None]:
     """Yield batches of ready bytes: replay, then live, until the terminal event or `bye`.
 
     Every event loop turn is shared: a long replay pauses after each batch, also when the client is
@@ -25,11 +30,14 @@ async def frames(
     Args:
         turn_id: Named in heartbeats.
         reader: Where to read from; closed at the end.
+        prefix: Sent first: a reset for a reader whose cursor was not good.
         heartbeat_s: Seconds of silence before a heartbeat.
         leaving: The reason for `bye`, once the reader was woken with LEAVE.
     """
     pulse = _Pulse(reader, heartbeat_s)
     try:
+        if prefix:
+            yield prefix
         while not reader.at_end:
             batch = reader.take(MAX_BATCH_BYTES)
             why = Wake.ENTRY if batch else await reader.wait()

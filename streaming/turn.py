@@ -10,8 +10,8 @@ from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, field
 
 import anyio
-from resilience.watchdog import Watchdog
 
+from resilience.watchdog import Watchdog, WatchdogPhase
 from streaming.cursor import Cursor
 from streaming.draft import Draft
 from streaming.errors import Phase, SourceError, SourceTimeoutError, SourceTruncatedError
@@ -95,7 +95,9 @@ class LiveTurn:
     gaps_s: list[float] = field(default_factory=list)
     ttft_s: float | None = None
     readers: int = 0
+    alone_since: float = 0.0
     checkpointed: int = -1
+    checkpointed_at: float = 0.0
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     _cause: Outcome | None = None
     _scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
@@ -151,7 +153,7 @@ class LiveTurn:
 
     @contextmanager
     def _deadlines(self, deadlines: Deadlines) -> Iterator[Watchdog]:
-        def expire(phase: str) -> None:
+        def expire(phase: WatchdogPhase) -> None:
             first = phase == "first"
             limit_s = deadlines.first_token_s if first else deadlines.inter_token_s
             self._time_out("first_token" if first else "inter_token", limit_s)

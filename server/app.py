@@ -1,0 +1,79 @@
+"""The ASGI application: routes, middleware, and the page."""
+
+from pathlib import Path
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.responses import FileResponse, Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from server.errors import STATUS, ProblemError, answer_error
+from server.identity import IdentityMiddleware
+from server.middleware import AnswerMiddleware, OriginMiddleware, SizeLimitMiddleware
+from server.routes import chatbots, conversations, health, metrics, turns
+from server.services import ROOT, Services
+
+WEB = ROOT / "web"
+SHOWN_HEADERS = ["X-Turn-ID", "X-Conversation-ID", "X-Streaming", "X-Request-ID", "Retry-After"]
+
+
+def create_app(services: Services) -> Starlette:
+    """Return the application over opened services; whoever opened them closes them."""
+    settings = services.settings
+    middleware = [
+        Middleware(AnswerMiddleware, metrics=services.metrics),
+        Middleware(SizeLimitMiddleware, max_bytes=settings.max_body_bytes),
+        Middleware(OriginMiddleware, allowed=settings.allowed_origins),
+        Middleware(
+            IdentityMiddleware, guests=services.guests, allow_guests=settings.guests_allowed
+        ),
+    ]
+    if settings.allowed_origins:
+        cors = Middleware(
+            CORSMiddleware,
+            allow_origins=settings.allowed_origins,
+            allow_credentials=True,
+            allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
+            allow_headers=["Content-Type", "Idempotency-Key", "Last-Event-ID", "X-Request-ID"],
+            expose_headers=SHOWN_HEADERS,
+        )
+        middleware.insert(1, cors)
+    app = Starlette(
+        routes=[
+            *turns.routes,
+            *conversations.routes,
+            *chatbots.routes,
+            *health.routes,
+            *metrics.routes,
+            Route("/", page, methods=["GET"]),
+            Mount("/assets", Assets(WEB)),
+        ],
+        middleware=middleware,
+        exception_handlers=dict.fromkeys(
+            (ProblemError, HTTPException, Exception, *STATUS), answer_error
+        ),
+    )
+    app.router.redirect_slashes = False
+    app.state.services = services
+    return app
+
+
+async def page(_request: Request) -> Response:
+    """Serve the chat page."""
+    return FileResponse(WEB / "index.html", headers={"Cache-Control": "no-cache"})
+
+
+class Assets(StaticFiles):
+    """The page's files: asked for anew each time, answered with 304 where nothing changed."""
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(directory=directory)
+
+    def file_response(self, *args: object, **kwargs: object) -> Response:
+        response = super().file_response(*args, **kwargs)  # type: ignore[arg-type]  # passed on
+        response.headers["Cache-Control"] = "no-cache"
+        return response

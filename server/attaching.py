@@ -1,0 +1,101 @@
+"""How a reader gets a turn's log: from this process's memory, or what is left from the record.
+
+First connect, reconnect, second tab: the same call. Answers are those that an EventSource survives.
+"""
+
+from collections.abc import Mapping
+
+from starlette.responses import Response
+
+from history.errors import HistoryUnavailableError, TurnNotFoundError
+from history.model import TurnRecord, TurnStatus
+from server.identity import Owner
+from server.services import Services
+from streaming.cursor import START, Cursor
+from streaming.ending import terminal_from_record
+from streaming.errors import CursorLostError, LogNotFoundError
+from streaming.events import TurnReset
+from streaming.frames import FrameEncoder, reset_frame
+from streaming.turn import LiveTurn
+
+
+async def attach(
+    services: Services,
+    owner: Owner,
+    turn_id: str,
+    cursor: Cursor,
+    *,
+    headers: Mapping[str, str],
+) -> Response:
+    """Answer with the turn's events after the cursor, to the terminal one; 204 at the end.
+
+    Raises:
+        TurnNotFoundError: no such turn, or another owner's.
+    """
+    live = services.runner.find(turn_id)
+    if live is not None:
+        if live.spec.owner_id != owner.owner_id:
+            raise TurnNotFoundError(turn_id)
+        return _attach_live(services, live, cursor, headers)
+    try:
+        record = await services.history.turns.get(owner.owner_id, turn_id)
+    except HistoryUnavailableError:
+        return services.readers.bye("unavailable", headers=headers)
+    return _attach_recorded(services, record, cursor, headers)
+
+
+def _attach_live(
+    services: Services, live: LiveTurn, cursor: Cursor, headers: Mapping[str, str]
+) -> Response:
+    turn_id = live.spec.turn_id
+    try:
+        reader = services.event_log.attach(turn_id, cursor)
+    except CursorLostError:
+        # Invariant: text and cursor are read together, with no await until the reader stands.
+        covers = live.writer.cursor
+        reset = TurnReset(text=live.draft.text, reason="cursor_lost")
+        services.metrics.reset_sent("cursor_lost")
+        services.metrics.attached("reset")
+        return services.readers.follow(
+            turn_id,
+            services.event_log.attach(turn_id, covers),
+            headers=headers,
+            prefix=reset_frame(turn_id, covers, reset),
+        )
+    services.metrics.attached("follow" if cursor == START else "replay")
+    return services.readers.follow(turn_id, reader, headers=headers)
+
+
+def _attach_recorded(
+    services: Services, record: TurnRecord, cursor: Cursor, headers: Mapping[str, str]
+) -> Response:
+    try:
+        reader = services.event_log.attach(record.turn_id, cursor)
+    except (LogNotFoundError, CursorLostError):
+        return _rest_of_record(services, record, cursor, headers)
+    if reader.at_end:
+        services.metrics.attached("no_content")
+        return Response(status_code=204, headers=dict(headers))
+    services.metrics.attached("replay")
+    return services.readers.follow(record.turn_id, reader, headers=headers)
+
+
+def _rest_of_record(
+    services: Services, record: TurnRecord, cursor: Cursor, headers: Mapping[str, str]
+) -> Response:
+    """Answer from the record alone: the log has expired, or went with the process that had it."""
+    if record.status is TurnStatus.RUNNING:
+        return services.readers.bye("unavailable", headers=headers)
+    if cursor == Cursor(record.epoch, record.last_seq):
+        services.metrics.attached("no_content")
+        return Response(status_code=204, headers=dict(headers))
+    reset = TurnReset(text=record.text, reason="log_expired")
+    covers = Cursor(record.epoch, record.last_seq - 1)
+    terminal = terminal_from_record(record)
+    services.metrics.reset_sent("log_expired")
+    services.metrics.attached("reset")
+    return services.readers.once(
+        reset_frame(record.turn_id, covers, reset)
+        + FrameEncoder(record.turn_id).encode(record.epoch, record.last_seq, terminal),
+        headers=headers,
+    )

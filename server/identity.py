@@ -1,0 +1,93 @@
+"""Who is asking: until accounts exist, a guest known by a signed, stateless cookie.
+
+Source: RFC 6265bis; nothing is stored until a write.
+"""
+
+from dataclasses import dataclass
+from http.cookies import CookieError, SimpleCookie
+
+from itsdangerous import BadSignature, Signer
+from starlette.datastructures import MutableHeaders
+from starlette.requests import HTTPConnection
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from server.errors import ProblemError, problem_response
+from server.ids import new_id
+
+COOKIE = "chat_guest"
+MAX_AGE_S = 400 * 86_400
+"""The longest that browsers keep a cookie."""
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Whose conversations a request may see and change."""
+
+    owner_id: str
+
+
+class Guests:
+    """Signs and reads guest cookies. Forged or damaged ones are as good as none."""
+
+    def __init__(self, secret: str) -> None:
+        self._signer = Signer(secret, salt="chat-guest")
+
+    def read(self, cookie: str) -> Owner | None:
+        """Return the guest the cookie names, or None."""
+        try:
+            return Owner(self._signer.unsign(cookie).decode("ascii"))
+        except (BadSignature, UnicodeError):
+            return None
+
+    def make(self) -> tuple[Owner, str]:
+        """Return a new guest and the cookie that proves it."""
+        owner = Owner(new_id("guest"))
+        return owner, self._signer.sign(owner.owner_id).decode("ascii")
+
+
+class IdentityMiddleware:
+    """Gives each request an owner (`scope["state"]["owner"]`); new guests get their cookie.
+
+    The page itself sets the cookie too: its first calls run side by side, and each would be another
+    guest otherwise. Everything under /api/v1 needs an owner; where guests are not let in, 401.
+    """
+
+    def __init__(self, app: ASGIApp, *, guests: Guests, allow_guests: bool) -> None:
+        self._app = app
+        self._guests = guests
+        self._allow_guests = allow_guests
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or not _needs_owner(scope["path"]):
+            await self._app(scope, receive, send)
+            return
+        connection = HTTPConnection(scope)
+        owner = self._guests.read(_cookie(connection))
+        if owner is None and self._allow_guests:
+            owner, cookie = self._guests.make()
+            _set_cookie(scope, cookie, secure=scope["scheme"] == "https")
+        if owner is None and scope["path"] != "/":
+            problem = ProblemError(401, "unauthenticated", "Sign in first; guests are not let in.")
+            await problem_response(connection.state.request_id, problem)(scope, receive, send)
+            return
+        scope["state"]["owner"] = owner
+        await self._app(scope, receive, send)
+
+
+def _needs_owner(path: str) -> bool:
+    return path == "/" or path.startswith("/api/v1/")
+
+
+def _cookie(connection: HTTPConnection) -> str:
+    jar: SimpleCookie = SimpleCookie()
+    try:
+        jar.load(connection.headers.get("cookie", ""))
+    except CookieError:
+        return ""
+    return jar[COOKIE].value if COOKIE in jar else ""
+
+
+def _set_cookie(scope: Scope, cookie: str, *, secure: bool) -> None:
+    value = f"{COOKIE}={cookie}; Path=/; Max-Age={MAX_AGE_S}; HttpOnly; SameSite=Lax"
+    headers: MutableHeaders = scope["state"]["response_headers"]
+    headers.append("set-cookie", value + "; Secure" if secure else value)

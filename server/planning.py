@@ -1,0 +1,226 @@
+"""From a request to a turn that can begin: history, chatbot, flag and limits become values.
+
+Past the plan nothing is asked any more: `streaming` sees a `TurnSpec`.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from chatbots.errors import ChatbotNotFoundError
+from chatbots.model import Chatbot
+from flags.bucketing import includes
+from history.model import Conversation, Idempotency, Message, NewTurn, TurnStatus
+from server.errors import ProblemError
+from server.identity import Owner
+from server.ids import new_id
+from server.services import Services
+from streaming.llm.base import Prompt, PromptMessage
+from streaming.turn import TurnSpec
+
+IDEMPOTENCY_TTL = timedelta(hours=24)
+CONTEXT_MESSAGES = 100
+"""Messages read for the model's context; the budget in characters cuts further."""
+TITLE_CHARS = 60
+STREAMING_FLAG = "streaming"
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a caller asked for, parsed."""
+
+    message: str | None
+    conversation_id: str | None
+    chatbot_id: str | None
+    retry_of: str | None
+    metadata: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is stored, and what is produced."""
+
+    new_turn: NewTurn
+    spec: TurnSpec
+    needs_title: bool
+
+
+async def plan_turn(
+    services: Services,
+    owner: Owner,
+    wanted: Wanted,
+    *,
+    idempotency: Idempotency | None,
+    received_at: float,
+) -> Plan:
+    """Return the plan of a turn. Nothing is stored yet.
+
+    Raises:
+        HistoryError, ChatbotsError: not found, or not reachable.
+        ProblemError: the request contradicts itself.
+    """
+    asked = await _asked(services, owner, wanted)
+    chatbot = await _chatbot(services, wanted.chatbot_id or asked.conversation.chatbot_id)
+    model = chatbot.model or services.source.default_model
+    context = _context(asked.messages, asked.text, services.settings.max_context_chars)
+    turn_id, message_id = new_id("turn"), new_id("msg")
+    streaming = includes(
+        services.settings.streaming_percentage, STREAMING_FLAG, STREAMING_FLAG, owner.owner_id
+    )
+    spec = TurnSpec(
+        turn_id=turn_id,
+        owner_id=owner.owner_id,
+        conversation_id=asked.conversation.conversation_id,
+        message_id=message_id,
+        chatbot_id=chatbot.chatbot_id,
+        model=model,
+        prompt=Prompt(
+            messages=(PromptMessage("system", chatbot.instructions), *context),
+            model=model,
+            temperature=chatbot.temperature,
+        ),
+        streaming=streaming,
+        max_response_chars=chatbot.max_response_chars or services.settings.max_response_chars,
+        received_at=received_at,
+    )
+    new_turn = NewTurn(
+        turn_id=turn_id,
+        owner_id=owner.owner_id,
+        conversation_id=spec.conversation_id,
+        user_message_id=asked.user_message_id,
+        message_id=message_id,
+        text=wanted.message,
+        chatbot_id=spec.chatbot_id,
+        model=model,
+        streaming=streaming,
+        worker_id=services.worker_id,
+        spec={"max_response_chars": spec.max_response_chars, "temperature": chatbot.temperature},
+        metadata=wanted.metadata,
+        started_at=datetime.now(UTC),
+        retry_of=wanted.retry_of,
+        new_conversation=asked.conversation if asked.is_new else None,
+        idempotency=idempotency,
+    )
+    return Plan(new_turn, spec, needs_title=not asked.is_new and not asked.conversation.title)
+
+
+def idempotency_of(owner: Owner, key: str, wanted: Wanted) -> Idempotency:
+    """Return the claim that a key and a body make; keys of different owners never meet."""
+    body = json.dumps(
+        [
+            wanted.message,
+            wanted.conversation_id,
+            wanted.chatbot_id,
+            wanted.retry_of,
+            wanted.metadata,
+        ],
+        sort_keys=True,
+    )
+    return Idempotency(
+        key_hash=_hash(f"{owner.owner_id}\n{key}"),
+        body_hash=_hash(body),
+        expires_at=datetime.now(UTC) + IDEMPOTENCY_TTL,
+    )
+
+
+def title_of(message: str) -> str:
+    """Return a conversation's first title: the beginning of its first message, cut at a word."""
+    line = " ".join(message.split())
+    if len(line) <= TITLE_CHARS:
+        return line
+    cut = line[:TITLE_CHARS].rsplit(" ", 1)[0]
+    return f"{cut}…"
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """The question: where it stands, what came before it, and its text."""
+
+    conversation: Conversation
+    is_new: bool
+    messages: Sequence[Message]
+    user_message_id: str
+    text: str
+
+
+async def _asked(services: Services, owner: Owner, wanted: Wanted) -> _Asked:
+    if wanted.retry_of is not None:
+        return await _asked_again(services, owner, wanted.retry_of, wanted.conversation_id)
+    text = wanted.message or ""
+    if wanted.conversation_id is None:
+        now = datetime.now(UTC)
+        conversation = Conversation(
+            conversation_id=new_id("conv"),
+            owner_id=owner.owner_id,
+            title=title_of(text),
+            chatbot_id=wanted.chatbot_id or "default",
+            created_at=now,
+            updated_at=now,
+        )
+        return _Asked(conversation, True, (), new_id("msg"), text)
+    conversation = await services.history.conversations.get(owner.owner_id, wanted.conversation_id)
+    page = await services.history.messages.list(
+        owner.owner_id, conversation.conversation_id, limit=CONTEXT_MESSAGES, before=None
+    )
+    return _Asked(conversation, False, page.items, new_id("msg"), text)
+
+
+async def _asked_again(
+    services: Services, owner: Owner, retry_of: str, conversation_id: str | None
+) -> _Asked:
+    record = await services.history.turns.get(owner.owner_id, retry_of)
+    if conversation_id not in (None, record.conversation_id):
+        raise ProblemError(
+            422,
+            "invalid",
+            "The turn in retry_of belongs to another conversation; leave conversation_id out.",
+        )
+    question = await services.history.messages.get(owner.owner_id, record.user_message_id)
+    conversation = await services.history.conversations.get(owner.owner_id, record.conversation_id)
+    page = await services.history.messages.list(
+        owner.owner_id, record.conversation_id, limit=CONTEXT_MESSAGES, before=question.seq
+    )
+    return _Asked(conversation, False, page.items, question.message_id, question.text)
+
+
+async def _chatbot(services: Services, chatbot_id: str) -> Chatbot:
+    chatbot = await services.chatbots.get(chatbot_id)
+    if not chatbot.enabled:
+        raise ChatbotNotFoundError(chatbot_id)
+    return chatbot
+
+
+def _context(messages: Sequence[Message], question: str, budget: int) -> list[PromptMessage]:
+    """Return as much recent history as fits, oldest dropped first, ending with the question.
+
+    Roles alternate, as many models' templates demand: of answers to one question the last counts,
+    and questions without an answer join the next.
+    """
+    context: list[PromptMessage] = []
+    for message in messages:
+        if not message.text or message.status is TurnStatus.RUNNING:
+            continue
+        _add(context, PromptMessage(message.role, message.text))
+    _add(context, PromptMessage("user", question))
+    left, kept = budget, 0
+    for prompt_message in reversed(context):
+        left -= len(prompt_message.text)
+        if left < 0 and kept:
+            break
+        kept += 1
+    recent = context[-kept:]
+    return recent if recent[0].role == "user" else recent[1:]
+
+
+def _add(context: list[PromptMessage], message: PromptMessage) -> None:
+    if context and context[-1].role == message.role:
+        previous = context.pop()
+        if message.role == "user":
+            message = PromptMessage("user", f"{previous.text}\n\n{message.text}")
+    context.append(message)
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

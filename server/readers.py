@@ -1,0 +1,100 @@
+"""The event streams that are open in this process: opened, counted, and asked to leave."""
+
+from collections.abc import AsyncGenerator, Mapping
+
+from starlette.responses import Response
+
+from metrics.turns import TurnMetrics
+from server.event_stream import CloseReason, EventStreamResponse, OnClose
+from streaming.event_log.base import EventReader, Wake
+from streaming.frames import bye_frame
+from streaming.runner import TurnRunner
+from streaming.sse import frames
+
+
+class Readers:
+    """Opens event streams. Bound: `max_open` at once; one more is told `bye` and comes back.
+
+    Args:
+        runner: Told of readers, so that turns nobody reads can be abandoned.
+        metrics: Told of readers.
+        max_open: Streams at once.
+        heartbeat_s: Seconds of silence before a heartbeat.
+        send_timeout_s: Seconds one write may take.
+    """
+
+    def __init__(
+        self,
+        *,
+        runner: TurnRunner,
+        metrics: TurnMetrics,
+        max_open: int,
+        heartbeat_s: float,
+        send_timeout_s: float,
+    ) -> None:
+        self._runner = runner
+        self._metrics = metrics
+        self._max_open = max_open
+        self._heartbeat_s = heartbeat_s
+        self._send_timeout_s = send_timeout_s
+        self._open: dict[EventReader, str] = {}
+        self._leaving = "restarting"
+
+    def follow(
+        self, turn_id: str, reader: EventReader, *, headers: Mapping[str, str], prefix: bytes = b""
+    ) -> Response:
+        """Answer with the log after the reader's cursor, to its end."""
+        if len(self._open) >= self._max_open:
+            reader.close()
+            return self.bye("full", headers=headers)
+        self._open[reader] = turn_id
+        self._runner.reader_joined(turn_id)
+        self._metrics.reader_opened()
+        batches = frames(
+            turn_id,
+            reader,
+            prefix=prefix,
+            heartbeat_s=self._heartbeat_s,
+            leaving=lambda: self._leaving,
+        )
+
+        def closed(reason: CloseReason) -> None:
+            left = reason == "end" and not reader.at_end
+            self._open.pop(reader, None)
+            self._runner.reader_left(turn_id)
+            self._metrics.reader_closed("bye" if left else reason)
+
+        return self._response(batches, headers, closed)
+
+    def once(self, batch: bytes, *, headers: Mapping[str, str]) -> Response:
+        """Answer with these frames and end."""
+        return self._response(_one(batch), headers, lambda _: None)
+
+    def bye(self, reason: str, *, headers: Mapping[str, str]) -> Response:
+        """Answer with a request to come back: any other status would end an EventSource for good.
+
+        Source: WHATWG HTML 9.2, «fail the connection».
+        """
+        self._metrics.attached("bye")
+        return self.once(bye_frame(reason), headers=headers)
+
+    def leave_all(self) -> None:
+        """Ask every reader to come back elsewhere, or later."""
+        for reader in self._open:
+            reader.wake(Wake.LEAVE)
+
+    @property
+    def open_count(self) -> int:
+        """Streams that are open now."""
+        return len(self._open)
+
+    def _response(
+        self, batches: AsyncGenerator[bytes, None], headers: Mapping[str, str], closed: OnClose
+    ) -> Response:
+        return EventStreamResponse(
+            batches, headers=headers, send_timeout_s=self._send_timeout_s, on_close=closed
+        )
+
+
+async def _one(batch: bytes) -> AsyncGenerator[bytes, None]:
+    yield batch

@@ -1,0 +1,61 @@
+"""Is it alive, does it take requests, and how are its dependencies."""
+
+from time import perf_counter
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from history.errors import HistoryUnavailableError
+from server.services import Services
+from server.version import VERSION
+from server.wire import services_of
+
+NO_STORE = {"Cache-Control": "no-store"}
+
+
+async def live(_request: Request) -> Response:
+    """The process answers."""
+    return JSONResponse({"status": "ok"}, headers=NO_STORE)
+
+
+async def ready(request: Request) -> Response:
+    """New requests are welcome; a lost dependency does not unready: starts answer 503 then."""
+    if services_of(request).runner.is_draining:
+        return JSONResponse({"status": "draining"}, 503, headers={**NO_STORE, "Retry-After": "2"})
+    return JSONResponse({"status": "ready"}, headers=NO_STORE)
+
+
+async def health(request: Request) -> Response:
+    """Each dependency with its latency; degraded where one fails."""
+    services = services_of(request)
+    history = await _check_history(services)
+    status = "healthy" if history["status"] == "healthy" else "degraded"
+    answer = {
+        "status": status,
+        "version": VERSION,
+        "draining": services.runner.is_draining,
+        "checks": {
+            "history": history,
+            "model": {"status": "healthy", "kind": services.model_kind},
+            "speech": {"status": "off"},
+        },
+    }
+    return JSONResponse(answer, headers=NO_STORE)
+
+
+async def _check_history(services: Services) -> dict[str, object]:
+    began, status = perf_counter(), "healthy"
+    try:
+        await services.history.check()
+    except HistoryUnavailableError:
+        status = "unhealthy"
+    latency_ms = round((perf_counter() - began) * 1000, 1)
+    return {"status": status, "latency_ms": latency_ms, "kind": services.history_kind}
+
+
+routes = [
+    Route("/health/live", live, methods=["GET"]),
+    Route("/health/ready", ready, methods=["GET"]),
+    Route("/health", health, methods=["GET"]),
+]

@@ -1,0 +1,241 @@
+"""Turns: start one, read its events, ask for its state, stop it."""
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Literal, Self
+
+import anyio
+from pydantic import AfterValidator, Field, model_validator
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from history.model import NewTurn, TurnRecord, TurnStatus
+from server.attaching import attach
+from server.body import StrictModel, read_model
+from server.errors import ProblemError
+from server.identity import Owner
+from server.planning import Plan, Wanted, idempotency_of, plan_turn, title_of
+from server.services import Services
+from server.whole_answer import WholeAnswerResponse
+from server.wire import (
+    Json,
+    live_turn_json,
+    owner_of,
+    services_of,
+    turn_json,
+    unstored_turn_json,
+)
+from streaming.cursor import START, Cursor, parse_id
+from streaming.turn import Cancelled
+
+CANCEL_WAIT_S = 5.0
+MAX_METADATA_BYTES = 8192
+_KEY = re.compile(r"[\x21-\x7e]{1,255}", re.ASCII)
+
+
+def _text(value: str) -> str:
+    if not value.strip():
+        raise ValueError("must not be empty")
+    if "\0" in value:
+        raise ValueError("must not contain NUL")
+    return value
+
+
+Text = Annotated[str, AfterValidator(_text)]
+Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+
+
+class SpeechOptions(StrictModel):
+    """How an answer is spoken."""
+
+    voice: str | None = Field(None, max_length=100)
+    language: str | None = Field(None, max_length=35)
+    audio: Literal["inline", "url"] = "inline"
+
+
+class StartTurn(StrictModel):
+    """The body of `POST /api/v1/turns`."""
+
+    message: Text | None = None
+    conversation_id: Id | None = None
+    chatbot_id: Id | None = None
+    retry_of: Id | None = None
+    speech: bool | SpeechOptions = False
+    metadata: dict[str, object] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _one_question(self) -> Self:
+        if (self.message is None) == (self.retry_of is None):
+            raise ValueError("send either message or retry_of")
+        return self
+
+    def wanted(self) -> Wanted:
+        """Return what planning needs of it."""
+        return Wanted(
+            self.message, self.conversation_id, self.chatbot_id, self.retry_of, self.metadata
+        )
+
+
+class CancelTurn(StrictModel):
+    """The optional body of `POST /api/v1/turns/{turn_id}/cancel`."""
+
+    seen: str | None = Field(None, max_length=128)
+
+
+async def start_turn(request: Request) -> Response:
+    """Start a turn; answer with its events, with where they are, or (off arm) with the end."""
+    received_at = anyio.current_time()
+    services, owner = services_of(request), owner_of(request)
+    body = await read_model(request, StartTurn)
+    _check_sizes(services, body)
+    wanted = body.wanted()
+    key = _idempotency_key(request)
+    services.runner.admit()
+    plan = await plan_turn(
+        services,
+        owner,
+        wanted,
+        idempotency=None if key is None else idempotency_of(owner, key, wanted),
+        received_at=received_at,
+    )
+    record = await _begin(services, owner, plan)
+    headers = {
+        "X-Turn-ID": record.turn_id,
+        "X-Conversation-ID": record.conversation_id,
+        "X-Streaming": "on" if record.streaming else "off",
+    }
+    if not record.streaming:
+        return await _whole_answer(services, record, headers)
+    if "text/event-stream" in request.headers.get("accept", ""):
+        return await attach(services, owner, record.turn_id, START, headers=headers)
+    answer = {
+        "turn_id": record.turn_id,
+        "conversation_id": record.conversation_id,
+        "streaming": True,
+        "events_url": f"/api/v1/turns/{record.turn_id}/events",
+    }
+    return JSONResponse(answer, 201, headers={**headers, "Cache-Control": "no-store"})
+
+
+async def attach_turn(request: Request) -> Response:
+    """Read a turn's events after the cursor."""
+    turn_id = request.path_params["turn_id"]
+    headers = {"X-Turn-ID": turn_id} if _KEY.fullmatch(turn_id) else {}
+    cursor = _cursor(request, turn_id)
+    return await attach(services_of(request), owner_of(request), turn_id, cursor, headers=headers)
+
+
+async def get_turn(request: Request) -> Response:
+    """Tell a turn's state."""
+    services = services_of(request)
+    record = await services.history.turns.get(
+        owner_of(request).owner_id, request.path_params["turn_id"]
+    )
+    return _state_response(services, record)
+
+
+async def cancel_turn(request: Request) -> Response:
+    """Stop a turn and tell its state."""
+    services, owner = services_of(request), owner_of(request)
+    record = await services.history.turns.get(owner.owner_id, request.path_params["turn_id"])
+    body = CancelTurn()
+    if request.headers.get("content-length", "0") != "0" or "transfer-encoding" in request.headers:
+        body = await read_model(request, CancelTurn)
+    seen = None if body.seen is None else parse_id(record.turn_id, body.seen)
+    await services.runner.cancel(record.turn_id, Cancelled("user", seen), wait_s=CANCEL_WAIT_S)
+    record = await services.history.turns.get(owner.owner_id, record.turn_id)
+    return _state_response(services, record)
+
+
+async def _begin(services: Services, owner: Owner, plan: Plan) -> TurnRecord:
+    """Store the turn's beginning and produce it; once begun it is also started."""
+    with anyio.CancelScope(shield=True):
+        record, is_new = await services.history.turns.begin(plan.new_turn)
+        if is_new:
+            services.runner.start(plan.spec)
+            await _give_title(services, owner, plan.new_turn, needed=plan.needs_title)
+    return record
+
+
+async def _give_title(services: Services, owner: Owner, new_turn: NewTurn, *, needed: bool) -> None:
+    if needed and new_turn.text is not None:
+        await services.history.conversations.rename(
+            owner.owner_id, new_turn.conversation_id, title_of(new_turn.text), if_title=""
+        )
+
+
+async def _whole_answer(
+    services: Services, record: TurnRecord, headers: Mapping[str, str]
+) -> Response:
+    turn_id, owner_id = record.turn_id, record.owner_id
+
+    async def state() -> Json:
+        return _state(services, await services.history.turns.get(owner_id, turn_id))
+
+    live = services.runner.find(turn_id)
+    if live is None:
+        return JSONResponse(await state(), headers={**headers, "Cache-Control": "no-store"})
+    services.runner.reader_joined(turn_id)
+    return WholeAnswerResponse(
+        live,
+        state=state,
+        headers=headers,
+        on_close=lambda: services.runner.reader_left(turn_id),
+    )
+
+
+def _state(services: Services, record: TurnRecord) -> Json:
+    live, end = services.runner.find(record.turn_id), services.keeper.unstored(record.turn_id)
+    if end is not None:
+        return unstored_turn_json(record, end)
+    if live is not None and record.status is TurnStatus.RUNNING:
+        return live_turn_json(record, live)
+    return turn_json(record)
+
+
+def _state_response(services: Services, record: TurnRecord) -> Response:
+    return JSONResponse(_state(services, record), headers={"Cache-Control": "no-store"})
+
+
+def _check_sizes(services: Services, body: StartTurn) -> None:
+    limit = services.settings.max_message_chars
+    if body.message is not None and len(body.message) > limit:
+        message = f"must have at most {limit} characters"
+        raise ProblemError(
+            422,
+            "message_too_long",
+            f"The message {message}.",
+            errors=[{"field": "message", "message": message}],
+        )
+    if len(repr(body.metadata)) > MAX_METADATA_BYTES:
+        message = f"must have at most {MAX_METADATA_BYTES} bytes"
+        raise ProblemError(
+            422,
+            "invalid",
+            f"metadata {message}.",
+            errors=[{"field": "metadata", "message": message}],
+        )
+
+
+def _idempotency_key(request: Request) -> str | None:
+    key = request.headers.get("idempotency-key")
+    if key is not None and _KEY.fullmatch(key) is None:
+        raise ProblemError(
+            400, "malformed", "Idempotency-Key takes 1 to 255 printable ASCII characters."
+        )
+    return key
+
+
+def _cursor(request: Request, turn_id: str) -> Cursor:
+    """Return where the reader is: the header of an automatic reconnect goes before the query."""
+    event_id = request.headers.get("last-event-id") or request.query_params.get("last_event_id")
+    return parse_id(turn_id, event_id) if event_id else START
+
+
+routes = [
+    Route("/api/v1/turns", start_turn, methods=["POST"]),
+    Route("/api/v1/turns/{turn_id}", get_turn, methods=["GET"]),
+    Route("/api/v1/turns/{turn_id}/events", attach_turn, methods=["GET"]),
+    Route("/api/v1/turns/{turn_id}/cancel", cancel_turn, methods=["POST"]),
+]

@@ -1,0 +1,129 @@
+"""One process, one event loop: bind, open, serve, drain, close.
+
+Divergences from running uvicorn as it comes, each with its reason:
+
+1. We bind the socket ourselves: a port in use is one clear line, before anything is opened.
+2. A signal starts our drain, not uvicorn's: the listener stays open meanwhile, so that readiness
+   can say 503 and readers get `bye`; a second signal ends at once.
+3. The protocol offers `chatstream.abort`: a reader that does not read cannot be closed politely.
+"""
+
+import asyncio
+import signal
+import socket
+from types import FrameType
+
+import anyio
+import structlog
+import uvicorn
+from starlette.applications import Starlette
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from server.app import create_app
+from server.drain import drain
+from server.event_stream import ABORT_EXTENSION
+from server.services import Services, StartError, open_services, settle_garbage_collector
+from server.settings import Settings
+from server.version import VERSION
+
+log = structlog.get_logger(__name__)
+
+BACKLOG = 2048
+CONNECTIONS_GRACE_S = 5
+"""Seconds that open connections get after the drain, before they are cut."""
+
+
+def bind(settings: Settings) -> socket.socket:
+    """Return the listening socket.
+
+    Raises:
+        StartError: the address cannot be had.
+    """
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        sock.bind((settings.host, settings.port))
+        sock.listen(BACKLOG)
+    except OSError as error:
+        sock.close()
+        raise StartError(
+            f"Cannot listen on {settings.host} port {settings.port} ({error.strerror}); stop what"
+            " uses it, or set PORT to another one."
+        ) from None
+    sock.setblocking(False)
+    return sock
+
+
+async def serve(settings: Settings, sock: socket.socket) -> None:
+    """Serve until a signal has come and everything is drained.
+
+    Raises:
+        StartError: a service cannot be opened.
+    """
+    async with open_services(settings) as services:
+        server = _Server(_config(settings, create_app(services)))
+        settle_garbage_collector()
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(_drain_on_signal, server, services)
+            _announce(settings, services, sock)
+            await server.serve(sockets=[sock])
+            tasks.cancel_scope.cancel()
+
+
+class _Protocol(HttpToolsProtocol):
+    """uvicorn's protocol, with a way to drop the connection."""
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self.scope["extensions"] = {ABORT_EXTENSION: self.transport.abort}  # type: ignore[dict-item]  # ours
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's server; the first signal drains, the second ends at once."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.signalled = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002  # uvicorn's
+        if self.signalled.is_set():
+            self.should_exit = self.force_exit = True
+        self._loop.call_soon_threadsafe(self.signalled.set)
+
+
+def _config(settings: Settings, app: Starlette) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        http=_Protocol,
+        loop="uvloop",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        date_header=True,
+        proxy_headers=bool(settings.trusted_proxies),
+        forwarded_allow_ips=list(settings.trusted_proxies),
+        timeout_graceful_shutdown=CONNECTIONS_GRACE_S,
+    )
+
+
+async def _drain_on_signal(server: _Server, services: Services) -> None:
+    await server.signalled.wait()
+    await drain(services)
+    server.should_exit = True
+
+
+def _announce(settings: Settings, services: Services, sock: socket.socket) -> None:
+    host, port = sock.getsockname()[:2]
+    shown = "localhost" if host in {"127.0.0.1", "0.0.0.0", "::", "::1"} else host  # noqa: S104  # shown
+    log.info(
+        "server.started",
+        url=f"http://{shown}:{port}",
+        version=VERSION,
+        model=services.source.default_model,
+        history=services.history_kind,
+        data_dir=str(settings.data_dir),
+        signals=[signal.SIGTERM.name, signal.SIGINT.name],
+    )

@@ -1,0 +1,103 @@
+"""Keeps the record of the turns that run here: checkpoints while they run, and their ends.
+
+What history cannot be told now is told later: an end is kept and retried until it holds.
+"""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+
+import anyio
+import structlog
+
+from history.base import History
+from history.errors import HistoryError, HistoryUnavailableError
+from history.model import Checkpoint, TurnEnd, TurnRecord
+from metrics.turns import TurnMetrics
+from streaming.turn import Interrupted, LiveTurn
+
+log = structlog.get_logger(__name__)
+
+CHECKPOINT_EVERY_S = 0.9
+"""With the write itself under a second: what a restart finds is at most 1 s old."""
+
+HEARTBEAT_EVERY_S = 3.0
+"""A silent turn's sign of life; well under `reaper.SILENT_AFTER_S`."""
+
+RETRY_EVERY_S = 1.0
+
+
+class RecordKeeper:
+    """Writes the record; never raises, whatever the store does.
+
+    Bound: an end that is not stored takes the place of the live turn it was, and no turn starts
+    while history cannot be reached, so there are at most as many as may run at once.
+    """
+
+    def __init__(self, history: History, metrics: TurnMetrics) -> None:
+        self._history = history
+        self._metrics = metrics
+        self._unstored: dict[str, TurnEnd] = {}
+
+    def unstored(self, turn_id: str) -> TurnEnd | None:
+        """Return the end of a turn that history could not be told of yet."""
+        return self._unstored.get(turn_id)
+
+    @property
+    def unstored_count(self) -> int:
+        """Ends that wait for the store."""
+        return len(self._unstored)
+
+    async def store_end(self, end: TurnEnd) -> tuple[TurnRecord | None, bool]:
+        """Return the record as it now is, and whether the end is stored."""
+        try:
+            record = await self._history.turns.end(end)
+        except HistoryUnavailableError:
+            self._metrics.history_failed("end")
+            self._unstored[end.turn_id] = end
+            log.warning("turn.unstored", turn_id=end.turn_id)
+            return None, False
+        except HistoryError:  # the conversation was deleted meanwhile: nothing to keep
+            self._unstored.pop(end.turn_id, None)
+            return None, False
+        self._unstored.pop(end.turn_id, None)
+        return record, True
+
+    async def retry_ends(self) -> None:
+        """Tell history of the ends it has missed; stops at the first that still fails."""
+        for end in list(self._unstored.values()):
+            await self.store_end(end)
+            if end.turn_id in self._unstored:
+                return
+            log.info("turn.stored_late", turn_id=end.turn_id)
+
+    async def checkpoint(self, turns: Iterable[LiveTurn]) -> None:
+        """Write what has grown since the last time, and now and then a sign of life."""
+        now, silent_since = anyio.current_time(), anyio.current_time() - HEARTBEAT_EVERY_S
+        due = {
+            turn.spec.turn_id: turn
+            for turn in turns
+            if turn.checkpointed != turn.draft.length or turn.checkpointed_at < silent_since
+        }
+        if not due:
+            return
+        batch = [_checkpoint(turn, now) for turn in due.values()]
+        try:
+            lost = await self._history.turns.checkpoint(batch)
+        except HistoryUnavailableError:
+            self._metrics.history_failed("checkpoint")
+            return
+        for turn_id in lost:  # fenced: the record is somebody else's, or gone
+            due[turn_id].stop(Interrupted("fenced"))
+
+
+def _checkpoint(turn: LiveTurn, now: float) -> Checkpoint:
+    # Invariant: text and cursor are read together, with no await between.
+    turn.checkpointed, turn.checkpointed_at = turn.draft.length, now
+    cursor = turn.writer.cursor
+    return Checkpoint(
+        turn_id=turn.spec.turn_id,
+        epoch=cursor.epoch,
+        last_seq=cursor.seq,
+        text=turn.draft.text,
+        at=datetime.now(UTC),
+    )

@@ -1,0 +1,245 @@
+"""The turns that run in this process: started, stopped, ended and drained.
+
+One task a turn, all in one task group. Whatever happens to a turn, it ends in exactly one terminal
+event, and the record is written before it.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from functools import partial
+
+import anyio
+import structlog
+from anyio.abc import TaskGroup
+
+from metrics.turns import EndedTurn, TurnMetrics
+from resilience.supervised import supervised
+from streaming.ending import Ending, terminal_from_record
+from streaming.errors import BusyError, DrainingError
+from streaming.event_log.base import EventLog
+from streaming.events import TurnStarted
+from streaming.keeper import CHECKPOINT_EVERY_S, RETRY_EVERY_S, RecordKeeper
+from streaming.llm.base import TokenSource
+from streaming.turn import Cancelled, Deadlines, Failed, Interrupted, LiveTurn, Outcome, TurnSpec
+
+log = structlog.get_logger(__name__)
+
+EXPIRE_EVERY_S = 30.0
+
+STOP_GRACE_S = 5.0
+"""After the drain deadline: time to store what the interrupted turns have."""
+
+
+class TurnRunner:
+    """Runs turns. `running()` must be entered before the first start.
+
+    Args:
+        keeper: Writes the record.
+        event_log: Where events go.
+        source: The model.
+        metrics: Told of each turn; never of each token.
+        deadlines: How long a turn waits for the model.
+        max_live: Turns that may run here at once.
+        abandon_after_s: Seconds without a reader before a turn is cancelled; 0 means never.
+    """
+
+    def __init__(
+        self,
+        *,
+        keeper: RecordKeeper,
+        event_log: EventLog,
+        source: TokenSource,
+        metrics: TurnMetrics,
+        deadlines: Deadlines,
+        max_live: int,
+        abandon_after_s: float,
+    ) -> None:
+        self._keeper = keeper
+        self._event_log = event_log
+        self._source = source
+        self._metrics = metrics
+        self._deadlines = deadlines
+        self._max_live = max_live
+        self._abandon_after_s = abandon_after_s
+        self._live: dict[str, LiveTurn] = {}
+        self._tasks: TaskGroup | None = None
+        self._idle = anyio.Event()
+        self.is_draining = False
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Run turns and their duties inside the block; turns left at its end are interrupted."""
+        async with anyio.create_task_group() as tasks:
+            self._tasks = tasks
+            for name, step, every_s in (
+                ("checkpoint", self._checkpoint, CHECKPOINT_EVERY_S),
+                ("store_ends", self._keeper.retry_ends, RETRY_EVERY_S),
+                ("expire_logs", self._expire, EXPIRE_EVERY_S),
+            ):
+                tasks.start_soon(partial(supervised, name, step, every_s=every_s, log=log))
+            try:
+                yield
+            finally:
+                tasks.cancel_scope.cancel()
+
+    def admit(self) -> None:
+        """Refuse a new turn where none can be taken; ask before anything is stored.
+
+        Raises:
+            DrainingError: this process is shutting down.
+            BusyError: as many turns run as may.
+        """
+        if self.is_draining:
+            raise DrainingError
+        if len(self._live) >= self._max_live:
+            raise BusyError
+
+    def start(self, spec: TurnSpec) -> LiveTurn:
+        """Start producing a turn whose record has begun; its first event is in the log at once."""
+        assert self._tasks is not None, "enter running() first"  # noqa: S101  # wiring error
+        turn = LiveTurn(spec, self._event_log.create(spec.turn_id))
+        self._live[spec.turn_id] = turn
+        started = TurnStarted(
+            spec.turn_id,
+            spec.conversation_id,
+            spec.message_id,
+            spec.chatbot_id,
+            spec.model,
+            spec.streaming,
+        )
+        turn.writer.append(started)
+        self._metrics.turn_started(streaming=spec.streaming)
+        self._tasks.start_soon(self._run, turn, name=f"turn {spec.turn_id}")
+        self._watch_abandonment(turn)
+        return turn
+
+    def find(self, turn_id: str) -> LiveTurn | None:
+        """Return the turn if it runs here."""
+        return self._live.get(turn_id)
+
+    @property
+    def live_count(self) -> int:
+        """Turns that run here."""
+        return len(self._live)
+
+    async def cancel(self, turn_id: str, cause: Cancelled, *, wait_s: float) -> None:
+        """Stop a turn that runs here; the upstream is closed at once.
+
+        Idempotent: a turn that is already ending ends as it was going to. Waits until it has ended,
+        at most `wait_s` seconds.
+        """
+        turn = self._live.get(turn_id)
+        if turn is None:
+            return
+        turn.stop(cause)
+        with anyio.move_on_after(wait_s):
+            await turn.ended.wait()
+
+    def reader_joined(self, turn_id: str) -> None:
+        """Count a reader of a turn that may run here."""
+        if (turn := self._live.get(turn_id)) is not None:
+            turn.readers += 1
+
+    def reader_left(self, turn_id: str) -> None:
+        """Count a reader out; the last one starts the clock of abandonment."""
+        if (turn := self._live.get(turn_id)) is not None:
+            turn.readers -= 1
+            self._watch_abandonment(turn)
+
+    async def drain(self, timeout_s: float) -> None:
+        """Take no new turns, let the running ones finish, interrupt what is left after `timeout_s`.
+
+        Returns when every turn has ended and been stored, or could not be within a bounded grace.
+        """
+        self.is_draining = True
+        log.info("drain.started", turns=len(self._live), timeout_s=timeout_s)
+        with anyio.move_on_after(timeout_s):
+            await self._until_idle()
+        for turn in list(self._live.values()):
+            turn.stop(Interrupted("shutdown"))
+        with anyio.move_on_after(STOP_GRACE_S):
+            await self._until_idle()
+            await self._keeper.retry_ends()
+        log.info("drain.ended", turns=len(self._live), unstored=self._keeper.unstored_count)
+
+    async def _run(self, turn: LiveTurn) -> None:
+        outcome: Outcome = Interrupted("shutdown")
+        try:
+            outcome = await turn.write_text(self._source, self._deadlines, anyio.current_time)
+        except Exception:  # a bug must still end the turn it hit
+            log.exception("turn.crashed", turn_id=turn.spec.turn_id)
+            outcome = Failed("internal_error", "Something went wrong here; ask again.", True)
+        finally:
+            with anyio.CancelScope(shield=True):
+                await self._finish(turn, outcome)
+
+    async def _finish(self, turn: LiveTurn, outcome: Outcome) -> None:
+        """Tell the record, then the readers."""
+        total_s = anyio.current_time() - turn.spec.received_at
+        ending = Ending(turn, outcome, total_s=total_s, at=datetime.now(UTC))
+        end = ending.record()
+        record, is_stored = await self._keeper.store_end(end)
+        if record is not None and (record.epoch, record.last_seq) != (end.epoch, end.last_seq):
+            turn.writer.append(terminal_from_record(record))  # somebody else ended it first
+        else:
+            for event in ending.events(stored=is_stored):
+                turn.writer.append(event)
+        turn.writer.close()
+        del self._live[turn.spec.turn_id]
+        turn.ended.set()
+        if not self._live:
+            self._idle.set()
+        self._tell(turn, ending, total_s)
+
+    def _tell(self, turn: LiveTurn, ending: Ending, total_s: float) -> None:
+        end = ending.record()
+        error_code = str(end.error["code"]) if end.error else None
+        if turn.ttft_s is not None:
+            self._metrics.first_delta(turn.ttft_s, streaming=turn.spec.streaming)
+        self._metrics.turn_ended(
+            EndedTurn(
+                outcome=end.status.value,
+                streaming=turn.spec.streaming,
+                duration_s=total_s,
+                ttft_s=turn.ttft_s,
+                gaps_s=turn.gaps_s,
+                input_tokens=end.usage.input_tokens,
+                output_tokens=end.usage.output_tokens,
+                usage_source=end.usage.source,
+                error_code=error_code,
+            )
+        )
+        log.info(
+            "turn.ended",
+            turn_id=end.turn_id,
+            outcome=end.status.value,
+            error_code=error_code,
+            ttft_s=None if turn.ttft_s is None else round(turn.ttft_s, 3),
+            total_s=round(total_s, 3),
+            chars=len(end.text),
+        )
+
+    async def _checkpoint(self) -> None:
+        await self._keeper.checkpoint(list(self._live.values()))
+
+    async def _expire(self) -> None:
+        self._event_log.expire()
+
+    async def _until_idle(self) -> None:
+        while self._live:
+            self._idle = anyio.Event()
+            await self._idle.wait()
+
+    def _watch_abandonment(self, turn: LiveTurn) -> None:
+        if self._abandon_after_s == 0 or turn.readers > 0:
+            return
+        loop = asyncio.get_running_loop()
+        turn.alone_since = loop.time()
+        loop.call_later(self._abandon_after_s, _abandon, turn, turn.alone_since)
+
+
+def _abandon(turn: LiveTurn, alone_since: float) -> None:
+    if turn.readers == 0 and turn.alone_since == alone_since:
+        turn.stop(Cancelled("abandoned"))
