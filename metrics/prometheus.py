@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from prometheus_client import CollectorRegistry, Counter, Gauge, ProcessCollector
 from prometheus_client import Histogram as BucketHistogram
 from prometheus_client.core import HistogramMetricFamily, Metric
-from prometheus_client.exposition import choose_encoder
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 from prometheus_client.registry import Collector
 
 from metrics import labels
@@ -32,10 +32,13 @@ class Exposition:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
 
-    def render(self, accept: str = "") -> tuple[bytes, str]:
-        """Return the series and their content type; OpenMetrics for who accepts it, else text."""
-        encode, content_type = choose_encoder(accept)
-        return encode(_WithoutCreated(self.registry)), content_type
+    def render(self) -> tuple[bytes, str]:
+        """Return the series as text and its content type; about a millisecond of work.
+
+        Always the one format that every scraper reads: the library's own choice by the `Accept`
+        header raises on a version that is no number.
+        """
+        return generate_latest(_WithoutCreated(self.registry)), CONTENT_TYPE_PLAIN_0_0_4
 
 
 class _WithoutCreated(CollectorRegistry):

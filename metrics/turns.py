@@ -203,9 +203,9 @@ class TurnMetrics:  # noqa: PLR0904 - one short method for each thing that can b
             active_readers=self._active_readers,
         )
 
-    def exposition(self, accept: str = "") -> tuple[bytes, str]:
+    def exposition(self) -> tuple[bytes, str]:
         """Return the answer to a Prometheus scrape and its content type."""
-        return self._exposition.render(accept)
+        return self._exposition.render()
 
     def count_failure(self) -> None:
         """Count a record that could not be made."""

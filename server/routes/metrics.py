@@ -6,8 +6,10 @@ In production everything but health and beacons asks for `Authorization: Bearer 
 import functools
 import hmac
 import platform
+import tomllib
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Annotated, Protocol
 
 from pydantic import Field
@@ -23,6 +25,7 @@ from server.body import StrictModel, read_model
 from server.errors import ProblemError
 from server.settings import Settings
 
+_ROOT = Path(__file__).resolve().parents[2]
 _NO_STORE = {"Cache-Control": "no-store"}
 
 Milliseconds = Annotated[float, Field(ge=0, le=3_600_000)]
@@ -109,8 +112,7 @@ async def read_summary(request: Request) -> Response:
 
 async def scrape(request: Request) -> Response:
     """`GET /metrics`: for Prometheus."""
-    metrics = _open_to_operators(request).metrics
-    body, content_type = metrics.exposition(request.headers.get("accept", ""))
+    body, content_type = _open_to_operators(request).metrics.exposition()
     return Response(body, headers={"Content-Type": content_type, **_NO_STORE})
 
 
@@ -253,4 +255,13 @@ def _version() -> str:
     try:
         return version("chatstream")
     except PackageNotFoundError:
-        return "unknown"  # run from a checkout that was never installed
+        return _version_of_checkout()
+
+
+def _version_of_checkout() -> str:
+    """Return the version of a tree that was never installed, as a container may run it."""
+    try:
+        project = tomllib.loads((_ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    except (OSError, ValueError, KeyError):
+        return "unknown"
+    return str(project["version"])
