@@ -7,7 +7,6 @@ progress, arms itself for what remains. One timer a limit instead of one a token
 
 import asyncio
 from collections.abc import Callable
-from types import TracebackType
 from typing import Literal, Self
 
 WatchdogPhase = Literal["first", "next"]
@@ -53,12 +52,7 @@ class Watchdog:
         self._arm(self._started_at)
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
