@@ -49,7 +49,6 @@ class EventStreamResponse(Response):
     ) -> None:
         self.status_code = 200
         self.background = None
-        self.body = b""
         self.init_headers({**HEADERS, **headers})
         self._batches = batches
         self._send_timeout_s = send_timeout_s

@@ -190,7 +190,7 @@ def _token_source(settings: Settings, metrics: TurnMetrics) -> TokenSource:
         connect_timeout_s=settings.connect_timeout_s,
         request_timeout_s=settings.first_token_timeout_s,
         max_retries=settings.openai_max_retries,
-        on_retry=metrics.source_retried,
+        on_retry=lambda _: metrics.source_retried(),
     )
 
 

@@ -34,7 +34,6 @@ class WholeAnswerResponse(Response):
     ) -> None:
         self.status_code = 200
         self.background = None
-        self.body = b""
         self.init_headers(
             {**headers, "Content-Type": "application/json", "Cache-Control": "no-store"}
         )

@@ -1,0 +1,44 @@
+# Everything a fresh machine needs is Python >= 3.11, git and make; the first target that needs it
+# makes .venv from the lock files (exact versions, checked by hash).
+
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python; do \
+	command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+	&& command -v $$p && break; done)
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+.PHONY: run test check lock bench clean
+.DEFAULT_GOAL := run
+
+run: .venv/.run ## serve on http://localhost:8000 (PORT=... to change)
+	@exec $(BIN)/python -m server
+
+test: .venv/.dev ## run all tests
+	@$(BIN)/python -m pytest
+
+check: .venv/.dev ## format, lint, types, imports, dead code, dependencies
+	@scripts/check
+
+bench: .venv/.dev ## CPU per token and added time to first token, beside a tutorial app
+	@$(BIN)/python -m loadtests.bench
+
+lock: .venv/.dev ## resolve the newest versions within pyproject.toml's ranges
+	@scripts/lock
+
+clean: ## remove what was made here, but never DATA_DIR
+	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.venv/bin/python:
+	@test -n "$(PYTHON)" || { echo "Chatstream needs Python 3.11 or newer; install it, or name it: make PYTHON=/path/to/python3"; exit 1; }
+	@echo "Setting up .venv with $(PYTHON) ..."
+	@$(PYTHON) -m venv .venv
+
+.venv/.run: requirements.lock | .venv/bin/python
+	@$(PIP) install --require-hashes -r requirements.lock
+	@touch $@
+
+.venv/.dev: requirements-dev.lock pyproject.toml | .venv/bin/python
+	@$(PIP) install --require-hashes -r requirements-dev.lock
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@ .venv/.run
