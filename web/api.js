@@ -12,15 +12,40 @@ const START_TIMEOUT_MS = 60_000;
 
 /** @type {Promise<boolean>|null} */
 let refreshing = null;
+/** @type {Promise<unknown>|null} */
+let first = null;
+
+/** @typedef {{body?: unknown, headers?: Record<string, string>, timeoutMs?: number}} Options */
 
 /**
+ * The first call goes alone: its answer makes a stranger a guest, and two such answers at once
+ * would make two guests, of whom the browser forgets one with all that was written meanwhile.
+ *
  * @param {string} method
  * @param {string} path
- * @param {{body?: unknown, headers?: Record<string, string>, timeoutMs?: number}} [options]
+ * @param {Options} [options]
  * @returns {Promise<Response>}
  * @throws {NetworkError} No answer.
  */
 async function send(method, path, options = {}) {
+  if (first) {
+    await first.catch(() => {});
+    return request(method, path, options);
+  }
+  const sent = request(method, path, options);
+  first = sent;
+  sent.catch(() => { first = null; });
+  return sent;
+}
+
+/**
+ * @param {string} method
+ * @param {string} path
+ * @param {Options} options
+ * @returns {Promise<Response>}
+ * @throws {NetworkError} No answer.
+ */
+async function request(method, path, options) {
   const { body, headers = {}, timeoutMs = CALL_TIMEOUT_MS } = options;
   const controller = new AbortController();
   const timer = setTimeout(() => controller.abort(), timeoutMs);
@@ -58,7 +83,7 @@ function refresh() {
 /**
  * @param {string} method
  * @param {string} path
- * @param {{body?: unknown, headers?: Record<string, string>, timeoutMs?: number}} [options]
+ * @param {Options} [options]
  * @returns {Promise<Response>} A success.
  * @throws {NetworkError|ProblemError}
  */

@@ -58,7 +58,7 @@ export function sentence(error) {
 }
 
 /**
- * Validation knows best what is wrong: its first message is shown as it is.
+ * Validation knows best what is wrong: its sentence is shown as it is.
  *
  * @param {ProblemError} error
  * @returns {string|null}
@@ -66,10 +66,8 @@ export function sentence(error) {
 function refinement(error) {
   if (error.status !== 422 && error.status !== 400) return null;
   const first = error.body.errors?.[0];
-  const said = typeof first === "string" ? first : (first?.message ?? first?.detail ?? first?.msg);
-  const detail = said ?? error.body.detail;
-  if (!detail) return null;
-  return `${String(detail).replace(/[.\s]*$/, "")}. Change the message and send it again.`;
+  const said = error.body.detail || (first && `${first.field} ${first.message}`);
+  return said ? `${String(said).replace(/[.\s]*$/, "")}. Change it and try again.` : null;
 }
 
 /**

@@ -1,0 +1,210 @@
+"""A chat page in a real browser, on a real server, whose model says what the test tells it to."""
+
+import json
+import os
+import socket
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import anyio
+import httpx
+from anyio.abc import Process, SocketAttribute, SocketStream
+from playwright.async_api import BrowserContext, Locator, Page
+
+from tests.support.browser import ContextOptions, Watch, running_browser, watched_context
+
+_ROOT = Path(__file__).parents[2]
+_HEAD = (
+    b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
+    b"Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
+)
+
+
+class Telling:
+    """One answer of the model, as it is being told: by the test, word for word."""
+
+    def __init__(self, stream: SocketStream, prompt: str) -> None:
+        self.prompt = prompt
+        self.told = anyio.Event()
+        self._stream = stream
+
+    async def say(self, text: str) -> None:
+        """Send one delta."""
+        await self._send({"choices": [{"index": 0, "delta": {"content": text}}]})
+
+    async def end(self, text: str = "") -> None:
+        """Send a last delta, the finish reason, the usage, and the end."""
+        if text:
+            await self.say(text)
+        await self._send({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
+        usage = {"prompt_tokens": 12, "completion_tokens": 34, "total_tokens": 46}
+        await self._send({"choices": [], "usage": usage})
+        await self._chunk(b"data: [DONE]\n\n")
+        await self._stream.send(b"0\r\n\r\n")
+        self.told.set()
+
+    async def break_off(self) -> None:
+        """Close the connection in the middle."""
+        self.told.set()
+        await self._stream.aclose()
+
+    async def until_closed(self) -> None:
+        """Wait until the server has hung up: nobody pays for words that nobody will read."""
+        with anyio.fail_after(5):
+            try:
+                while await self._stream.receive():
+                    pass
+            except (anyio.EndOfStream, anyio.BrokenResourceError):
+                return
+
+    async def _send(self, part: Mapping[str, object]) -> None:
+        frame = {"id": "x", "object": "chat.completion.chunk", "created": 1, "model": "told"}
+        await self._chunk(b"data: " + json.dumps({**frame, **part}).encode() + b"\n\n")
+
+    async def _chunk(self, data: bytes) -> None:
+        await self._stream.send(f"{len(data):x}\r\n".encode() + data + b"\r\n")
+
+
+class ToldModel:
+    """An OpenAI-compatible server on a real socket; each request waits to be told its answer."""
+
+    def __init__(self) -> None:
+        self._tellings, self._asked = anyio.create_memory_object_stream[Telling](16)
+
+    async def asked(self) -> Telling:
+        """Return the next request that reaches the model."""
+        with anyio.fail_after(10):
+            return await self._asked.receive()
+
+    def asked_nothing_more(self) -> bool:
+        """Tell whether no request waits."""
+        return self._asked.statistics().current_buffer_used == 0
+
+    async def serve(self, stream: SocketStream) -> None:
+        """Answer one connection; it stays open until its answer is told."""
+        async with stream:
+            telling = Telling(stream, await _prompt_of(stream))
+            await stream.send(_HEAD)
+            await self._tellings.send(telling)
+            await telling.told.wait()
+
+    def close(self) -> None:
+        """Let go of what nobody asked for."""
+        self._tellings.close()
+        self._asked.close()
+
+
+async def _prompt_of(stream: SocketStream) -> str:
+    """Read one request and return its last message."""
+    received = b""
+    while b"\r\n\r\n" not in received:
+        received += await stream.receive()
+    head, _, body = received.partition(b"\r\n\r\n")
+    lines = head.lower().split(b"\r\n")
+    length = next(int(line[15:]) for line in lines if line.startswith(b"content-length:"))
+    while len(body) < length:
+        body += await stream.receive()
+    return str(json.loads(body)["messages"][-1]["content"])
+
+
+@dataclass
+class World:
+    """A page, and everything behind it."""
+
+    page: Page
+    context: BrowserContext
+    watch: Watch
+    model: ToldModel
+    url: str
+
+    @property
+    def answer(self) -> Locator:
+        """The answer that is shown last."""
+        return self.page.locator(".answer:visible").last
+
+    async def ask(self, text: str) -> Telling:
+        """Send a message from the page and return what the model is to tell."""
+        await self.page.fill("#box", text)
+        await self.page.press("#box", "Enter")
+        return await self.model.asked()
+
+    async def ended(self, status: str = "completed") -> None:
+        """Wait until the last answer has ended so."""
+        await self.page.locator(f'.exchange:last-child .answer[data-status="{status}"]').wait_for()
+
+    @asynccontextmanager
+    async def hanging_up(self) -> AsyncIterator[None]:
+        """Meanwhile the model hangs up on whoever asks."""
+
+        async def hang_up() -> None:
+            while True:
+                await (await self.model.asked()).break_off()
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(hang_up)
+            yield
+            tasks.cancel_scope.cancel()
+
+    async def stored(self) -> list[dict[str, str]]:
+        """Return the conversation's messages as the server keeps them."""
+        conversation_id = self.page.url.rpartition("/")[2]
+        path = f"{self.url}/api/v1/conversations/{conversation_id}/messages"
+        answer = await self.context.request.get(path)
+        return list((await answer.json())["messages"])
+
+
+@asynccontextmanager
+async def chat_page(options: ContextOptions | None = None, **settings: str) -> AsyncIterator[World]:
+    """Open the page as a new guest, on a server of its own with a model that the test tells."""
+    async with AsyncExitStack() as stack:
+        model = ToldModel()
+        stack.callback(model.close)
+        listener = await anyio.create_tcp_listener(local_host="127.0.0.1", local_port=0)
+        await stack.enter_async_context(listener)
+        tasks = await stack.enter_async_context(anyio.create_task_group())
+        port = listener.extra_attributes[SocketAttribute.local_port]()
+        stack.callback(tasks.cancel_scope.cancel)
+        tasks.start_soon(listener.serve, model.serve)
+        told = {"OPENAI_BASE_URL": f"http://127.0.0.1:{port}/v1", "OPENAI_API_KEY": "none"}
+        url = await stack.enter_async_context(_running_server({**told, **settings}))
+        browser = await stack.enter_async_context(running_browser())
+        context, watch = await stack.enter_async_context(watched_context(browser, options))
+        page = await context.new_page()
+        await page.goto(url)
+        await page.locator(".welcome").wait_for()
+        yield World(page, context, watch, model, url)
+
+
+@asynccontextmanager
+async def _running_server(settings: Mapping[str, str]) -> AsyncIterator[str]:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
+    async with anyio.TemporaryDirectory() as directory:
+        path = os.environ.get("PATH", "")  # noqa: TID251 - passed on to the program, not read
+        environment = {"PATH": path, "PORT": port, "DATA_DIR": directory, **settings}
+        command = [sys.executable, "-m", "server"]
+        async with await anyio.open_process(command, cwd=_ROOT, env=environment) as process:
+            try:
+                await _until_live(f"http://127.0.0.1:{port}", process)
+                yield f"http://127.0.0.1:{port}"
+            finally:
+                process.terminate()
+
+
+async def _until_live(url: str, process: Process) -> None:
+    with anyio.fail_after(20):
+        async with httpx.AsyncClient(base_url=url) as client:
+            while not await _is_ready(client):
+                assert process.returncode is None, "the server did not start"
+                await anyio.sleep(0.05)
+
+
+async def _is_ready(client: httpx.AsyncClient) -> bool:
+    try:
+        return (await client.get("/health/ready")).is_success
+    except httpx.HTTPError:
+        return False
