@@ -13,15 +13,7 @@ ARMS = ("on", "off")
 TOKEN_KINDS = ("input", "output")
 USAGE_SOURCES = ("exact", "estimated", "unknown")
 ATTACH_RESULTS = ("replay", "follow", "no_content", "reset", "bye", "malformed", "not_found")
-RESET_REASONS = (
-    "cursor_lost",
-    "trimmed",
-    "beyond_log",
-    "lost_epoch",
-    "expired",
-    "restart",
-    "takeover",
-)
+RESET_REASONS = ("cursor_lost", "log_expired")
 CLOSE_REASONS = ("end", "disconnect", "slow", "bye")
 ERROR_CODES = (
     "upstream_error",

@@ -99,7 +99,8 @@ class TurnRunner:
     def start(self, spec: TurnSpec) -> LiveTurn:
         """Start producing a turn whose record has begun; its first event is in the log at once."""
         assert self._tasks is not None, "enter running() first"  # noqa: S101  # wiring error
-        turn = LiveTurn(spec, self._event_log.create(spec.turn_id))
+        first_delta = partial(self._metrics.first_delta, streaming=spec.streaming)
+        turn = LiveTurn(spec, self._event_log.create(spec.turn_id), first_delta)
         self._live[spec.turn_id] = turn
         started = TurnStarted(
             spec.turn_id,
@@ -196,8 +197,6 @@ class TurnRunner:
     def _tell(self, turn: LiveTurn, ending: Ending, total_s: float) -> None:
         end = ending.record()
         error_code = str(end.error["code"]) if end.error else None
-        if turn.ttft_s is not None:
-            self._metrics.first_delta(turn.ttft_s, streaming=turn.spec.streaming)
         self._metrics.turn_ended(
             EndedTurn(
                 outcome=end.status.value,

@@ -91,6 +91,7 @@ class LiveTurn:
 
     spec: TurnSpec
     writer: EventWriter
+    on_first_delta: Callable[[float], None]
     draft: Draft = field(default_factory=Draft)
     gaps_s: list[float] = field(default_factory=list)
     ttft_s: float | None = None
@@ -173,6 +174,7 @@ class LiveTurn:
             return
         if self.ttft_s is None:
             self.ttft_s = now - self.spec.received_at
+            self.on_first_delta(self.ttft_s)
         else:
             self.gaps_s.append(now - self._last_delta_at)
         self._last_delta_at = now
