@@ -240,8 +240,17 @@ def fault_lines(error: ValidationError) -> list[str]:
 
 
 def settings_table() -> str:
-    """Return all settings as a Markdown table: name, default, meaning."""
-    rows = ["| setting | default | meaning |", "|---|---|---|"]
+    """Return the page of all settings: name, default, meaning."""
+    rows = [
+        "# Configuration",
+        "",
+        "Every setting has a default: with none set the whole service runs, embedded. They are read",
+        "from the environment or from `.env`. This page is made by",
+        "`python -m server settings > docs/configuration.md`.",
+        "",
+        "| setting | default | meaning |",
+        "|---|---|---|",
+    ]
     for name, field in Settings.model_fields.items():
         default = "" if field.default in (None, ()) else f"`{field.default}`"
         rows.append(f"| `{name.upper()}` | {default} | {field.description} |")

@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from history.errors import TurnNotFoundError
 from history.model import NewTurn, TurnRecord, TurnStatus
 from server.attaching import attach
 from server.body import StrictModel, read_model
@@ -27,10 +28,12 @@ from server.wire import (
     unstored_turn_json,
 )
 from streaming.cursor import START, Cursor, parse_id
+from streaming.errors import CursorMalformedError
 from streaming.turn import Cancelled
 
 CANCEL_WAIT_S = 5.0
 MAX_METADATA_BYTES = 8192
+_ONLY_GET = {"Allow": "GET"}
 _KEY = re.compile(r"[\x21-\x7e]{1,255}", re.ASCII)
 
 
@@ -120,10 +123,19 @@ async def start_turn(request: Request) -> Response:
 
 async def attach_turn(request: Request) -> Response:
     """Read a turn's events after the cursor."""
-    turn_id = request.path_params["turn_id"]
+    if request.method == "HEAD":  # Starlette adds it to GET; it would follow the turn for nothing
+        raise ProblemError(405, "method_not_allowed", "Read events with GET.", headers=_ONLY_GET)
+    services, turn_id = services_of(request), request.path_params["turn_id"]
     headers = {"X-Turn-ID": turn_id} if _KEY.fullmatch(turn_id) else {}
-    cursor = _cursor(request, turn_id)
-    return await attach(services_of(request), owner_of(request), turn_id, cursor, headers=headers)
+    try:
+        cursor = _cursor(request, turn_id)
+        return await attach(services, owner_of(request), turn_id, cursor, headers=headers)
+    except CursorMalformedError:
+        services.metrics.attached("malformed")
+        raise
+    except TurnNotFoundError:
+        services.metrics.attached("not_found")
+        raise
 
 
 async def get_turn(request: Request) -> Response:

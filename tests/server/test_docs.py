@@ -38,6 +38,6 @@ def test_the_lock_files_hold_hashes_and_no_addresses() -> None:
         text = (ROOT / name).read_text(encoding="utf-8")
 
         assert "://" not in text
-        pinned = re.findall(r"^[a-z0-9._-]+==.*?(?=^[a-z0-9]|\Z)", text, re.M | re.S)
+        pinned = re.findall(r"^[a-z0-9._-]+==.*?(?=^[a-z0-9]|\Z)", text, re.MULTILINE | re.DOTALL)
         assert len(pinned) > 20
         assert all("--hash=sha256:" in one for one in pinned)
