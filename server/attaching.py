@@ -12,7 +12,7 @@ from history.model import TurnRecord, TurnStatus
 from server.identity import Owner
 from server.services import Services
 from streaming.cursor import START, Cursor
-from streaming.ending import terminal_from_record
+from streaming.ending import last_covered, terminal_from_record
 from streaming.errors import CursorLostError, LogNotFoundError
 from streaming.events import TurnReset
 from streaming.frames import FrameEncoder, reset_frame
@@ -90,7 +90,7 @@ def _rest_of_record(
         services.metrics.attached("no_content")
         return Response(status_code=204, headers=dict(headers))
     reset = TurnReset(text=record.text, reason="log_expired")
-    covers = Cursor(record.epoch, record.last_seq - 1)
+    covers = last_covered(record)
     terminal = terminal_from_record(record)
     services.metrics.reset_sent("log_expired")
     services.metrics.attached("reset")

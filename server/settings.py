@@ -244,8 +244,8 @@ def settings_table() -> str:
     rows = [
         "# Configuration",
         "",
-        "Every setting has a default: with none set the whole service runs, embedded. They are read",
-        "from the environment or from `.env`. This page is made by",
+        "Every setting has a default: with none set the whole service runs, embedded. They are",
+        "read from the environment or from `.env`. This page is made by",
         "`python -m server settings > docs/configuration.md`.",
         "",
         "| setting | default | meaning |",

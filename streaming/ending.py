@@ -6,6 +6,7 @@ from typing import assert_never
 import msgspec
 
 from history.model import TurnEnd, TurnRecord, TurnStatus, Usage
+from streaming.cursor import Cursor
 from streaming.events import (
     Event,
     TerminalEvent,
@@ -19,6 +20,9 @@ from streaming.events import (
 )
 from streaming.llm.base import Prompt
 from streaming.turn import Cancelled, Failed, Finished, Interrupted, LiveTurn, Outcome
+
+WORKER_LOST = "worker_lost"
+"""Why a reaper interrupts a turn."""
 
 _CHARS_PER_TOKEN = 4
 """English text averages about four characters a token; only for usage marked `estimated`."""
@@ -95,11 +99,20 @@ def terminal_from_record(record: TurnRecord) -> TerminalEvent:
     return msgspec.convert(record.end, _EVENT[record.status])
 
 
-def interrupted_end(record: TurnRecord, *, reason: str, at: datetime) -> TurnEnd:
+def last_covered(record: TurnRecord) -> Cursor:
+    """Return the last entry before the terminal one: what the record's text covers."""
+    is_reaped = record.end is not None and record.end.get("reason") == WORKER_LOST
+    # A reaper's end is the first entry of its epoch.
+    return Cursor(record.epoch - 1 if is_reaped else record.epoch, record.last_seq - 1)
+
+
+def interrupted_end(record: TurnRecord, *, at: datetime) -> TurnEnd:
     """Return the end of a turn whose worker is gone: its checkpoint, in a new epoch."""
     text = record.text
     usage = UsageData(None, _estimate(text), "estimated")
-    event = TurnInterrupted(record.message_id, stored=True, text=text, usage=usage, reason=reason)
+    event = TurnInterrupted(
+        record.message_id, stored=True, text=text, usage=usage, reason=WORKER_LOST
+    )
     return TurnEnd(
         turn_id=record.turn_id,
         expected_epoch=record.epoch,

@@ -42,7 +42,7 @@ async def reap(
         if is_ours(record.turn_id):
             continue
         try:
-            await history.turns.end(interrupted_end(record, reason="worker_lost", at=now))
+            await history.turns.end(interrupted_end(record, at=now))
         except TurnNotFoundError:
             continue
         reaped += 1
