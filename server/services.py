@@ -33,8 +33,6 @@ from streaming.event_log.base import EventLog
 from streaming.event_log.memory import MemoryEventLog
 from streaming.keeper import RecordKeeper
 from streaming.llm.base import TokenSource
-from streaming.llm.offline import OfflineTokenSource
-from streaming.llm.openai import OpenAITokenSource
 from streaming.reaper import REAP_EVERY_S, SILENT_AFTER_S, reap
 from streaming.runner import TurnRunner
 from streaming.turn import Deadlines
@@ -72,7 +70,7 @@ class Services:
     @property
     def model_kind(self) -> str:
         """Which token source was chosen."""
-        return "offline" if isinstance(self.source, OfflineTokenSource) else "openai"
+        return "offline" if self.settings.is_offline else "openai"
 
     @property
     def history_kind(self) -> str:
@@ -180,10 +178,14 @@ async def _open_stores(settings: Settings, stack: AsyncExitStack) -> tuple[Histo
 
 
 def _token_source(settings: Settings, metrics: TurnMetrics) -> TokenSource:
-    if settings.openai_api_key is None and settings.openai_base_url is None:
+    if settings.is_offline:
+        from streaming.llm.offline import OfflineTokenSource  # noqa: PLC0415  # only what is used
+
         return OfflineTokenSource(
             docs_dir=ROOT / "docs", tokens_per_s=settings.offline_tokens_per_s
         )
+    from streaming.llm.openai import OpenAITokenSource  # noqa: PLC0415  # half a second of imports
+
     key = settings.openai_api_key
     return OpenAITokenSource(
         base_url=settings.openai_base_url,

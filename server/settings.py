@@ -198,6 +198,11 @@ class Settings(BaseSettings):
         return self
 
     @property
+    def is_offline(self) -> bool:
+        """Whether answers come from the offline model."""
+        return self.openai_api_key is None and self.openai_base_url is None
+
+    @property
     def guests_allowed(self) -> bool:
         """Whether callers without credentials are let in."""
         return self.app_env == "development" if self.allow_guests is None else self.allow_guests
