@@ -1,0 +1,135 @@
+"""Chatbots in MongoDB: the seam's form for many processes."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import TypedDict
+
+from pymongo import ReturnDocument
+from pymongo.asynchronous.collection import AsyncCollection
+from pymongo.errors import DuplicateKeyError
+
+from chatbots.errors import ChatbotNotFoundError, ChatbotsError, ChatbotsUnavailableError
+from chatbots.model import DEFAULT_CHATBOT, Chatbot
+from storage.errors import StorageError, StorageUnavailableError
+from storage.mongo import MongoDatabase
+
+MAX_LISTED = 1000
+RECORD_VERSION = 1
+
+
+class ChatbotDoc(TypedDict):
+    """A chatbot."""
+
+    _id: str
+    name: str
+    instructions: str
+    model: str | None
+    temperature: float | None
+    voice: str | None
+    greeting: str | None
+    max_response_chars: int | None
+    enabled: bool
+    version: int
+    v: int
+
+
+class MongoChatbots:
+    """`Chatbots` in MongoDB. Whoever made the database closes it.
+
+    Args:
+        database: Where; its deadline is this adapter's.
+    """
+
+    def __init__(self, database: MongoDatabase) -> None:
+        self._database = database
+        self._chatbots: AsyncCollection[ChatbotDoc] = database.collection("chatbots")
+
+    async def open(self) -> None:
+        with self._deadline():
+            if await self._chatbots.find_one({}, {"_id": 1}) is not None:
+                return
+            with suppress(DuplicateKeyError):  # another process was first
+                await self._chatbots.insert_one(_doc_of(DEFAULT_CHATBOT))
+
+    async def get(self, chatbot_id: str) -> Chatbot:
+        with self._deadline():
+            doc = await self._chatbots.find_one({"_id": chatbot_id})
+        if doc is None:
+            raise ChatbotNotFoundError(chatbot_id)
+        return _chatbot_of(doc)
+
+    async def list(self) -> Sequence[Chatbot]:
+        with self._deadline():
+            docs = await self._chatbots.find({}).sort("_id", 1).limit(MAX_LISTED).to_list()
+        return [_chatbot_of(doc) for doc in docs]
+
+    async def put(self, chatbot: Chatbot) -> Chatbot:
+        with self._deadline():
+            doc = await self._replace(chatbot)
+            if doc is None:
+                with suppress(DuplicateKeyError):  # somebody else's put came first
+                    await self._chatbots.insert_one(_doc_of(chatbot))
+                    return _chatbot_of(_doc_of(chatbot))
+                doc = await self._replace(chatbot)
+        if doc is None:
+            raise ChatbotsUnavailableError("The chatbot is stored and deleted at once.")
+        return _chatbot_of(doc)
+
+    async def delete(self, chatbot_id: str) -> None:
+        with self._deadline():
+            deleted = await self._chatbots.delete_one({"_id": chatbot_id})
+        if deleted.deleted_count == 0:
+            raise ChatbotNotFoundError(chatbot_id)
+
+    async def _replace(self, chatbot: Chatbot) -> ChatbotDoc | None:
+        fields = {
+            name: value
+            for name, value in _doc_of(chatbot).items()
+            if name not in {"_id", "version"}
+        }
+        return await self._chatbots.find_one_and_update(
+            {"_id": chatbot.chatbot_id},
+            {"$set": fields, "$inc": {"version": 1}},
+            return_document=ReturnDocument.AFTER,
+        )
+
+    @contextmanager
+    def _deadline(self) -> Iterator[None]:
+        try:
+            with self._database.deadline():
+                yield
+        except StorageUnavailableError as exc:
+            raise ChatbotsUnavailableError(str(exc)) from exc
+        except StorageError as exc:
+            raise ChatbotsError(str(exc)) from exc
+
+
+def _doc_of(chatbot: Chatbot) -> ChatbotDoc:
+    return {
+        "_id": chatbot.chatbot_id,
+        "name": chatbot.name,
+        "instructions": chatbot.instructions,
+        "model": chatbot.model,
+        "temperature": chatbot.temperature,
+        "voice": chatbot.voice,
+        "greeting": chatbot.greeting,
+        "max_response_chars": chatbot.max_response_chars,
+        "enabled": chatbot.enabled,
+        "version": 1,
+        "v": RECORD_VERSION,
+    }
+
+
+def _chatbot_of(doc: ChatbotDoc) -> Chatbot:
+    return Chatbot(
+        chatbot_id=doc["_id"],
+        name=doc["name"],
+        instructions=doc["instructions"],
+        model=doc["model"],
+        temperature=doc["temperature"],
+        voice=doc["voice"],
+        greeting=doc["greeting"],
+        max_response_chars=doc["max_response_chars"],
+        enabled=doc["enabled"],
+        version=doc["version"],
+    )

@@ -1,0 +1,77 @@
+"""What every store of chatbots promises."""
+
+from dataclasses import replace
+
+import anyio
+import pytest
+
+from chatbots.base import Chatbots
+from chatbots.errors import ChatbotNotFoundError
+from chatbots.model import DEFAULT_CHATBOT, DEFAULT_CHATBOT_ID, Chatbot
+
+POET = Chatbot(
+    chatbot_id="poet",
+    name="Dichter 🦉",
+    instructions="Answer in verse. שלום",
+    model="big",
+    temperature=0.7,
+    voice="en-GB",
+    greeting="Speak, friend",
+    max_response_chars=500,
+    enabled=False,
+)
+
+
+async def test_a_new_store_holds_the_default_chatbot(chatbots: Chatbots) -> None:
+    assert await chatbots.list() == [DEFAULT_CHATBOT]
+    assert await chatbots.get(DEFAULT_CHATBOT_ID) == DEFAULT_CHATBOT
+
+
+async def test_opening_again_leaves_what_is_stored(chatbots: Chatbots) -> None:
+    await chatbots.put(POET)
+    await chatbots.delete(DEFAULT_CHATBOT_ID)
+
+    await chatbots.open()
+
+    assert await chatbots.list() == [POET]
+
+
+async def test_a_chatbot_comes_back_as_it_was_put(chatbots: Chatbots) -> None:
+    assert await chatbots.put(POET) == POET
+    assert await chatbots.get("poet") == POET
+    assert [chatbot.chatbot_id for chatbot in await chatbots.list()] == ["default", "poet"]
+
+
+async def test_putting_again_replaces_everything_and_counts(chatbots: Chatbots) -> None:
+    await chatbots.put(POET)
+    plain = Chatbot(chatbot_id="poet", name="Plain", instructions="", version=77)
+
+    replaced = await chatbots.put(plain)
+
+    assert replaced == replace(plain, version=2)
+    assert await chatbots.get("poet") == replaced
+
+
+async def test_parallel_puts_are_all_counted(chatbots: Chatbots) -> None:
+    with anyio.fail_after(10):
+        async with anyio.create_task_group() as tasks:
+            for _ in range(10):
+                tasks.start_soon(chatbots.put, POET)
+
+    assert (await chatbots.get("poet")).version == 10
+
+
+async def test_a_chatbot_that_is_not_there_is_not_found(chatbots: Chatbots) -> None:
+    with pytest.raises(ChatbotNotFoundError):
+        await chatbots.get("nobody")
+    with pytest.raises(ChatbotNotFoundError):
+        await chatbots.delete("nobody")
+
+
+async def test_a_deleted_chatbot_is_gone(chatbots: Chatbots) -> None:
+    await chatbots.put(POET)
+
+    await chatbots.delete("poet")
+
+    with pytest.raises(ChatbotNotFoundError):
+        await chatbots.get("poet")
