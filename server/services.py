@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from time import monotonic
 
 import anyio
 import structlog
@@ -95,7 +96,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         event_log = MemoryEventLog(
             replay_window_s=settings.replay_window_s,
             max_bytes=settings.replay_max_bytes,
-            clock=anyio.current_time,
+            clock=monotonic,
         )
         runner = TurnRunner(
             keeper=keeper,
@@ -237,9 +238,9 @@ async def _duties(services: Services) -> AsyncIterator[None]:
         await services.history.sweep(datetime.now(UTC))
 
     async def measure_lag() -> None:
-        due = anyio.current_time() + LAG_WATCH_S
+        due = monotonic() + LAG_WATCH_S
         await anyio.sleep(LAG_WATCH_S)
-        services.metrics.loop_lag(max(0.0, anyio.current_time() - due))
+        services.metrics.loop_lag(max(0.0, monotonic() - due))
 
     async with anyio.create_task_group() as tasks:
         for name, step, every_s in (

@@ -5,8 +5,8 @@ What history cannot be told now is told later: an end is kept and retried until 
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from time import monotonic
 
-import anyio
 import structlog
 
 from history.base import History
@@ -72,7 +72,8 @@ class RecordKeeper:
 
     async def checkpoint(self, turns: Iterable[LiveTurn]) -> None:
         """Write what has grown since the last time, and now and then a sign of life."""
-        now, silent_since = anyio.current_time(), anyio.current_time() - HEARTBEAT_EVERY_S
+        now = monotonic()
+        silent_since = now - HEARTBEAT_EVERY_S
         due = {
             turn.spec.turn_id: turn
             for turn in turns

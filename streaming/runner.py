@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
+from time import monotonic
 
 import anyio
 import structlog
@@ -168,7 +169,7 @@ class TurnRunner:
     async def _run(self, turn: LiveTurn) -> None:
         outcome: Outcome = Interrupted("shutdown")
         try:
-            outcome = await turn.write_text(self._source, self._deadlines, anyio.current_time)
+            outcome = await turn.write_text(self._source, self._deadlines, monotonic)
         except Exception:  # a bug must still end the turn it hit
             log.exception("turn.crashed", turn_id=turn.spec.turn_id)
             outcome = Failed("internal_error", "Something went wrong here; ask again.", True)
@@ -178,7 +179,7 @@ class TurnRunner:
 
     async def _finish(self, turn: LiveTurn, outcome: Outcome) -> None:
         """Tell the record, then the readers."""
-        total_s = anyio.current_time() - turn.spec.received_at
+        total_s = monotonic() - turn.spec.received_at
         ending = Ending(turn, outcome, total_s=total_s, at=datetime.now(UTC))
         end = ending.record()
         record, is_stored = await self._keeper.store_end(end)

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from time import monotonic
 from typing import Annotated, Literal, Self
 
 import anyio
@@ -88,7 +89,7 @@ class CancelTurn(StrictModel):
 
 async def start_turn(request: Request) -> Response:
     """Start a turn; answer with its events, with where they are, or (off arm) with the end."""
-    received_at = anyio.current_time()
+    received_at = monotonic()
     services, owner = services_of(request), owner_of(request)
     body = await read_model(request, StartTurn)
     _check_sizes(services, body)
