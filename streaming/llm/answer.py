@@ -1,0 +1,88 @@
+"""One answer of an OpenAI-compatible API while it is being read."""
+
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import suppress
+from typing import cast
+
+import anyio
+import httpx2
+
+from streaming.errors import SourceError, SourceTruncatedError
+from streaming.llm.base import Finish
+from streaming.llm.chunks import AnswerDecoder
+
+USAGE_TIMEOUT_S = 2.0
+"""How long a finished answer waits for the usage chunk, which some servers announce and omit."""
+
+_DRAIN_TIMEOUT_S = 0.1
+_DRAIN_READS = 8  # a server that goes on after the end is not worth waiting for
+_CLOSE_TIMEOUT_S = 1.0
+
+
+class OpenAIAnswer:
+    """An open response, read as raw bytes: what came is decoded, what was decoded is handed out.
+
+    The bytes are iterated off `response.stream`: the client's own iterators above it, and its
+    chunk objects, would cost more than all that is done here.
+    """
+
+    def __init__(self, response: httpx2.Response) -> None:
+        self._response = response
+        # httpx2 writes this iterator as an async generator, which is what can be closed in time.
+        self._body = cast("AsyncGenerator[bytes, None]", aiter(response.stream))  # type: ignore[arg-type]
+        self._decoder = AnswerDecoder()
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the model gave its finish reason."""
+        return self._decoder.finish_reason is not None
+
+    async def read(self) -> Iterator[str]:
+        """Wait for bytes and return the text they add; iterating it may raise.
+
+        Raises:
+            SourceError: the stream ended or broke, or is not the protocol.
+        """
+        if self._decoder.is_done:
+            raise SourceTruncatedError("The model provider ended its answer without a reason.")
+        try:
+            chunk = await anext(self._body)
+        except StopAsyncIteration:
+            detail = "The model provider closed the connection within its answer."
+            raise SourceTruncatedError(detail) from None
+        except Exception as exc:
+            detail = "The connection to the model provider broke within its answer."
+            raise SourceTruncatedError(detail) from exc
+        return self._decoder.feed(chunk)
+
+    async def finish(self) -> Finish:
+        """Return the end of a complete answer, with the usage if that comes in time.
+
+        Raises:
+            SourceError: the model's reason is not one that ends an answer well.
+        """
+        # The text is whole: what breaks from here on costs the usage, not the answer.
+        with anyio.move_on_after(USAGE_TIMEOUT_S), suppress(SourceError):
+            while not self._decoder.has_usage:
+                for _ in await self.read():
+                    pass
+        return self._decoder.finish()
+
+    async def close(self) -> None:
+        """Close the connection at once; after a complete answer leave it for the next one.
+
+        Bounded, and done also in a task that is being cancelled.
+        """
+        try:
+            if self.is_complete:
+                await self._drain()
+        finally:
+            with anyio.move_on_after(_CLOSE_TIMEOUT_S, shield=True):
+                await self._body.aclose()
+                await self._response.aclose()
+
+    async def _drain(self) -> None:
+        """Read to the end of the body, which is all that makes a connection usable again."""
+        with anyio.move_on_after(_DRAIN_TIMEOUT_S), suppress(Exception):
+            for _ in range(_DRAIN_READS):
+                await anext(self._body)

@@ -1,0 +1,213 @@
+"""Tokens from any server that speaks OpenAI's chat completions.
+
+The `openai` client makes the request; what comes back is read by ours, for three reasons:
+
+1. It calls a stream without a finish reason, a web page and an error in JSON a success.
+2. Its chunk objects cost several times what the rest of a turn does.
+3. It buffers lines and errors of any length.
+
+Its own retries are off: ours end at the first token, are bounded in time and are counted.
+"""
+
+from collections.abc import AsyncGenerator, Callable, Iterator
+from itertools import chain
+from typing import cast
+
+import anyio
+import httpx2
+from openai import APIConnectionError, AsyncOpenAI, AsyncStream, DefaultAioHttpClient, Timeout
+from tenacity import (
+    AsyncRetrying,
+    RetryCallState,
+    retry_if_exception,
+    stop_after_attempt,
+    stop_before_delay,
+    wait_random_exponential,
+)
+
+from streaming.errors import SourceError, SourceTimeoutError, SourceUnavailableError
+from streaming.llm.answer import OpenAIAnswer
+from streaming.llm.base import Finish, Prompt
+from streaming.llm.refusals import RefusalError, StreamOptionsRefusedError, demand_event_stream
+
+OPENAI_URL = "https://api.openai.com/v1"
+
+MAX_RETRY_AFTER_S = 20.0
+"""A provider that asks for a longer pause is not waited for: the user should know at once."""
+
+MAX_RETRYING_S = 30.0
+"""No try starts later than this after the first one."""
+
+_MAX_CONNECTIONS = 20_000  # above any number of turns of a process; a pool must not queue them
+_KEEPALIVE_S = 30.0
+
+_backoff = wait_random_exponential(multiplier=0.25, max=4)
+
+
+class OpenAITokenSource:
+    """A model behind an OpenAI-compatible API.
+
+    Args:
+        base_url: Address up to and with `/v1`; None is OpenAI's own.
+        api_key: Empty where the server wants none.
+        default_model: Model asked when a chatbot names none.
+        connect_timeout_s: For one try to connect.
+        request_timeout_s: For one try, from its start to the head of the answer.
+        max_retries: Tries after the first one, all before the first token.
+        on_retry: Called with the error that makes another try needed; for counting.
+    """
+
+    def __init__(
+        self,
+        *,
+        base_url: str | None,
+        api_key: str,
+        default_model: str,
+        connect_timeout_s: float,
+        request_timeout_s: float,
+        max_retries: int,
+        on_retry: Callable[[SourceError], None] | None = None,
+    ) -> None:
+        self._default_model = default_model
+        self._connect_timeout_s = connect_timeout_s
+        self._request_timeout_s = request_timeout_s
+        self._max_retries = max_retries
+        self._on_retry = on_retry
+        self._asks_for_usage = True
+        self._client = AsyncOpenAI(
+            base_url=base_url or OPENAI_URL,
+            api_key=api_key or "unused",  # the client insists on one
+            max_retries=0,
+            # No read timeout: the caller bounds the waits, and a timer per read would cost.
+            timeout=Timeout(None, connect=connect_timeout_s, pool=connect_timeout_s),
+            default_headers={"Accept": "text/event-stream", "Accept-Encoding": "identity"},
+            http_client=DefaultAioHttpClient(
+                limits=httpx2.Limits(
+                    max_connections=_MAX_CONNECTIONS, keepalive_expiry=_KEEPALIVE_S
+                ),
+                follow_redirects=False,
+                event_hooks={"response": [demand_event_stream]},
+            ),
+        )
+
+    @property
+    def default_model(self) -> str:
+        return self._default_model
+
+    async def stream(self, prompt: Prompt) -> AsyncGenerator[str | Finish, None]:
+        answer: OpenAIAnswer
+        texts: Iterator[str]
+        answer, texts = await self._retrying()(self._begin, prompt)
+        try:
+            while True:
+                for text in texts:
+                    yield text
+                if answer.is_complete:
+                    break
+                texts = await answer.read()
+            yield await answer.finish()
+        finally:
+            await answer.close()
+
+    async def close(self) -> None:
+        await self._client.close()
+
+    def _retrying(self) -> AsyncRetrying:
+        return AsyncRetrying(  # one for each turn: it holds the state of its tries
+            sleep=anyio.sleep,
+            stop=stop_after_attempt(1 + self._max_retries) | stop_before_delay(MAX_RETRYING_S),
+            wait=_pause_s,
+            retry=retry_if_exception(_is_worth_another_try),
+            before_sleep=self._count_retry,
+            reraise=True,
+        )
+
+    def _count_retry(self, state: RetryCallState) -> None:
+        error = _error_of(state)
+        if self._on_retry is not None and isinstance(error, SourceError):
+            self._on_retry(error)
+
+    async def _begin(self, prompt: Prompt) -> tuple[OpenAIAnswer, Iterator[str]]:
+        """Open an answer and read up to its first item, before which it can still be retried."""
+        answer = OpenAIAnswer(await self._open(prompt))
+        try:
+            while True:
+                texts = await answer.read()
+                for text in texts:
+                    return answer, chain((text,), texts)
+                if answer.is_complete:
+                    return answer, texts
+        except BaseException:
+            await answer.close()
+            raise
+
+    async def _open(self, prompt: Prompt) -> httpx2.Response:
+        try:
+            return await self._post(prompt)
+        except StreamOptionsRefusedError:
+            if not self._asks_for_usage:
+                raise
+            self._asks_for_usage = False
+            return await self._post(prompt)
+
+    async def _post(self, prompt: Prompt) -> httpx2.Response:
+        """Send the request and return its answer, open and checked; the one mapping of errors."""
+        try:
+            with anyio.fail_after(self._request_timeout_s):
+                response = await self._client.post(
+                    "/chat/completions",
+                    cast_to=httpx2.Response,
+                    body=_body(prompt, asks_for_usage=self._asks_for_usage),
+                    stream=True,
+                    stream_cls=AsyncStream[object],
+                )
+            # Asked to cast to it, the client hands over its transport's response as it is.
+            return cast("httpx2.Response", response)
+        except TimeoutError:
+            raise SourceTimeoutError("first_token", self._request_timeout_s) from None
+        except RefusalError as exc:
+            raise exc.reason from None
+        except APIConnectionError as exc:
+            raise self._unreachable(exc) from exc
+        except Exception as exc:
+            raise SourceUnavailableError("The model provider could not be asked.") from exc
+
+    def _unreachable(self, error: BaseException) -> SourceError:
+        # The transport calls a reset a timeout as well; only the first cause tells them apart.
+        while error.__cause__ is not None:
+            error = error.__cause__
+        if isinstance(error, TimeoutError):
+            return SourceTimeoutError("connect", self._connect_timeout_s)
+        return SourceUnavailableError("The model provider could not be reached.")
+
+
+def _body(prompt: Prompt, *, asks_for_usage: bool) -> dict[str, object]:
+    body: dict[str, object] = {
+        "model": prompt.model,
+        "messages": [{"role": each.role, "content": each.text} for each in prompt.messages],
+        "stream": True,
+    }
+    if asks_for_usage:
+        body["stream_options"] = {"include_usage": True}
+    if prompt.temperature is not None:
+        body["temperature"] = prompt.temperature
+    return body
+
+
+def _error_of(state: RetryCallState) -> BaseException | None:
+    return state.outcome.exception() if state.outcome is not None else None
+
+
+def _pause_s(state: RetryCallState) -> float:
+    error = _error_of(state)
+    told_s = error.retry_after_s if isinstance(error, SourceError) else None
+    return _backoff(state) if told_s is None else told_s
+
+
+def _is_worth_another_try(error: BaseException) -> bool:
+    if isinstance(error, SourceTimeoutError):
+        # A server that took the request and is slow may still answer it, and bill it.
+        return error.phase == "connect"
+    if not isinstance(error, SourceError) or not error.retryable:
+        return False
+    return (error.retry_after_s or 0.0) <= MAX_RETRY_AFTER_S
