@@ -44,7 +44,10 @@ class EventReader(Protocol):
         ...
 
     def wake(self, why: Wake) -> None:
-        """Make a pending or the next `wait` return `why`; an entry or LEAVE goes before IDLE."""
+        """Make a pending `wait` return `why`; LEAVE is kept for the next one if none is pending.
+
+        An entry or LEAVE goes before IDLE.
+        """
         ...
 
     def close(self) -> None:

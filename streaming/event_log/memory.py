@@ -29,7 +29,7 @@ class MemoryLog:
         self.turn_id = turn_id
         self.frames: list[bytes] = []
         self.epochs = array("I")
-        self.waiting: list[asyncio.Future[Wake]] = []
+        self.waiting: dict[asyncio.Future[Wake], None] = {}  # in order; leaving it is O(1)
         self.size_bytes = 0
         self.ended = False
         self.ended_at = 0.0
@@ -40,7 +40,7 @@ class MemoryLog:
         self.epochs.append(epoch)
         self.size_bytes += len(frame) + _FRAME_OVERHEAD_BYTES
         if self.waiting:
-            waiting, self.waiting = self.waiting, []
+            waiting, self.waiting = self.waiting, {}
             for future in waiting:
                 if not future.done():
                     future.set_result(Wake.ENTRY)
@@ -98,11 +98,15 @@ class MemoryReader:
         if self._seq < len(self._log.frames):
             return Wake.ENTRY
         self._future = asyncio.get_running_loop().create_future()
-        self._log.waiting.append(self._future)
+        self._log.waiting[self._future] = None
         try:
-            return await self._future
+            why = await self._future
         finally:
+            self._forget()  # cancelled: a silent turn's log would collect such futures
             self._future = None
+        if why is Wake.IDLE and self._seq < len(self._log.frames):
+            return Wake.ENTRY  # came after the wake, before this task ran
+        return why
 
     def wake(self, why: Wake) -> None:
         """Make a pending `wait` return `why`, or the next one if it is LEAVE."""
@@ -117,8 +121,8 @@ class MemoryReader:
         self._forget()
 
     def _forget(self) -> None:
-        if self._future is not None and self._future in self._log.waiting:
-            self._log.waiting.remove(self._future)
+        if self._future is not None:
+            self._log.waiting.pop(self._future, None)
 
 
 class MemoryWriter:
@@ -142,9 +146,9 @@ class MemoryWriter:
         log = self._log
         assert not log.ended, "nothing follows a terminal event"  # noqa: S101  # invariant 1
         seq = len(log.frames) + 1
-        if event.is_terminal:
-            log.ended = True
-        log.append(self._encode(self._epoch, seq, event), self._epoch)
+        frame = self._encode(self._epoch, seq, event)  # may raise: then nothing has happened
+        log.ended = event.is_terminal
+        log.append(frame, self._epoch)
         return seq
 
     def close(self) -> None:
