@@ -1,0 +1,108 @@
+"""Models for tests: small, exact, and under the test's control."""
+
+from collections.abc import AsyncGenerator, Sequence
+
+import anyio
+from anyio.lowlevel import checkpoint
+
+from streaming.llm.base import Finish, Prompt
+
+STOP = Finish("stop", input_tokens=3, output_tokens=5)
+
+Step = str | Finish | anyio.Event | Exception
+
+
+class ScriptedTokenSource:
+    """Plays a script: yields text and `Finish`, waits for events, raises exceptions.
+
+    Args:
+        script: The steps, in order; a script without `Finish` ends cut off.
+        yields: Times the loop may run others before each step; for races.
+    """
+
+    default_model = "scripted"
+
+    def __init__(self, script: Sequence[Step], *, yields: Sequence[int] = ()) -> None:
+        self.opened = 0
+        self.closed = 0
+        self.asked: list[Prompt] = []
+        self._script = script
+        self._yields = yields
+
+    async def stream(self, prompt: Prompt) -> AsyncGenerator[str | Finish, None]:
+        self.asked.append(prompt)
+        self.opened += 1
+        try:
+            for place, step in enumerate(self._script):
+                for _ in range(self._yields[place % len(self._yields)] if self._yields else 1):
+                    await checkpoint()
+                match step:
+                    case anyio.Event():
+                        await step.wait()
+                    case Exception():
+                        raise step
+                    case _:
+                        yield step
+        finally:
+            self.closed += 1
+
+    async def close(self) -> None:
+        """Has nothing to release."""
+
+
+class FailingTokenSource(ScriptedTokenSource):
+    """Yields `after` pieces and raises."""
+
+    def __init__(self, *, after: int, error: Exception) -> None:
+        super().__init__([*(f"piece {n} " for n in range(after)), error])
+
+
+class StallingTokenSource(ScriptedTokenSource):
+    """Yields its pieces and then nothing, for ever; tells when it has got there."""
+
+    def __init__(self, pieces: Sequence[str] = ()) -> None:
+        super().__init__(pieces)
+        self.stalled = anyio.Event()
+
+    async def stream(self, prompt: Prompt) -> AsyncGenerator[str | Finish, None]:
+        self.asked.append(prompt)
+        self.opened += 1
+        try:
+            for piece in self._script:
+                assert isinstance(piece, str)
+                yield piece
+            self.stalled.set()
+            await anyio.sleep_forever()
+        finally:
+            self.closed += 1
+
+
+class DribblingTokenSource:
+    """Yields empty pieces for ever: alive, with nothing to show."""
+
+    default_model = "dribbling"
+
+    async def stream(self, prompt: Prompt) -> AsyncGenerator[str | Finish, None]:  # noqa: ARG002  # the seam's
+        while True:
+            await anyio.sleep(0.005)
+            yield ""
+
+    async def close(self) -> None:
+        """Has nothing to release."""
+
+
+class SlowClosingTokenSource(ScriptedTokenSource):
+    """Has said everything, and then closes its connection only when `may_close` is set."""
+
+    def __init__(self, script: Sequence[Step]) -> None:
+        super().__init__(script)
+        self.closing = anyio.Event()
+        self.may_close = anyio.Event()
+
+    async def stream(self, prompt: Prompt) -> AsyncGenerator[str | Finish, None]:
+        try:
+            async for item in super().stream(prompt):
+                yield item
+        finally:
+            self.closing.set()
+            await self.may_close.wait()
