@@ -53,9 +53,7 @@ def create_app(services: Services) -> Starlette:
             Mount("/assets", Assets(WEB)),
         ],
         middleware=middleware,
-        exception_handlers=dict.fromkeys(
-            (ProblemError, HTTPException, Exception, *STATUS), answer_error
-        ),
+        exception_handlers=dict.fromkeys((ProblemError, HTTPException, *STATUS), answer_error),
     )
     app.router.redirect_slashes = False
     app.state.services = services

@@ -67,6 +67,8 @@ def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
     value = dict(pairs)
     if len(value) != len(pairs):
         raise ValueError("duplicate key")
+    for key in value:
+        _check_text(key)
     return value
 
 
@@ -89,8 +91,20 @@ def _check(value: object, depth: int) -> None:
         children = list(value.values())
     elif isinstance(value, list):
         children = value
+    elif isinstance(value, str):
+        _check_text(value)
     for child in children:
         _check(child, depth - 1)
+
+
+def _check_text(text: str) -> None:
+    """Refuse unpaired surrogates: no store, log or answer could ever write them down.
+
+    Raises:
+        ValueError: (a UnicodeEncodeError) there is one.
+    """
+    if not text.isascii():
+        text.encode("utf-8")
 
 
 def _errors(error: ValidationError) -> list[dict[str, object]]:

@@ -7,6 +7,7 @@ import structlog
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
+from starlette.routing import Match, Route
 
 from chatbots.errors import ChatbotNotFoundError, ChatbotsUnavailableError
 from history.errors import (
@@ -131,9 +132,20 @@ def _from_http(error: HTTPException) -> ProblemError:
     return ProblemError(error.status_code, code, detail, headers=error.headers)
 
 
+def _methods(request: Request) -> set[str]:
+    """Return what an address takes, where a route has it: each route knows only its own methods."""
+    methods: set[str] = set()
+    for route in request.app.routes:
+        if isinstance(route, Route) and route.matches(request.scope)[0] is not Match.NONE:
+            methods |= route.methods or set()
+    return methods
+
+
 async def answer_error(request: Request, error: Exception) -> Response:
     """Answer an error that a route raised."""
     problem = to_problem(error)
+    if isinstance(error, HTTPException) and (methods := _methods(request)):
+        problem.headers = {**problem.headers, "Allow": ", ".join(sorted(methods))}
     if problem.status >= 500 and problem.code == "internal_error":  # noqa: PLR2004  # server's fault
         log.error("request.failed", path=request.url.path, exc_info=error)
     return problem_response(request.state.request_id, problem)

@@ -11,10 +11,11 @@ from urllib.parse import urlsplit
 
 import structlog
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from metrics.turns import TurnMetrics
-from server.errors import ProblemError, problem_response
+from server.errors import ProblemError, answer_error, problem_response
 from server.ids import new_id
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -44,7 +45,7 @@ class AnswerMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        began, status = perf_counter(), 500
+        began, status, is_started = perf_counter(), 500, False
         own = Headers(scope=scope).get("x-request-id", "")
         request_id = own if _CLEAN_ID.fullmatch(own) else new_id("req")
         headers = MutableHeaders({"X-Request-ID": request_id, **SECURITY_HEADERS})
@@ -53,14 +54,21 @@ class AnswerMiddleware:
         structlog.contextvars.bind_contextvars(request_id=request_id)
 
         async def send_with_headers(message: Message) -> None:
-            nonlocal status
+            nonlocal status, is_started
             if message["type"] == "http.response.start":
-                status = message["status"]
+                status, is_started = message["status"], True
                 message["headers"] = [*message["headers"], *headers.raw]
             await send(message)
 
         try:
             await self._app(scope, receive, send_with_headers)
+        except ClientDisconnect:  # left in the middle of its body: nobody to answer
+            pass
+        except Exception as error:  # here, so that a 500 too has the headers set above
+            if is_started:
+                raise
+            answer = await answer_error(Request(scope), error)
+            await answer(scope, receive, send_with_headers)
         finally:
             route = scope.get("route")
             self._metrics.http_request(
@@ -98,8 +106,15 @@ class OriginMiddleware:
         if origin in self._allowed:
             return True
         if origin is not None:
-            return origin != "null" and urlsplit(origin).netloc == headers.get("host")
+            return origin != "null" and _host_of(origin) == headers.get("host")
         return headers.get("sec-fetch-site", "none") in {"same-origin", "none"}
+
+
+def _host_of(origin: str) -> str | None:
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:  # such as an IPv6 address that never closes
+        return None
 
 
 MAX_HEADER_BYTES = 32_768
@@ -109,7 +124,8 @@ MAX_HEADER_BYTES = 32_768
 class SizeLimitMiddleware:
     """Refuses header fields over their limit with 431, and bodies over theirs with 413.
 
-    A body is judged by its announced length, and counted while it comes.
+    A body is judged by its announced length, and counted while it comes. With a request that only
+    reads it is refused: nothing reads it there, so nothing would answer what is wrong with it.
     """
 
     def __init__(self, app: ASGIApp, *, max_bytes: int) -> None:
@@ -146,7 +162,15 @@ class SizeLimitMiddleware:
                 f"The header fields may have {MAX_HEADER_BYTES} bytes; delete cookies.",
                 headers={"Connection": "close"},
             )
-        announced = Headers(scope=scope).get("content-length", "0")
+        headers = Headers(scope=scope)
+        announced = headers.get("content-length", "0")
+        if scope["method"] in SAFE_METHODS and (announced != "0" or "transfer-encoding" in headers):
+            return ProblemError(
+                400,
+                "malformed",
+                "A request that only reads has no body.",
+                headers={"Connection": "close"},
+            )
         if announced.isdigit() and int(announced) > self._max_bytes:
             return self._too_large()
         return None

@@ -6,6 +6,7 @@ Divergences from running uvicorn as it comes, each with its reason:
 2. A signal starts our drain, not uvicorn's: the listener stays open meanwhile, so that readiness
    can say 503 and readers get `bye`; a second signal ends at once.
 3. The protocol offers `chatstream.abort`: a reader that does not read cannot be closed politely.
+4. What cannot be parsed is answered as a problem with a request id, as everything else is.
 """
 
 import asyncio
@@ -21,7 +22,9 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from server.app import create_app
 from server.drain import drain
+from server.errors import ProblemError, problem_response
 from server.event_stream import ABORT_EXTENSION
+from server.ids import new_id
 from server.services import Services, StartError, open_services, settle_garbage_collector
 from server.settings import Settings
 from server.version import VERSION
@@ -72,11 +75,21 @@ async def serve(settings: Settings, sock: socket.socket) -> None:
 
 
 class _Protocol(HttpToolsProtocol):
-    """uvicorn's protocol, with a way to drop the connection."""
+    """uvicorn's protocol: can drop the connection, and refuses what is not HTTP as we do."""
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self.scope["extensions"] = {ABORT_EXTENSION: self.transport.abort}  # type: ignore[dict-item]  # ours
+
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002  # uvicorn's
+        problem = ProblemError(400, "malformed", "This is not an HTTP request that can be read.")
+        request_id = new_id("req")
+        answer = problem_response(request_id, problem)
+        own = [(b"x-request-id", request_id.encode("ascii")), (b"connection", b"close")]
+        lines = [b"HTTP/1.1 400 Bad Request"]
+        lines += [b"%b: %b" % header for header in [*answer.raw_headers, *own]]
+        self.transport.write(b"\r\n".join([*lines, b"", bytes(answer.body)]))
+        self.transport.close()
 
 
 class _Server(uvicorn.Server):

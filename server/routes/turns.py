@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from time import monotonic
 from typing import Annotated, Literal, Self
 
@@ -11,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from history.errors import TurnNotFoundError
+from history.errors import HistoryError, HistoryUnavailableError, TurnNotFoundError
 from history.model import NewTurn, TurnRecord, TurnStatus
 from server.attaching import attach
 from server.body import StrictModel, read_model
@@ -111,7 +112,7 @@ async def start_turn(request: Request) -> Response:
     }
     if not record.streaming:
         return await _whole_answer(services, record, headers)
-    if "text/event-stream" in request.headers.get("accept", ""):
+    if "text/event-stream" in ",".join(request.headers.getlist("accept")).lower():
         return await attach(services, owner, record.turn_id, START, headers=headers)
     answer = {
         "turn_id": record.turn_id,
@@ -152,9 +153,7 @@ async def cancel_turn(request: Request) -> Response:
     """Stop a turn and tell its state."""
     services, owner = services_of(request), owner_of(request)
     record = await services.history.turns.get(owner.owner_id, request.path_params["turn_id"])
-    body = CancelTurn()
-    if request.headers.get("content-length", "0") != "0" or "transfer-encoding" in request.headers:
-        body = await read_model(request, CancelTurn)
+    body = await read_model(request, CancelTurn) if await request.body() else CancelTurn()
     seen = None if body.seen is None else parse_id(record.turn_id, body.seen)
     await services.runner.cancel(record.turn_id, Cancelled("user", seen), wait_s=CANCEL_WAIT_S)
     record = await services.history.turns.get(owner.owner_id, record.turn_id)
@@ -172,7 +171,9 @@ async def _begin(services: Services, owner: Owner, plan: Plan) -> TurnRecord:
 
 
 async def _give_title(services: Services, owner: Owner, new_turn: NewTurn, *, needed: bool) -> None:
-    if needed and new_turn.text is not None:
+    if not needed or new_turn.text is None:
+        return
+    with suppress(HistoryError):  # the turn runs: a missing title must not look like its failure
         await services.history.conversations.rename(
             owner.owner_id, new_turn.conversation_id, title_of(new_turn.text), if_title=""
         )
@@ -184,7 +185,12 @@ async def _whole_answer(
     turn_id, owner_id = record.turn_id, record.owner_id
 
     async def state() -> Json:
-        return _state(services, await services.history.turns.get(owner_id, turn_id))
+        try:
+            return _state(services, await services.history.turns.get(owner_id, turn_id))
+        except HistoryUnavailableError:  # the answer has begun: the end is told from memory
+            return _state(services, record)
+        except TurnNotFoundError:  # deleted with its conversation, which stopped it
+            return turn_json(record) | {"status": TurnStatus.CANCELLED, "stored": False}
 
     live = services.runner.find(turn_id)
     if live is None:
