@@ -1,22 +1,18 @@
 """A chat page in a real browser, on a real server, whose model says what the test tells it to."""
 
 import json
-import os
-import socket
-import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import anyio
-import httpx
-from anyio.abc import Process, SocketAttribute, SocketStream
+from anyio.abc import SocketAttribute, SocketStream
 from playwright.async_api import BrowserContext, Locator, Page
 
 from tests.support.browser import ContextOptions, Watch, running_browser, watched_context
+from tests.support.server import Server, running_server
 
-_ROOT = Path(__file__).parents[2]
 _HEAD = (
     b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
     b"Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
@@ -118,7 +114,12 @@ class World:
     context: BrowserContext
     watch: Watch
     model: ToldModel
-    url: str
+    server: Server
+
+    @property
+    def url(self) -> str:
+        """Where the page is."""
+        return self.server.url
 
     @property
     def answer(self) -> Locator:
@@ -157,7 +158,9 @@ class World:
 
 
 @asynccontextmanager
-async def chat_page(options: ContextOptions | None = None, **settings: str) -> AsyncIterator[World]:
+async def chat_page(
+    options: ContextOptions | None = None, **settings: object
+) -> AsyncIterator[World]:
     """Open the page as a new guest, on a server of its own with a model that the test tells."""
     async with AsyncExitStack() as stack:
         model = ToldModel()
@@ -168,43 +171,14 @@ async def chat_page(options: ContextOptions | None = None, **settings: str) -> A
         port = listener.extra_attributes[SocketAttribute.local_port]()
         stack.callback(tasks.cancel_scope.cancel)
         tasks.start_soon(listener.serve, model.serve)
-        told = {"OPENAI_BASE_URL": f"http://127.0.0.1:{port}/v1", "OPENAI_API_KEY": "none"}
-        url = await stack.enter_async_context(_running_server({**told, **settings}))
+        directory = await stack.enter_async_context(anyio.TemporaryDirectory())
+        told = {"openai_base_url": f"http://127.0.0.1:{port}/v1", "openai_api_key": "none"}
+        server = await stack.enter_async_context(
+            running_server(Path(directory), **told, **settings)
+        )
         browser = await stack.enter_async_context(running_browser())
         context, watch = await stack.enter_async_context(watched_context(browser, options))
         page = await context.new_page()
-        await page.goto(url)
+        await page.goto(server.url)
         await page.locator(".welcome").wait_for()
-        yield World(page, context, watch, model, url)
-
-
-@asynccontextmanager
-async def _running_server(settings: Mapping[str, str]) -> AsyncIterator[str]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = str(probe.getsockname()[1])
-    async with anyio.TemporaryDirectory() as directory:
-        path = os.environ.get("PATH", "")  # noqa: TID251 - passed on to the program, not read
-        environment = {"PATH": path, "PORT": port, "DATA_DIR": directory, **settings}
-        command = [sys.executable, "-m", "server"]
-        async with await anyio.open_process(command, cwd=_ROOT, env=environment) as process:
-            try:
-                await _until_live(f"http://127.0.0.1:{port}", process)
-                yield f"http://127.0.0.1:{port}"
-            finally:
-                process.terminate()
-
-
-async def _until_live(url: str, process: Process) -> None:
-    with anyio.fail_after(20):
-        async with httpx.AsyncClient(base_url=url) as client:
-            while not await _is_ready(client):
-                assert process.returncode is None, "the server did not start"
-                await anyio.sleep(0.05)
-
-
-async def _is_ready(client: httpx.AsyncClient) -> bool:
-    try:
-        return (await client.get("/health/ready")).is_success
-    except httpx.HTTPError:
-        return False
+        yield World(page, context, watch, model, server)

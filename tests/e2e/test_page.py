@@ -1,6 +1,7 @@
 """The chat page as its user meets it: ask, read, stop, try again, tidy up."""
 
 import pytest
+from playwright.async_api import Route
 
 from tests.e2e.conftest import chat_page
 from tests.support.browser import PHONE, until
@@ -31,6 +32,14 @@ async def test_stop_keeps_exactly_what_was_seen() -> None:
         await telling.say("Once upon a time")
         await world.answer.get_by_text("Once upon a time").wait_for()
 
+        async def more_words_first(route: Route) -> None:
+            turn = await world.context.request.get(route.request.url.removesuffix("/cancel"))
+            while "never seen" not in await turn.text():
+                await telling.say(" never seen")
+                turn = await world.context.request.get(route.request.url.removesuffix("/cancel"))
+            await route.continue_()
+
+        await world.page.route("**/cancel", more_words_first)
         await world.page.keyboard.press("Escape")
         await world.ended("cancelled")
         await telling.until_closed()

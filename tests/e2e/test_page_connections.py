@@ -162,7 +162,7 @@ async def test_a_refused_start_says_what_to_do_and_can_be_repeated(status: int, 
 
 
 async def test_a_message_that_is_refused_comes_back_with_the_reason() -> None:
-    async with chat_page(MAX_MESSAGE_CHARS="20") as world:
+    async with chat_page(max_message_chars=20) as world:
         world.watch.expect("Failed to load resource")
         await world.page.fill("#box", "This is more than twenty characters")
         await world.page.press("#box", "Enter")
@@ -173,7 +173,7 @@ async def test_a_message_that_is_refused_comes_back_with_the_reason() -> None:
 
 
 async def test_without_streaming_the_answer_comes_whole() -> None:
-    async with chat_page(DEFAULT_STREAMING_PERCENTAGE="0") as world:
+    async with chat_page(default_streaming_percentage=0) as world:
         telling = await world.ask("All at once")
         await telling.say("The whole ")
         await world.answer.get_by_text("Writing the whole answer").wait_for()
