@@ -109,7 +109,7 @@ class _Asked:
         self.model = model.name
         usage = bool(request.stream_options and request.stream_options.include_usage)
         pieces = prose.answer(model.options.seed, self.prompt, model.options.tokens)
-        pieces = prose.continuation(pieces, prefill)
+        pieces = prose.continuation(prose.marked(pieces) if model.options.mark else pieces, prefill)
         limit = request.max_completion_tokens or request.max_tokens
         self.reason = "length" if limit and limit < len(pieces) else "stop"
         self.answer = scripts.Answer(

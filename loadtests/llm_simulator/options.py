@@ -32,6 +32,7 @@ class Options:
     every_s: float = 5.0  # gap between bytes of `slowloris`
     size_bytes: int = 0  # of `huge-chunk` and `endless-line`; 0: their own default
     retry_after: str = "1"  # the header of `rate-limit`, verbatim
+    mark: int = 0  # 1: every token ends in `~`, countable in any wire format
 
     @property
     def gap_s(self) -> float:
@@ -107,5 +108,6 @@ _READERS: dict[str, tuple[str, Callable[[str], int | float | str]]] = {
     "times": ("times", _whole(_MAX_COUNT)),
     "every": ("every_s", _real(_MAX_SECONDS)),
     "bytes": ("size_bytes", _whole(_MAX_SIZE_BYTES)),
+    "mark": ("mark", _whole(1)),
     "retry_after": ("retry_after", _header),
 }

@@ -49,6 +49,11 @@ def text_of(pieces: Pieces) -> str:
     return "".join(msgspec.json.decode(piece, type=str) for piece in pieces)
 
 
+def marked(pieces: Pieces) -> Pieces:
+    """Return the pieces, each with a `~` at its end; the corpus has none of its own."""
+    return tuple(piece[:-1] + b'~"' for piece in pieces)
+
+
 def continuation(pieces: Pieces, said: str) -> Pieces:
     """Return what is left of an answer of which `said` was given before.
 

@@ -98,6 +98,12 @@ async def test_an_answer_that_was_begun_is_continued(simulator: Simulator) -> No
     assert whole[:100] + rest == whole
 
 
+async def test_marked_tokens_can_be_counted(simulator: Simulator) -> None:
+    text = text_of(await chunks_of(simulator, "sim:tokens=300,mark=1"))
+
+    assert text.count("~") == 300
+
+
 async def test_a_limit_on_tokens_ends_the_answer_by_length(simulator: Simulator) -> None:
     async with openai.AsyncOpenAI(base_url=simulator.base_url, api_key="none") as client:
         with anyio.fail_after(10):
