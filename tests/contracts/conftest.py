@@ -23,6 +23,9 @@ from tests.support.mongo import MONGODB_TEST_URI, MongoServer, running_mongo
 
 MONGO_STORES = ["mongo", "mongodb"] if MONGODB_TEST_URI else ["mongo"]
 
+PATIENCE_S = 20.0
+"""Far above what a call takes: a busy machine must not fail a test that is not about deadlines."""
+
 Database = SqliteDatabase | MongoDatabase
 
 
@@ -33,35 +36,42 @@ def mongo_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MongoServ
 
 
 @asynccontextmanager
-async def _empty_mongo(store: str, request: pytest.FixtureRequest) -> AsyncIterator[MongoDatabase]:
+async def _empty_mongo(store: str, request: pytest.FixtureRequest) -> AsyncIterator[str]:
+    """Yield the URI of a database that is not there yet; drop what came to be."""
     server: str = (
         MONGODB_TEST_URI if store == "mongodb" else request.getfixturevalue("mongo_server").uri
     )
     name = f"test_{secrets.token_hex(6)}"
-    # Far above what a call takes: a busy machine must not fail a test that is not about deadlines.
-    database = MongoDatabase(_with_database(server, name), timeout_s=20)
     try:
-        yield database
+        yield _with_database(server, name)
     finally:
-        await database.close()
         await _drop(server, name)
 
 
 @pytest.fixture(params=MONGO_STORES)
-async def mongo_database(request: pytest.FixtureRequest) -> AsyncIterator[MongoDatabase]:
-    async with _empty_mongo(request.param, request) as database:
-        yield database
+async def mongo_uri(request: pytest.FixtureRequest) -> AsyncIterator[str]:
+    async with _empty_mongo(request.param, request) as uri:
+        yield uri
+
+
+@pytest.fixture
+async def mongo_database(mongo_uri: str) -> AsyncIterator[MongoDatabase]:
+    database = MongoDatabase(mongo_uri, timeout_s=PATIENCE_S)
+    yield database
+    await database.close()
 
 
 @pytest.fixture(params=["sqlite", *MONGO_STORES])
 async def database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Database]:
-    if request.param != "sqlite":
-        async with _empty_mongo(request.param, request) as mongo:
-            yield mongo
+    if request.param == "sqlite":
+        sqlite = SqliteDatabase(tmp_path / "chat.db", timeout_s=PATIENCE_S)
+        yield sqlite
+        await sqlite.close()
         return
-    sqlite = SqliteDatabase(tmp_path / "chat.db", timeout_s=20)
-    yield sqlite
-    await sqlite.close()
+    async with _empty_mongo(request.param, request) as uri:
+        mongo = MongoDatabase(uri, timeout_s=PATIENCE_S)
+        yield mongo
+        await mongo.close()
 
 
 @pytest.fixture
