@@ -12,16 +12,17 @@ RESERVE_CHARS = 120
 
 _SENTENCE_END = re.compile(r"[.!?…][\"'”’)\]]*(?=\s)|[。！？]|\n")  # noqa: RUF001  # CJK stops
 _WORD_END = re.compile(r"(?<=\S)(?=\s)")
+_WORD_START = re.compile(r"(?<=\s)(?=\S)")
 
 
 class ResponseLimit:
     """Passes text through up to `max_chars` code points."""
 
-    __slots__ = ("_after_sentence", "_free", "_held", "_left", "is_full")
+    __slots__ = ("_after_sentence", "_free", "_held", "_left", "_reserve", "is_full")
 
     def __init__(self, max_chars: int) -> None:
-        reserve = min(RESERVE_CHARS, max_chars // 4)
-        self._free = max_chars - reserve
+        self._reserve = min(RESERVE_CHARS, max_chars // 4)
+        self._free = max_chars - self._reserve
         self._left = max_chars
         self._held = ""
         self._after_sentence = False
@@ -46,28 +47,36 @@ class ResponseLimit:
 
     def _release(self) -> str:
         """Let go of the finished sentences, and of the words that no longer fit the reserve."""
-        end = _last_end(_SENTENCE_END, self._held)
+        held = self._held
+        end = _last_end(_SENTENCE_END, held, len(held))
         if end:
             self._after_sentence = True
-        elif len(self._held) > RESERVE_CHARS:
-            end = _last_end(_WORD_END, self._held) or len(self._held)
+        if len(held) - end > self._reserve:
+            words = _last_end(_WORD_END, held, len(held))
+            end = words if len(held) - words <= self._reserve else len(held)
             self._after_sentence = False
-        released, self._held = self._held[:end], self._held[end:]
+        released, self._held = held[:end], held[end:]
         self._left -= len(released)
         return released
 
     def _cut(self) -> str:
-        fits = self._held[: self._left + 1]  # one more tells whether the last word is whole
+        fits, left = self._held[: self._left + 1], self._left  # one more: is the last word whole?
         self._held = ""
-        end = _last_end(_SENTENCE_END, fits)
-        if self._after_sentence or end >= len(fits) // 2 > 0:
-            return fits[: min(end, self._left)]
-        end = max(end, _last_end(_WORD_END, fits)) or self._left
-        return fits[: min(end, self._left)]
+        end = _last_end(_SENTENCE_END, fits, left)
+        if self._after_sentence or self._is_near(end):
+            return fits[:end]
+        end = _last_end(_WORD_END, fits, left) or _last_end(_WORD_START, fits, left)
+        return fits[: end if self._is_near(end) else left]
+
+    def _is_near(self, end: int) -> bool:
+        """Whether cutting there costs no more than is held back."""
+        return end > 0 and self._left - end <= self._reserve
 
 
-def _last_end(pattern: re.Pattern[str], text: str) -> int:
+def _last_end(pattern: re.Pattern[str], text: str, limit: int) -> int:
+    """Return where the last match ends that ends within `limit`; 0 if none does."""
     end = 0
     for match in pattern.finditer(text):
-        end = match.end()
+        if match.end() <= limit:
+            end = match.end()
     return end
