@@ -95,9 +95,8 @@ class OpenAITokenSource:
         return self._default_model
 
     async def stream(self, prompt: Prompt) -> AsyncGenerator[str | Finish, None]:
-        answer: OpenAIAnswer
-        texts: Iterator[str]
-        answer, texts = await self._retrying()(self._begin, prompt)
+        begin = self._retrying().wraps(self._begin)
+        answer, texts = await begin(prompt)
         try:
             while True:
                 for text in texts:
