@@ -188,6 +188,14 @@ class History(Protocol):
         """
         ...
 
+    async def verify_indexes(self) -> list[str]:
+        """Return the names of declared indexes that are missing; creates none.
+
+        Raises:
+            HistoryUnavailableError: the store did not answer.
+        """
+        ...
+
     async def close(self) -> None:
         """Release connections and threads; safe to call twice."""
         ...

@@ -5,10 +5,11 @@ import sys
 
 import anyio
 
+from history.errors import HistoryUnavailableError
 from server.observability import configure_logging
-from server.services import StartError
+from server.services import StartError, choose_stores, store_fault
 from server.serving import bind, serve
-from server.settings import EX_CONFIG, load_settings, settings_table
+from server.settings import EX_CONFIG, Settings, load_settings, settings_table
 
 
 def main() -> None:
@@ -29,11 +30,25 @@ def main() -> None:
     settings = load_settings()
     configure_logging(settings)
     try:
+        if command == "verify-indexes":
+            raise SystemExit(anyio.run(_verify_indexes, settings))
         sock = bind(settings)
         anyio.run(serve, settings, sock, backend_options={"use_uvloop": True})
     except StartError as error:
         sys.stderr.write(f"{error}\n")
         raise SystemExit(EX_CONFIG) from None
+
+
+async def _verify_indexes(settings: Settings) -> int:
+    history, _ = choose_stores(settings)
+    try:
+        missing = await history.verify_indexes()
+    except HistoryUnavailableError as error:
+        raise StartError(f"The history cannot be reached: {store_fault(settings, error)}") from None
+    finally:
+        await history.close()
+    sys.stdout.write("".join(f"missing: {name}\n" for name in missing) or "all indexes exist\n")
+    return 1 if missing else 0
 
 
 if __name__ == "__main__":

@@ -19,8 +19,10 @@ import structlog
 from pydantic import SecretStr
 
 from chatbots.base import Chatbots
+from chatbots.errors import ChatbotsError
 from chatbots.sqlite import SqliteChatbots
 from history.base import History
+from history.errors import HistoryError
 from history.sqlite.history import SqliteHistory
 from metrics.turns import TurnMetrics
 from resilience.supervised import supervised
@@ -29,6 +31,7 @@ from server.ids import new_id
 from server.kept_secrets import kept_secret
 from server.readers import Readers
 from server.settings import Settings
+from storage.errors import StorageError
 from storage.sqlite import SqliteDatabase
 from streaming.event_log.base import EventLog
 from streaming.event_log.memory import MemoryEventLog
@@ -166,16 +169,43 @@ def _claim_data_dir(data_dir: Path, stack: AsyncExitStack) -> None:
         ) from None
 
 
+def choose_stores(settings: Settings) -> tuple[History, Chatbots]:
+    """Return the stores the settings ask for, not opened yet.
+
+    Raises:
+        StartError: the address of a store cannot be used.
+    """
+    if settings.mongodb_uri is None:
+        file = SqliteDatabase(settings.data_dir / "chat.db", timeout_s=settings.history_timeout_s)
+        return SqliteHistory(file), SqliteChatbots(file)
+    from chatbots.mongo import MongoChatbots  # noqa: PLC0415  # only what is used
+    from history.mongo.history import MongoHistory  # noqa: PLC0415
+    from storage.mongo import MongoDatabase  # noqa: PLC0415
+
+    try:
+        database = MongoDatabase(
+            settings.mongodb_uri.get_secret_value(), timeout_s=settings.history_timeout_s
+        )
+    except StorageError as error:
+        raise StartError(f"MONGODB_URI: {error}") from None
+    return MongoHistory(database), MongoChatbots(database)
+
+
 async def _open_stores(settings: Settings, stack: AsyncExitStack) -> tuple[History, Chatbots]:
-    database = SqliteDatabase(settings.data_dir / "chat.db", timeout_s=settings.history_timeout_s)
-    history, chatbots = SqliteHistory(database), SqliteChatbots(database)
+    history, chatbots = choose_stores(settings)
     stack.push_async_callback(history.close)
     try:
         await history.open()
         await chatbots.open()
-    except Exception as error:
-        raise StartError(f"The history cannot be opened: {error}") from error
+    except (HistoryError, ChatbotsError, StorageError) as error:
+        raise StartError(f"The history cannot be opened: {store_fault(settings, error)}") from None
     return history, chatbots
+
+
+def store_fault(settings: Settings, error: Exception) -> str:
+    """Return a driver's complaint in one line, and where to look."""
+    brief = str(error).partition(" (configured timeouts")[0].splitlines()[0]
+    return brief if settings.mongodb_uri is None else f"{brief}; check MONGODB_URI."
 
 
 def _token_source(settings: Settings, metrics: TurnMetrics) -> TokenSource:
@@ -219,8 +249,10 @@ async def _reap_at_start(services: Services) -> None:
             is_ours=lambda _: False,
             silent_after_s=None if embedded else SILENT_AFTER_S,
         )
-    except Exception as error:
-        raise StartError(f"The history cannot be read: {error}") from error
+    except HistoryError as error:
+        raise StartError(
+            f"The history cannot be read: {store_fault(services.settings, error)}"
+        ) from None
 
 
 @asynccontextmanager

@@ -54,6 +54,7 @@ class SqliteHistory:
     async def verify_indexes(self) -> list[str]:
         """Return the names of declared indexes that are missing; empty when all is well."""
         try:
+            await self._database.open()
             existing = await self._database.index_names()
         except StorageError as exc:
             raise HistoryUnavailableError(str(exc)) from exc
