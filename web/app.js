@@ -83,6 +83,7 @@ function openConversation(id) {
       list.refresh(newId);
     },
     changed: (changedId) => list.refresh(changedId),
+    emptied: showWelcome,
     isMissing: () => {
       list.remove(id);
       location.hash = "#/";
@@ -103,18 +104,17 @@ async function show() {
   drawer.close();
   list.setCurrent(id);
   pane.clear();
-  if (id) await open.load();
-  else await showWelcome();
+  // On a phone the keyboard would cover what is to be read.
   if (!matchMedia("(pointer: coarse)").matches) composer.focus();
+  if (id) await open.load();
+  else showWelcome();
 }
 
-async function showWelcome() {
+function showWelcome() {
   showTitle("", "");
-  const shown = open;
-  const ask = (/** @type {string} */ question) => { if (!composer.isBusy) open.send(question); };
-  pane.showInstead(welcome("", ask));
-  const greeting = await api.chatbot("default").then((bot) => bot.greeting ?? "", () => "");
-  if (shown === open && !pane.exchanges.length) pane.showInstead(welcome(greeting, ask));
+  const { element, greet } = welcome((question) => { if (!composer.isBusy) open.send(question); });
+  pane.showInstead(element);
+  api.chatbot("default").then((bot) => greet(bot.greeting ?? ""), () => {});
 }
 
 /** @param {string} id @param {string} title */

@@ -11,7 +11,7 @@ import { toExchanges, withoutOrphans } from "./exchanges.js";
 import { ProblemError, sentence } from "./problems.js";
 import { Reader } from "./reader.js";
 import { newKey, postUntilAnswered } from "./starting.js";
-import { forgetStart, keepStart, tell } from "./tabs.js";
+import { forgetStart, keepDraft, keepStart, tell } from "./tabs.js";
 import { isFinal, newTurn, reduce } from "./turn.js";
 import { ExchangeView } from "./view/messages/pane.js";
 
@@ -29,6 +29,7 @@ const PAGE = 40;
  * @property {(link: import("./reader.js").Link|"idle") => void} setLink
  * @property {(id: string) => void} created    The first turn has made the conversation.
  * @property {(id: string) => void} changed    It has a new message or title.
+ * @property {() => void} emptied  Its only message was taken back.
  * @property {() => void} isMissing
  */
 
@@ -42,6 +43,7 @@ export class OpenConversation {
   #reader = null;
   #isClosed = false;
   #isStopWanted = false;
+  #giveUp = new AbortController();
 
   /** @param {string} id Empty for a new conversation. @param {Surroundings} around */
   constructor(id, around) {
@@ -56,6 +58,7 @@ export class OpenConversation {
   /** Leave the screen; a running turn goes on without us. */
   close() {
     this.#isClosed = true;
+    this.#giveUp.abort();
     this.#reader?.close();
   }
 
@@ -107,7 +110,7 @@ export class OpenConversation {
     if (!turn || isFinal(turn)) return;
     this.#isStopWanted = true;
     this.#apply({ type: "stop.asked", data: {} });
-    if (!turn.turnId) return;
+    if (!turn.turnId) return this.#giveUp.abort();
     try {
       const state = await api.cancelTurn(turn.turnId, turn.cursor);
       if (state?.turn_id === this.#turn?.turnId) this.#apply({ type: "turn.state", data: state });
@@ -151,9 +154,9 @@ export class OpenConversation {
       announce: this.around.announce,
     });
 
-  #startParts = {
-    isWanted: () => !this.#isClosed,
-    waiting: () => this.around.setLink(navigator.onLine ? "reconnecting" : "offline"),
+  #waiting = () => {
+    this.around.setLink(navigator.onLine ? "reconnecting" : "offline");
+    this.#answer?.setWaiting("Waiting for the network…");
   };
 
   /** @param {string} messageId @param {"up"|"down"} rating */
@@ -258,13 +261,15 @@ export class OpenConversation {
   async #start(start, exchange) {
     keepStart(start);
     const answer = exchange.addAnswer();
+    this.#giveUp = new AbortController();
     this.#follow(newTurn(), answer);
     try {
-      const started = await postUntilAnswered(start, this.#startParts);
+      const started = await postUntilAnswered(start, this.#giveUp.signal, this.#waiting);
       forgetStart();
       this.#begun(started, exchange);
     } catch (error) {
-      if (!this.#isClosed) await this.#notStarted(error, { start, exchange, answer });
+      if (this.#isClosed) keepDraft(this.id, start.body.message ?? "");
+      else await this.#notStarted(error, { start, exchange, answer });
     }
   }
 
@@ -278,6 +283,7 @@ export class OpenConversation {
     this.id = conversationId;
     if (this.#isClosed) return;
     exchange.turnId = turnId;
+    this.#answer?.setWaiting("");
     this.#turn = { ...(this.#turn ?? newTurn()), turnId, conversationId, isStreaming };
     if (isNew) this.around.created(conversationId);
     else this.around.changed(conversationId);
@@ -345,6 +351,7 @@ export class OpenConversation {
   #takeAway(exchange, answer) {
     exchange.removeAnswer(answer);
     if (!exchange.answers.length) this.around.pane.remove(exchange);
+    if (!this.around.pane.exchanges.length) this.around.emptied();
   }
 
   /** @param {import("./tabs.js").PendingStart} start */

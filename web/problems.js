@@ -79,9 +79,9 @@ export function ending(turn) {
     case "failed":
       return turn.error?.retryable === false
         ? `The answer could not be finished. ${turn.error.detail}`.trim()
-        : "The answer could not be finished. Try again.";
+        : "The answer could not be finished.";
     case "interrupted":
-      return "The server lost this answer. What had arrived is kept; try again for a whole one.";
+      return "The server lost this answer. What had arrived is kept.";
     case "cancelled":
       if (turn.cancelledBy === "operator") return "An operator stopped this answer.";
       if (turn.cancelledBy === "abandoned") return "This answer was stopped because nobody was reading it.";

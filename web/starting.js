@@ -21,30 +21,38 @@ export function newKey() {
  * Send a start until somebody answers. The key makes the repeats one turn.
  *
  * @param {import("./tabs.js").PendingStart} start
- * @param {{isWanted: () => boolean, waiting: () => void}} parts
+ * @param {AbortSignal} givenUp No further try once it is set.
+ * @param {() => void} waiting Told before each wait for the network.
  * @throws {NetworkError|import("./problems.js").ProblemError} No answer after all tries, or a refusal.
  */
-export async function postUntilAnswered(start, { isWanted, waiting }) {
+export async function postUntilAnswered(start, givenUp, waiting) {
   for (let tries = 1; ; tries += 1) {
     try {
       return await startTurn(start.body, start.key);
     } catch (error) {
-      if (!(error instanceof NetworkError) || tries >= TRIES || !isWanted()) throw error;
+      if (!(error instanceof NetworkError) || tries >= TRIES || givenUp.aborted) throw error;
       waiting();
-      await onlineOr(FIRST_WAIT_MS * 2 ** (tries - 1) * (0.5 + Math.random()));
+      await pause(FIRST_WAIT_MS * 2 ** (tries - 1) * (0.5 + Math.random()), givenUp);
+      if (givenUp.aborted) throw error;
     }
   }
 }
 
-/** @param {number} ms @returns {Promise<void>} The sooner of: back online, or the time is over. */
-function onlineOr(ms) {
+/**
+ * @param {number} ms
+ * @param {AbortSignal} givenUp
+ * @returns {Promise<void>} The soonest of: the time is over, back online, given up.
+ */
+function pause(ms, givenUp) {
   return new Promise((resolve) => {
+    const over = new AbortController();
     const done = () => {
+      over.abort();
       clearTimeout(timer);
-      window.removeEventListener("online", done);
       resolve();
     };
     const timer = setTimeout(done, ms);
-    window.addEventListener("online", done);
+    window.addEventListener("online", done, { signal: over.signal });
+    givenUp.addEventListener("abort", done, { signal: over.signal });
   });
 }

@@ -134,7 +134,9 @@ class World:
 
     async def ended(self, status: str = "completed") -> None:
         """Wait until the last answer has ended so."""
-        await self.page.locator(f'.exchange:last-child .answer[data-status="{status}"]').wait_for()
+        await self.page.locator(
+            f'.exchange:last-child .answer[data-status="{status}"]:visible'
+        ).wait_for()
 
     @asynccontextmanager
     async def hanging_up(self) -> AsyncIterator[None]:

@@ -89,7 +89,7 @@ async def test_a_failed_answer_says_so_and_can_be_tried_again() -> None:
             await world.page.locator(".answer .note:visible").wait_for()
 
         assert "Half an ans" in await world.answer.inner_text()
-        await world.answer.get_by_role("button", name="Try again").click()
+        await world.answer.locator(".note").get_by_role("button", name="Try again").click()
         await (await world.model.asked()).end("A whole answer.")
         await world.answer.get_by_text("A whole answer.").wait_for()
 
@@ -197,7 +197,7 @@ async def test_a_rating_is_kept() -> None:
 async def test_everything_needed_works_from_the_keyboard() -> None:
     async with chat_page() as world:
         page = world.page
-        assert await page.evaluate("document.activeElement.id") == "box"
+        await until(page, "document.activeElement.id === 'box'")
         await page.keyboard.type("two")
         await page.keyboard.press("Shift+Enter")
         await page.keyboard.type("lines")
@@ -212,7 +212,7 @@ async def test_everything_needed_works_from_the_keyboard() -> None:
         await page.get_by_role("dialog", name="Keyboard shortcuts").wait_for()
         await page.keyboard.press("Escape")
         await page.keyboard.press("/")
-        assert await page.evaluate("document.activeElement.id") == "box"
+        await until(page, "document.activeElement.id === 'box'")
         await page.keyboard.press("Control+Shift+O")
         await page.locator(".welcome").wait_for()
 

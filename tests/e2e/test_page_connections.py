@@ -72,6 +72,26 @@ async def test_a_start_that_fails_on_the_network_is_sent_again_with_its_key() ->
         assert keys[0] == keys[1]
 
 
+async def test_a_start_without_a_network_can_be_given_up_and_edited() -> None:
+    async with chat_page() as world:
+        world.watch.expect("ERR_INTERNET_DISCONNECTED|net::ERR")
+        await world.context.set_offline(offline=True)
+        await world.page.fill("#box", "Into the void")
+        await world.page.press("#box", "Enter")
+        await world.answer.get_by_text("Waiting for the network").wait_for()
+        await world.page.keyboard.press("Escape")
+        await world.answer.get_by_text("You are offline").wait_for()
+        await world.answer.get_by_role("button", name="Edit").click()
+
+        assert await world.page.input_value("#box") == "Into the void"
+        await world.page.locator(".welcome").wait_for()
+        await world.context.set_offline(offline=False)
+        await world.page.press("#box", "Enter")
+        await (await world.model.asked()).end("Not void.")
+        await world.ended()
+        assert len(await world.stored()) == 2
+
+
 async def test_going_offline_and_back_loses_nothing() -> None:
     async with chat_page() as world:
         world.watch.expect("ERR_INTERNET_DISCONNECTED|net::ERR")

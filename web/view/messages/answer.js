@@ -133,7 +133,13 @@ export class AnswerView {
     this.text.classList.toggle("is-writing", isLive && turn.stoppedAt === null && text !== "");
     this.waiting.hidden = !isLive || text !== "";
     this.bar.show(turn, text);
-    if (!isLive) this.say(ending(turn));
+    if (!isLive) this.say(ending(turn), this.#waysOn(turn));
+  }
+
+  /** @param {TurnState} turn @returns {Choice[]} Shown for the newest answer only. */
+  #waysOn({ status, error }) {
+    const isBroken = status === "interrupted" || (status === "failed" && error?.retryable !== false);
+    return isBroken ? [{ label: "Try again", press: () => this.actions.retry() }] : [];
   }
 
   async #copyAnswer() {

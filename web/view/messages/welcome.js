@@ -14,13 +14,15 @@ const EXAMPLES = [
 ];
 
 /**
- * @param {string} greeting The chatbot's own; empty while it is not known.
  * @param {(question: string) => void} ask
+ * @returns {{element: HTMLElement, greet: (greeting: string) => void}} `greet` puts the chatbot's
+ *   own words in, once they are known.
  */
-export function welcome(greeting, ask) {
-  return h("section", { class: "welcome", "aria-label": "Welcome" },
-    h("h2", {}, greeting || "What would you like to know?"),
-    h("ul", { class: "examples", "aria-label": "Example questions" },
-      ...EXAMPLES.map((question) => h("li", {},
-        h("button", { type: "button", class: "example", on: { click: () => ask(question) } }, question)))));
+export function welcome(ask) {
+  const heading = h("h2", {}, "What would you like to know?");
+  const examples = EXAMPLES.map((question) =>
+    h("li", {}, h("button", { type: "button", class: "example", on: { click: () => ask(question) } }, question)));
+  const element = h("section", { class: "welcome", "aria-label": "Welcome" },
+    heading, h("ul", { class: "examples", "aria-label": "Example questions" }, ...examples));
+  return { element, greet: (greeting) => { if (greeting) heading.textContent = greeting; } };
 }
