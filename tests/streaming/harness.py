@@ -1,0 +1,283 @@
+"""The engine on a stage: real log, real store, real runner, a model that follows a script."""
+
+import json
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import anyio
+import httpx
+from httpx_sse import EventSource, ServerSentEvent
+
+from history.base import Conversations, History, Messages, Turns
+from history.errors import HistoryUnavailableError
+from history.model import Checkpoint, NewTurn, TurnEnd, TurnRecord, TurnStatus
+from history.sqlite import SqliteHistory
+from metrics.turns import TurnMetrics
+from storage.sqlite import SqliteDatabase
+from streaming.cursor import START, Cursor, parse_id
+from streaming.event_log.base import EventLog, EventReader
+from streaming.event_log.memory import MemoryEventLog
+from streaming.keeper import RecordKeeper
+from streaming.llm.base import Prompt, PromptMessage, TokenSource
+from streaming.runner import TurnRunner
+from streaming.turn import Deadlines, LiveTurn, TurnSpec
+from tests.history.factories import OWNER, a_first_turn
+
+WAIT_S = 10.0
+"""Bound of every wait; what is waited for comes within milliseconds, also on a busy machine."""
+
+PATIENT = Deadlines(first_token_s=60, inter_token_s=60, turn_s=60)
+
+TERMINAL = {"turn.completed", "turn.failed", "turn.cancelled", "turn.interrupted"}
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """An event as a reader gets it."""
+
+    cursor: Cursor
+    name: str
+    data: dict[str, Any]
+
+
+def decode(frames: bytes) -> list[ServerSentEvent]:
+    """Return the events in some frames, as a decoder that is not ours sees them."""
+    response = httpx.Response(
+        200, headers={"content-type": "text/event-stream; charset=utf-8"}, content=frames
+    )
+    return list(EventSource(response).iter_sse())
+
+
+def told(turn_id: str, frames: bytes) -> list[Told]:
+    """Return the entries in some frames."""
+    return [
+        Told(parse_id(turn_id, event.id), event.event, json.loads(event.data))
+        for event in decode(frames)
+    ]
+
+
+async def follow(log: EventLog, turn_id: str, cursor: Cursor = START) -> list[Told]:
+    """Return all that a reader is told after a cursor, to the end."""
+    reader = log.attach(turn_id, cursor)
+    frames = b""
+    with anyio.fail_after(WAIT_S):
+        while not reader.at_end:
+            frames += reader.take(1 << 20)
+            if not reader.at_end:
+                await reader.wait()
+    reader.close()
+    return told(turn_id, frames)
+
+
+async def wait_for_entry(reader: EventReader, seq: int) -> None:
+    """Wait until a reader can have an entry."""
+    with anyio.fail_after(WAIT_S):
+        while reader.cursor.seq < seq:
+            if not reader.take(1):
+                await reader.wait()
+
+
+class FaultyTurns:
+    """The record of turns behind a line that can be cut.
+
+    Attributes:
+        fault: Raised instead of any write, while it is set.
+        gate: What an end waits for before it is written, while it is set.
+        attempted: Set by each attempt to write; replace it to wait for another.
+        rounds: The checkpoints written, one list a call.
+    """
+
+    def __init__(self, turns: Turns) -> None:
+        self._turns = turns
+        self.fault: Exception | None = None
+        self.gate: anyio.Event | None = None
+        self.attempted = anyio.Event()
+        self.rounds: list[Sequence[Checkpoint]] = []
+        self.ends: list[TurnEnd] = []
+
+    async def begin(self, turn: NewTurn) -> tuple[TurnRecord, bool]:
+        self._may_fail()
+        return await self._turns.begin(turn)
+
+    async def get(self, owner_id: str, turn_id: str) -> TurnRecord:
+        return await self._turns.get(owner_id, turn_id)
+
+    async def checkpoint(self, checkpoints: Sequence[Checkpoint]) -> frozenset[str]:
+        self._may_fail()
+        self.rounds.append(checkpoints)
+        return await self._turns.checkpoint(checkpoints)
+
+    async def end(self, end: TurnEnd) -> TurnRecord:
+        self._may_fail()
+        if self.gate is not None:
+            await self.gate.wait()
+        self.ends.append(end)
+        return await self._turns.end(end)
+
+    async def find_running(self, *, silent_since: datetime | None) -> Sequence[TurnRecord]:
+        return await self._turns.find_running(silent_since=silent_since)
+
+    def _may_fail(self) -> None:
+        self.attempted.set()
+        if self.fault is not None:
+            raise self.fault
+
+
+class UnreachableHistory:
+    """A record that cannot be reached while `turns.fault` is set."""
+
+    def __init__(self, history: History) -> None:
+        self._history = history
+        self.conversations: Conversations = history.conversations
+        self.messages: Messages = history.messages
+        self.turns = FaultyTurns(history.turns)
+
+    def cut(self) -> None:
+        """Let every write fail from now on."""
+        self.turns.fault = HistoryUnavailableError("cut")
+
+    def mend(self) -> None:
+        """Let writes through again."""
+        self.turns.fault = None
+
+    async def open(self) -> None:
+        await self._history.open()
+
+    async def sweep(self, now: datetime) -> None:
+        await self._history.sweep(now)
+
+    async def check(self) -> None:
+        await self._history.check()
+
+    async def verify_indexes(self) -> list[str]:
+        return await self._history.verify_indexes()
+
+    async def close(self) -> None:
+        await self._history.close()
+
+
+@dataclass
+class Stage:
+    """Everything one process has to run turns."""
+
+    history: UnreachableHistory
+    source: TokenSource
+    deadlines: Deadlines = PATIENT
+    max_live: int = 1000
+    abandon_after_s: float = 0
+    metrics: TurnMetrics = field(default_factory=TurnMetrics)
+    log: EventLog = field(
+        default_factory=lambda: MemoryEventLog(
+            replay_window_s=60, max_bytes=1 << 30, clock=anyio.current_time
+        )
+    )
+
+    def __post_init__(self) -> None:
+        self.keeper = RecordKeeper(self.history, self.metrics)
+        self.runner = TurnRunner(
+            keeper=self.keeper,
+            event_log=self.log,
+            source=self.source,
+            metrics=self.metrics,
+            deadlines=self.deadlines,
+            max_live=self.max_live,
+            abandon_after_s=self.abandon_after_s,
+        )
+
+    async def start(self, *, streaming: bool = True, max_chars: int = 100_000) -> LiveTurn:
+        """Begin a turn in a conversation of its own, and start it."""
+        new_turn = a_first_turn(streaming=streaming)
+        await self.history.turns.begin(new_turn)
+        return self.runner.start(spec_of(new_turn, max_chars=max_chars))
+
+    async def record(self, turn: LiveTurn) -> TurnRecord:
+        """Return what is stored of a turn."""
+        return await self.history.turns.get(OWNER, turn.spec.turn_id)
+
+    async def follow(self, turn: LiveTurn, cursor: Cursor = START) -> list[Told]:
+        """Return all that a reader of a turn is told after a cursor, to the end."""
+        return await follow(self.log, turn.spec.turn_id, cursor)
+
+    async def ended(self, turn: LiveTurn) -> list[Told]:
+        """Return all that was told of a turn, which must have ended as every turn does."""
+        events = await self.follow(turn)
+        with anyio.fail_after(WAIT_S):
+            await turn.ended.wait()
+        await self.check_end(turn, events)
+        return events
+
+    async def check_end(self, turn: LiveTurn, events: Sequence[Told]) -> None:
+        """Hold a turn to the invariants of an end that is stored."""
+        record = await self.record(turn)
+        last = events[-1]
+        numbers = [event.cursor.seq for event in events]
+        assert numbers == list(range(1, len(events) + 1))
+        assert events[0].name == "turn.started"
+        assert [event.name for event in events if event.name in TERMINAL] == [last.name]
+        assert record.status == last.name.removeprefix("turn.")
+        assert (record.epoch, record.last_seq) == (last.cursor.epoch, last.cursor.seq)
+        assert record.text == last.data["text"]
+        assert record.end == last.data
+        assert last.data["stored"] is True
+        await self._check_message(record)
+        if last.name == "turn.completed" and turn.spec.streaming:
+            assert events[-2].name == "text.done"
+            assert events[-2].data["text"] == record.text == deltas(events)
+        if not turn.spec.streaming:
+            assert len(events) == 2
+        assert self.runner.find(turn.spec.turn_id) is None
+
+    async def _check_message(self, record: TurnRecord) -> None:
+        message = await self.history.messages.get(OWNER, record.message_id)
+        assert (message.text, message.status) == (record.text, record.status)
+        conversation = await self.history.conversations.get(OWNER, record.conversation_id)
+        assert conversation.active_turn_id is None
+        assert record.status is not TurnStatus.RUNNING
+
+
+def deltas(events: Sequence[Told]) -> str:
+    """Return the deltas, joined."""
+    return "".join(event.data["text"] for event in events if event.name == "text.delta")
+
+
+def spec_of(turn: NewTurn, *, max_chars: int = 100_000) -> TurnSpec:
+    """Return the specification of a turn that has begun."""
+    return TurnSpec(
+        turn_id=turn.turn_id,
+        owner_id=turn.owner_id,
+        conversation_id=turn.conversation_id,
+        message_id=turn.message_id,
+        chatbot_id=turn.chatbot_id,
+        model=turn.model,
+        prompt=Prompt((PromptMessage("user", turn.text or ""),), turn.model),
+        streaming=turn.streaming,
+        max_response_chars=max_chars,
+        received_at=anyio.current_time(),
+    )
+
+
+@asynccontextmanager
+async def opened_history(tmp_path: Path) -> AsyncGenerator[UnreachableHistory, None]:
+    """Open a store for the length of the block."""
+    # Far above what a call takes: a busy machine must not fail a test that is not about deadlines.
+    history = SqliteHistory(SqliteDatabase(tmp_path / "chat.db", timeout_s=20))
+    await history.open()
+    try:
+        yield UnreachableHistory(history)
+    finally:
+        await history.close()
+
+
+@asynccontextmanager
+async def on_stage(
+    tmp_path: Path, source: TokenSource, **options: Any
+) -> AsyncGenerator[Stage, None]:
+    """Run turns for the length of the block."""
+    async with opened_history(tmp_path) as history:
+        stage = Stage(history, source, **options)
+        async with stage.runner.running():
+            yield stage
