@@ -190,7 +190,7 @@ def _chunk(data: bytes, *, is_foreign: bool) -> _Chunk | None:
 
 def _tolerant_chunk(data: bytes) -> _Chunk:
     try:
-        chunk = json.loads(data)
+        chunk = json.loads(data.decode())  # given bytes, it would let bad UTF-8 pass
     except (ValueError, RecursionError) as exc:  # JSON, UTF-8, numbers of thousands of digits
         raise SourceProtocolError("The model provider sent a chunk that is not JSON.") from exc
     if not isinstance(chunk, dict):

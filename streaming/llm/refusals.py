@@ -3,6 +3,7 @@
 Nothing of the provider's own words leaves here: an error's `detail` is one of the sentences below.
 """
 
+from contextlib import aclosing
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from math import isfinite
@@ -21,7 +22,7 @@ from streaming.errors import (
 )
 
 _MAX_ERROR_BYTES = 64 << 10
-_ERROR_BODY_TIMEOUT_S = 2.0
+_ERROR_BODY_TIMEOUT_S = 1.0
 
 _REFUSALS = {  # by status, else by its class
     100: "The model provider gave no answer.",
@@ -75,10 +76,9 @@ async def _start_of_body(response: httpx2.Response) -> bytes:
     """Return what comes of an error's body within bounds; it is looked at, never shown."""
     body = b""
     with anyio.move_on_after(_ERROR_BODY_TIMEOUT_S):
-        async for chunk in response.aiter_raw():
-            body += chunk[: _MAX_ERROR_BYTES - len(body)]
-            if len(body) >= _MAX_ERROR_BYTES:
-                break
+        async with aclosing(response.aiter_raw()) as chunks:
+            while len(body) < _MAX_ERROR_BYTES and (chunk := await anext(chunks, b"")):
+                body += chunk
     return body
 
 
