@@ -14,6 +14,8 @@ from starlette.requests import Request
 from server.errors import ProblemError
 
 MAX_DEPTH = 32
+MAX_NAME = 100
+"""What is shown of a field's name: an unknown one is the caller's, and may be the whole body."""
 Model = TypeVar("Model", bound=BaseModel)
 
 
@@ -109,7 +111,7 @@ def _check_text(text: str) -> None:
 
 def _errors(error: ValidationError) -> list[dict[str, object]]:
     return [
-        {"field": ".".join(str(part) for part in found["loc"]), "message": found["msg"]}
+        {"field": ".".join(str(part) for part in found["loc"])[:MAX_NAME], "message": found["msg"]}
         for found in error.errors(include_url=False, include_context=False, include_input=False)[
             :20
         ]
