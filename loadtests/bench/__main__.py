@@ -1,6 +1,7 @@
 """`python -m loadtests.bench`: measure, print a table, write JSON."""
 
 import argparse
+import signal
 import sys
 import tempfile
 from collections.abc import AsyncGenerator
@@ -13,6 +14,7 @@ import msgspec
 from loadtests.bench import measure, report, targets
 from loadtests.bench.processes import Command, Cores, free_port, pin, running
 
+_STOPPED = 130
 _WORKLOADS = (measure.Workload(200, 40), measure.Workload(50, 20))
 
 
@@ -22,18 +24,39 @@ def main() -> int:
     if not sys.platform.startswith("linux"):
         print("bench: CPU is read from /proc, which only Linux has", file=sys.stderr)
         return 1
-    try:
-        results = anyio.run(_measure, arguments, backend_options={"use_uvloop": True})
-    except measure.BenchError as exc:
-        print(f"bench: {exc}", file=sys.stderr)
-        return 1
+    return anyio.run(_run, arguments, backend_options={"use_uvloop": True})
+
+
+async def _run(arguments: argparse.Namespace) -> int:
+    """Measure and publish; stop early, with all children, when told to."""
+    status = _STOPPED
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(_cancel_on_signal, tasks.cancel_scope)
+        try:
+            results = await _measure(arguments)
+        except measure.BenchError as exc:
+            print(f"bench: {exc}", file=sys.stderr)
+            status = 1
+        else:
+            _publish(results, arguments)
+            status = 0
+        tasks.cancel_scope.cancel()
+    return status
+
+
+async def _cancel_on_signal(scope: anyio.CancelScope) -> None:
+    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        async for _ in signals:
+            scope.cancel()
+
+
+def _publish(results: report.Results, arguments: argparse.Namespace) -> None:
     print(report.text(results))
     plain = {name: str(value) for name, value in vars(arguments).items()}
     document = msgspec.json.encode(report.as_json(results, plain))
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
     arguments.output.write_bytes(msgspec.json.format(document))
     print(f"written to {arguments.output}")
-    return 0
 
 
 async def _measure(arguments: argparse.Namespace) -> report.Results:
@@ -88,7 +111,10 @@ def _parser() -> argparse.ArgumentParser:
     names = ["tutorial", "chatstream", "nginx"]
     parser = argparse.ArgumentParser(
         prog="python -m loadtests.bench",
-        description="CPU per token, added time to first token and memory per stream, side by side.",
+        description=(
+            "CPU per token, added time to first token and memory per stream, side by side. "
+            "Takes about five minutes; for good figures leave the machine alone meanwhile."
+        ),
     )
     parser.add_argument("--rounds", type=int, default=3, help="interleaved rounds (%(default)s)")
     parser.add_argument("--window", type=float, default=5.0, help="seconds (%(default)s)")

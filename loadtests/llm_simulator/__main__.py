@@ -11,6 +11,8 @@ from loadtests.llm_simulator import faults
 from loadtests.llm_simulator.options import ModelNameError, Options, parse_model
 from loadtests.llm_simulator.server import Address, serve
 
+_HIGHEST_PORT = 65_535
+
 
 def main() -> int:
     """Run the simulator until it is told to stop; return the exit status."""
@@ -28,9 +30,16 @@ def main() -> int:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(serve(address, defaults))
     except OSError as exc:
-        print(f"simulator: {address.host}:{address.port}: {exc.strerror}", file=sys.stderr)
+        place = exc.filename or f"{address.host}:{address.port}"
+        print(f"simulator: {place}: {exc.strerror}", file=sys.stderr)
         return 1
     return 0
+
+
+def _port(value: str) -> int:
+    if not value.isdecimal() or int(value) > _HIGHEST_PORT:
+        raise argparse.ArgumentTypeError(f"a port is 0 to {_HIGHEST_PORT}")
+    return int(value)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -47,7 +56,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     default = Options()
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
-    parser.add_argument("--port", type=int, default=9100, help="0: a free one (%(default)s)")
+    parser.add_argument("--port", type=_port, default=9100, help="0: a free one (%(default)s)")
     parser.add_argument("--port-file", type=Path, help="file that gets the port once listening")
     parser.add_argument("--ttft", default=default.ttft_s, help="first token after s (%(default)s)")
     parser.add_argument("--rate", default=default.rate, help="tokens/s, 0: no pace (%(default)s)")

@@ -81,7 +81,7 @@ class Completions:
         try:
             request = self._read(body)
             model = parse_model(request.model, self._defaults)
-        except (msgspec.DecodeError, ModelNameError) as exc:
+        except (msgspec.DecodeError, UnicodeDecodeError, ModelNameError) as exc:
             message = chunks.error(str(exc), "invalid_request_error", "invalid_request")
             return document(message, 400), None
         asked = _Asked(request, model)

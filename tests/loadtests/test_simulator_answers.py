@@ -188,6 +188,13 @@ async def test_a_connection_serves_one_request_after_the_other(simulator: Simula
         (b"POST / HTTP/1.1\r\ncontent-length: 9000000\r\n\r\n" + b"z" * 9_000_000, b"413"),
         (b"GET /nowhere HTTP/1.1\r\nhost: x\r\n\r\n", b"404"),
         (b"POST /v1/chat/completions HTTP/1.1\r\ncontent-length: 3\r\n\r\n{]}", b"400"),
+        (
+            (
+                b"POST /v1/chat/completions HTTP/1.1\r\ncontent-length: 28\r\n\r\n"
+                b'{"model":"\xcd!","messages":[]}'
+            ),
+            b"400",
+        ),
     ],
 )
 async def test_a_bad_request_gets_a_status_and_the_server_goes_on(
