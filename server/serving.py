@@ -10,7 +10,6 @@ Divergences from running uvicorn as it comes, each with its reason:
 """
 
 import asyncio
-import signal
 import socket
 from types import FrameType
 
@@ -138,5 +137,6 @@ def _announce(settings: Settings, services: Services, sock: socket.socket) -> No
         model=services.source.default_model,
         history=services.history_kind,
         data_dir=str(settings.data_dir),
-        signals=[signal.SIGTERM.name, signal.SIGINT.name],
     )
+    if settings.admin_token is None:
+        log.info("server.admin_token_kept", path=str(settings.data_dir / "admin-token"))
