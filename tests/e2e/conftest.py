@@ -1,13 +1,13 @@
 """A chat page in a real browser, on a real server, whose model says what the test tells it to."""
 
 import json
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import anyio
-from anyio.abc import SocketAttribute, SocketStream
+from anyio.abc import SocketAttribute, SocketStream, TaskGroup
 from playwright.async_api import BrowserContext, Locator, Page
 
 from tests.support.browser import ContextOptions, Watch, running_browser, watched_context
@@ -106,6 +106,40 @@ async def _prompt_of(stream: SocketStream) -> str:
     return str(json.loads(body)["messages"][-1]["content"])
 
 
+class Cable:
+    """What lies between page and server: may be cut, and plugged into another server."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self._cuts: set[anyio.CancelScope] = set()
+
+    def cut(self) -> None:
+        """Close every connection; new ones are let through."""
+        for scope in self._cuts:
+            scope.cancel()
+
+    async def serve(self, page: SocketStream) -> None:
+        """Pass one connection on until either end closes it or it is cut."""
+        with anyio.CancelScope() as scope, suppress(OSError):  # nobody may listen there
+            self._cuts.add(scope)
+            async with (
+                page,
+                await anyio.connect_tcp("127.0.0.1", self.port) as server,
+                anyio.create_task_group() as tasks,
+            ):
+                tasks.start_soon(_pass_on, page, server, tasks.cancel_scope)
+                tasks.start_soon(_pass_on, server, page, tasks.cancel_scope)
+        self._cuts.discard(scope)
+
+
+async def _pass_on(one: SocketStream, other: SocketStream, both: anyio.CancelScope) -> None:
+    try:
+        while True:
+            await other.send(await one.receive())
+    except (anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError):
+        both.cancel()
+
+
 @dataclass
 class World:
     """A page, and everything behind it."""
@@ -115,11 +149,9 @@ class World:
     watch: Watch
     model: ToldModel
     server: Server
-
-    @property
-    def url(self) -> str:
-        """Where the page is."""
-        return self.server.url
+    cable: Cable
+    url: str
+    settings: Mapping[str, object]
 
     @property
     def answer(self) -> Locator:
@@ -167,20 +199,30 @@ async def chat_page(
     async with AsyncExitStack() as stack:
         model = ToldModel()
         stack.callback(model.close)
-        listener = await anyio.create_tcp_listener(local_host="127.0.0.1", local_port=0)
-        await stack.enter_async_context(listener)
         tasks = await stack.enter_async_context(anyio.create_task_group())
-        port = listener.extra_attributes[SocketAttribute.local_port]()
         stack.callback(tasks.cancel_scope.cancel)
-        tasks.start_soon(listener.serve, model.serve)
+        told = await _listen(tasks, model.serve)
+        upstream = {"openai_base_url": f"http://127.0.0.1:{told}/v1", "openai_api_key": "none"}
+        settings = {**upstream, **settings}
         directory = await stack.enter_async_context(anyio.TemporaryDirectory())
-        told = {"openai_base_url": f"http://127.0.0.1:{port}/v1", "openai_api_key": "none"}
-        server = await stack.enter_async_context(
-            running_server(Path(directory), **told, **settings)
-        )
+        server = await stack.enter_async_context(running_server(Path(directory), **settings))
+        cable = Cable(server.port)
+        url = f"http://127.0.0.1:{await _listen(tasks, cable.serve)}"
         browser = await stack.enter_async_context(running_browser())
         context, watch = await stack.enter_async_context(watched_context(browser, options))
         page = await context.new_page()
-        await page.goto(server.url)
+        await page.goto(url)
         await page.locator(".welcome").wait_for()
-        yield World(page, context, watch, model, server)
+        yield World(page, context, watch, model, server, cable, url, settings)
+
+
+async def _listen(tasks: TaskGroup, serve: Callable[[SocketStream], Awaitable[None]]) -> int:
+    """Serve connections on a free port until the tasks are cancelled; return the port."""
+    listener = await anyio.create_tcp_listener(local_host="127.0.0.1", local_port=0)
+
+    async def listen() -> None:
+        async with listener:
+            await listener.serve(serve)
+
+    tasks.start_soon(listen)
+    return int(listener.extra_attributes[SocketAttribute.local_port]())

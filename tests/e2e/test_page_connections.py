@@ -1,6 +1,7 @@
 """The chat page when things come and go: reloads, cuts, other tabs, refusals."""
 
 import json
+import signal
 
 import anyio
 import pytest
@@ -8,6 +9,7 @@ from playwright.async_api import Route
 
 from tests.e2e.conftest import chat_page
 from tests.support.browser import until
+from tests.support.server import running_server
 
 pytestmark = pytest.mark.services
 
@@ -31,6 +33,41 @@ async def test_a_reload_in_mid_answer_gives_every_word_once() -> None:
         assert await world.answer.locator(".prose").inner_text() == "".join(WORDS).strip()
         assert await world.page.locator(".answer").count() == 1
         assert world.model.asked_nothing_more()
+
+
+async def test_a_cut_connection_is_mended_and_gives_every_word_once() -> None:
+    async with chat_page() as world:
+        world.watch.expect("net::ERR|EventSource")
+        telling = await world.ask("Through a bad cable")
+        for number, word in enumerate(WORDS):
+            await telling.say(word)
+            if number % 8 == 3:
+                await world.answer.get_by_text(word.strip(), exact=False).wait_for()
+                world.cable.cut()
+        await telling.end()
+        await world.ended()
+
+        assert await world.answer.locator(".prose").inner_text() == "".join(WORDS).strip()
+
+
+async def test_a_killed_server_is_waited_for_and_nothing_is_doubled() -> None:
+    async with chat_page() as world:
+        world.watch.expect("net::ERR|EventSource|Failed to load")
+        telling = await world.ask("Survive")
+        await telling.say("Kept in memory. ")
+        await world.answer.get_by_text("Kept in memory.").wait_for()
+
+        world.server.signal(signal.SIGKILL)
+        await world.server.exit_code()
+        async with running_server(world.server.data_dir, **world.settings) as server:
+            world.cable.port = server.port
+            world.cable.cut()
+            # Whatever the new server makes of the turn, the page agrees with its record.
+            async with world.hanging_up():
+                await world.page.locator(".answer-bar:visible").wait_for()
+            stored = (await world.stored())[-1]
+            assert await world.answer.get_attribute("data-status") == stored["status"]
+            assert await world.answer.locator(".prose").inner_text() == stored["text"].strip()
 
 
 async def test_a_start_cut_off_by_a_reload_is_one_turn() -> None:

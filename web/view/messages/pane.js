@@ -82,7 +82,6 @@ export class Pane {
   clear() {
     this.exchanges = [];
     this.column.replaceChildren();
-    this.column.classList.remove("is-welcome");
     this.#follows = true;
     this.#noteScroll();
   }
@@ -96,7 +95,6 @@ export class Pane {
   /** @param {ExchangeView} exchange */
   append(exchange) {
     if (!this.exchanges.length) this.column.replaceChildren();
-    this.column.classList.remove("is-welcome");
     this.last?.setLast(false);
     this.exchanges.push(exchange);
     this.column.append(exchange.element);
