@@ -61,7 +61,7 @@ class OpenAIAnswer:
         Raises:
             SourceError: the model's reason is not one that ends an answer well.
         """
-        # The text is whole: what breaks from here on costs the usage, not the answer.
+        # As in the decoder: what breaks after the finish reason costs no more than the usage.
         with anyio.move_on_after(USAGE_TIMEOUT_S), suppress(SourceError):
             while not self._decoder.has_usage:
                 for _ in await self.read():

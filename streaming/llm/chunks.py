@@ -14,6 +14,7 @@ from collections.abc import Iterator
 import msgspec
 
 from streaming.errors import (
+    SourceError,
     SourceFilteredError,
     SourceProtocolError,
     SourceReportedError,
@@ -82,13 +83,18 @@ class AnswerDecoder:
         Raises:
             SourceError: what was yielded before it stands.
         """
-        for name, data in self._events.feed(body):
-            if data == b"[DONE]":
-                self.is_done = True
-                return
-            text = self._text(name, data)
-            if text is not None:
-                yield text
+        try:
+            for name, data in self._events.feed(body):
+                if data == b"[DONE]":
+                    self.is_done = True
+                    return
+                text = self._text(name, data)
+                if text is not None:
+                    yield text
+        except SourceError:
+            if self.finish_reason is None:
+                raise
+            self.is_done = True  # the text is whole: what broke costs the usage, not the answer
 
     def finish(self) -> Finish:
         """Return the end of an answer that has a finish reason.

@@ -9,6 +9,7 @@ The `openai` client makes the request; what comes back is read by ours, for thre
 Its own retries are off: ours end at the first token, are bounded in time and are counted.
 """
 
+from base64 import b64encode
 from collections.abc import AsyncGenerator, Callable, Iterator
 from itertools import chain
 from typing import cast
@@ -48,7 +49,8 @@ class OpenAITokenSource:
     """A model behind an OpenAI-compatible API.
 
     Args:
-        base_url: Address up to and with `/v1`; None is OpenAI's own.
+        base_url: Address up to and with `/v1`; None is OpenAI's own. A user and password in it
+            are sent in place of the key.
         api_key: Empty where the server wants none.
         default_model: Model asked when a chatbot names none.
         connect_timeout_s: For one try to connect.
@@ -74,13 +76,18 @@ class OpenAITokenSource:
         self._max_retries = max_retries
         self._on_retry = on_retry
         self._asks_for_usage = True
+        address, authorization = _without_credentials(base_url or OPENAI_URL)
         self._client = AsyncOpenAI(
-            base_url=base_url or OPENAI_URL,
+            base_url=address,
             api_key=api_key or "unused",  # the client insists on one
             max_retries=0,
             # No read timeout: the caller bounds the waits, and a timer per read would cost.
             timeout=Timeout(None, connect=connect_timeout_s, pool=connect_timeout_s),
-            default_headers={"Accept": "text/event-stream", "Accept-Encoding": "identity"},
+            default_headers={
+                "Accept": "text/event-stream",
+                "Accept-Encoding": "identity",
+                **authorization,
+            },
             http_client=DefaultAioHttpClient(
                 limits=httpx2.Limits(
                     max_connections=_MAX_CONNECTIONS, keepalive_expiry=_KEEPALIVE_S
@@ -178,6 +185,15 @@ class OpenAITokenSource:
         if isinstance(error, TimeoutError):
             return SourceTimeoutError("connect", self._connect_timeout_s)
         return SourceUnavailableError("The model provider could not be reached.")
+
+
+def _without_credentials(url: str) -> tuple[httpx2.URL, dict[str, str]]:
+    """Return an address without its user and password, and the header that carries them."""
+    address = httpx2.URL(url)
+    if not address.userinfo:
+        return address, {}
+    credentials = b64encode(f"{address.username}:{address.password}".encode()).decode()
+    return address.copy_with(userinfo=b""), {"Authorization": f"Basic {credentials}"}
 
 
 def _body(prompt: Prompt, *, asks_for_usage: bool) -> dict[str, object]:
