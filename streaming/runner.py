@@ -66,7 +66,6 @@ class TurnRunner:
         self._abandon_after_s = abandon_after_s
         self._live: dict[str, LiveTurn] = {}
         self._tasks: TaskGroup | None = None
-        self._idle = anyio.Event()
         self.is_draining = False
 
     @asynccontextmanager
@@ -143,6 +142,7 @@ class TurnRunner:
         """Count a reader of a turn that may run here."""
         if (turn := self._live.get(turn_id)) is not None:
             turn.readers += 1
+            self._watch_abandonment(turn)
 
     def reader_left(self, turn_id: str) -> None:
         """Count a reader out; the last one starts the clock of abandonment."""
@@ -175,7 +175,7 @@ class TurnRunner:
             outcome = Failed("internal_error", "Something went wrong here; ask again.", True)
         finally:
             with anyio.CancelScope(shield=True):
-                await self._finish(turn, outcome)
+                await self._finish(turn, turn.conclude(outcome))
 
     async def _finish(self, turn: LiveTurn, outcome: Outcome) -> None:
         """Tell the record, then the readers."""
@@ -191,8 +191,7 @@ class TurnRunner:
         turn.writer.close()
         del self._live[turn.spec.turn_id]
         turn.ended.set()
-        if not self._live:
-            self._idle.set()
+        _forget_abandonment(turn)
         self._tell(turn, ending, total_s)
 
     def _tell(self, turn: LiveTurn, ending: Ending, total_s: float) -> None:
@@ -229,17 +228,18 @@ class TurnRunner:
 
     async def _until_idle(self) -> None:
         while self._live:
-            self._idle = anyio.Event()
-            await self._idle.wait()
+            await next(iter(self._live.values())).ended.wait()
 
     def _watch_abandonment(self, turn: LiveTurn) -> None:
+        _forget_abandonment(turn)
         if self._abandon_after_s == 0 or turn.readers > 0:
             return
-        loop = asyncio.get_running_loop()
-        turn.alone_since = loop.time()
-        loop.call_later(self._abandon_after_s, _abandon, turn, turn.alone_since)
+        turn.abandonment = asyncio.get_running_loop().call_later(
+            self._abandon_after_s, turn.stop, Cancelled("abandoned")
+        )
 
 
-def _abandon(turn: LiveTurn, alone_since: float) -> None:
-    if turn.readers == 0 and turn.alone_since == alone_since:
-        turn.stop(Cancelled("abandoned"))
+def _forget_abandonment(turn: LiveTurn) -> None:
+    if turn.abandonment is not None:
+        turn.abandonment.cancel()  # else the loop would keep the turn and its log alive
+        turn.abandonment = None

@@ -96,45 +96,48 @@ class LiveTurn:
     gaps_s: list[float] = field(default_factory=list)
     ttft_s: float | None = None
     readers: int = 0
-    alone_since: float = 0.0
+    abandonment: asyncio.TimerHandle | None = None
     checkpointed: int = -1
     checkpointed_at: float = 0.0
     ended: asyncio.Event = field(default_factory=asyncio.Event)
-    _cause: Outcome | None = None
+    _outcome: Outcome | None = None
     _scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
-    _is_writing: bool = True
     _last_delta_at: float = 0.0
 
     def stop(self, cause: Outcome) -> bool:
         """Stop writing at once, for this cause; False where the turn is already ending."""
-        if self._cause is not None or not self._is_writing:
+        if self._outcome is not None:
             return False
-        self._cause = cause
+        self._outcome = cause
         self._scope.cancel()
         return True
+
+    def conclude(self, outcome: Outcome) -> Outcome:
+        """Return how the turn ends: as was decided first, and as this where nothing was."""
+        if self._outcome is None:
+            self._outcome = outcome
+        return self._outcome
 
     async def write_text(
         self, source: TokenSource, deadlines: Deadlines, clock: Callable[[], float]
     ) -> Outcome:
         """Ask the model and emit its text as it comes; return how that ended.
 
-        Leaving early, for whatever reason, closes the upstream before this returns. Raises only
-        what is a bug, and cancellation from outside.
+        Leaving early, for whatever reason, closes the upstream before this returns; what happens
+        while it closes no longer changes the outcome. Raises only what is a bug, and cancellation
+        from outside.
         """
         limit = ResponseLimit(self.spec.max_response_chars)
-        outcome: Outcome = Interrupted("shutdown")
         try:
             with self._scope, self._deadlines(deadlines) as dog:
                 async with aclosing(source.stream(self.spec.prompt)) as items:
-                    outcome = await self._pull(items, limit, dog, clock)
+                    self.conclude(await self._pull(items, limit, dog, clock))
         except SourceError as error:
-            outcome = Failed(error.code, error.detail, error.retryable)
+            self.conclude(Failed(error.code, error.detail, error.retryable))
         finally:
-            self._is_writing = False
-        outcome = self._cause or outcome
-        if not isinstance(outcome, Cancelled) and not limit.is_full:
-            self._emit(limit.flush(), clock())
-        return outcome
+            if not isinstance(self._outcome, Cancelled) and not limit.is_full:
+                self._emit(limit.flush(), clock())
+        return self.conclude(Interrupted("shutdown"))
 
     async def _pull(
         self,
@@ -178,9 +181,14 @@ class LiveTurn:
         else:
             self.gaps_s.append(now - self._last_delta_at)
         self._last_delta_at = now
-        seq = self.writer.append(TextDelta(text)) if self.spec.streaming else 0
+        seq = 0
+        if self.spec.streaming:
+            seq = self.writer.append(TextDelta(text))
+        else:
+            text.encode()  # text that is none fails here, as in `append`, not where it is stored
         self.draft.add(text, seq)
 
     def _time_out(self, phase: Phase, limit_s: float) -> None:
         error = SourceTimeoutError(phase, limit_s)
-        self.stop(Failed(error.code, error.detail, error.retryable))
+        self.conclude(Failed(error.code, error.detail, error.retryable))
+        self._scope.cancel()  # also where all has come, and only closing the upstream takes long
