@@ -85,9 +85,10 @@ class FaultyTurns:
     """The record of turns behind a line that can be cut.
 
     Attributes:
-        fault: Raised instead of any write, while it is set.
+        fault: Raised instead of any later write, while it is set.
         gate: What an end waits for before it is written, while it is set.
-        attempted: Set by each attempt to write; replace it to wait for another.
+        at_gate: Set when an end waits there.
+        attempted: Set by each write that is tried; replace it to wait for another.
         rounds: The checkpoints written, one list a call.
     """
 
@@ -95,12 +96,12 @@ class FaultyTurns:
         self._turns = turns
         self.fault: Exception | None = None
         self.gate: anyio.Event | None = None
+        self.at_gate = anyio.Event()
         self.attempted = anyio.Event()
         self.rounds: list[Sequence[Checkpoint]] = []
         self.ends: list[TurnEnd] = []
 
     async def begin(self, turn: NewTurn) -> tuple[TurnRecord, bool]:
-        self._may_fail()
         return await self._turns.begin(turn)
 
     async def get(self, owner_id: str, turn_id: str) -> TurnRecord:
@@ -114,6 +115,7 @@ class FaultyTurns:
     async def end(self, end: TurnEnd) -> TurnRecord:
         self._may_fail()
         if self.gate is not None:
+            self.at_gate.set()
             await self.gate.wait()
         self.ends.append(end)
         return await self._turns.end(end)
