@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import anyio
 import pymongo
 from bson.errors import BSONError
 from pymongo import AsyncMongoClient, IndexModel
@@ -22,7 +23,7 @@ DEFAULT_DATABASE = "chatstream"
 MAX_CONNECTIONS = 64
 """Per process and server. A call holds one for a round trip; more would queue in the server."""
 
-INDEX_TIMEOUT_S = 120.0
+INDEX_TIMEOUT_S = 60.0
 """For building an index over what a long-lived collection already holds."""
 
 _NAMESPACE_NOT_FOUND = 26
@@ -92,6 +93,11 @@ class MongoDatabase:
     def deadline(self, timeout_s: float | None = None) -> Iterator[None]:
         """Bound all calls inside together, and translate whatever the driver raises.
 
+        A cancelled caller is let go once its calls have ended, so after the deadline at the
+        latest: anyio cancels a task again until it ends, and the driver's locks are broken for
+        the whole process if that happens while it looks for a server. Every call of the driver
+        therefore belongs inside.
+
         Args:
             timeout_s: Seconds for all of them; the database's own where None.
 
@@ -100,7 +106,8 @@ class MongoDatabase:
             StorageError: a value cannot be stored (too large, not BSON).
         """
         try:
-            with pymongo.timeout(self.timeout_s if timeout_s is None else timeout_s):
+            limit_s = self.timeout_s if timeout_s is None else timeout_s
+            with anyio.CancelScope(shield=True), pymongo.timeout(limit_s):
                 yield
         except PyMongoError as exc:
             raise StorageUnavailableError(f"{type(exc).__name__}: {exc}") from exc

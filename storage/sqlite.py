@@ -150,7 +150,8 @@ class SqliteDatabase:
         try:
             _create_private(self.path)
         except OSError as exc:
-            raise StorageOpenError(f"{self.path} cannot be used: {exc.strerror}.") from exc
+            cause = f"{exc.filename}: {exc.strerror}"
+            raise StorageOpenError(f"{self.path} cannot be used: {cause}.") from exc
         return self._connect(_prepare)
 
     def _connect_reader(self) -> sqlite3.Connection:

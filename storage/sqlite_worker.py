@@ -109,9 +109,9 @@ class SqliteWorker:
         while True:
             batch = self._next_batch()
             calls = [call for call in batch if call is not None]
-            self._commit_together(connection, [call for call in calls if not call.abandoned])
+            self._commit_together(connection, calls)
             self._tell(self._forget, len(calls))
-            if len(calls) < len(batch):
+            if len(calls) < len(batch):  # the request to stop is the last of its batch
                 connection.close()
                 return
 
@@ -127,13 +127,10 @@ class SqliteWorker:
     def _commit_together(
         self, connection: sqlite3.Connection, calls: Sequence[_Call[object]]
     ) -> None:
-        answers: list[Callable[[], None]] = []
         try:
-            if calls:
-                connection.execute(self._begin)
-            answers.extend(self._attempt(connection, call) for call in calls)
-            if calls:
-                connection.execute("COMMIT")
+            connection.execute(self._begin)
+            answers = [self._attempt(connection, call) for call in calls if not call.abandoned]
+            connection.execute("COMMIT")
         except sqlite3.Error as exc:
             _roll_back(connection)
             for call in calls:

@@ -24,6 +24,7 @@ class MongoServer:
 
     def __init__(self, process: subprocess.Popen[bytes], port: int) -> None:
         self._process = process
+        self.port = port
         self.uri = f"mongodb://127.0.0.1:{port}"
 
     def pause(self) -> None:
