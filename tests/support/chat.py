@@ -1,7 +1,7 @@
 """A server with the simulated model behind it, and what can be seen of the pair from outside."""
 
 import json
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,6 +9,8 @@ from typing import Any
 
 import anyio
 import httpx
+import pytest
+from anyio.from_thread import start_blocking_portal
 from httpx_sse import ServerSentEvent
 
 from chatbots.model import Chatbot
@@ -17,7 +19,7 @@ from storage.sqlite import SqliteDatabase
 from tests.support.server import Server, running_server
 from tests.support.simulator import Simulator, running_simulator
 
-TERMINAL = frozenset({"turn.completed", "turn.failed", "turn.cancelled", "turn.interrupted"})
+TERMINAL_EVENTS = frozenset({"turn.completed", "turn.failed", "turn.cancelled", "turn.interrupted"})
 
 
 @dataclass
@@ -69,6 +71,32 @@ async def running_chat(
         defaults = {"openai_base_url": simulator.base_url, "openai_model": "sim"}
         async with running_server(folder, **{**defaults, **settings}) as server:
             yield Chat(server, simulator)
+
+
+def chat_fixtures(
+    *, models: Mapping[str, str] | None = None, **settings: object
+) -> tuple[object, object]:
+    """Make two fixtures for a module to keep as `shared_chat` and `chat`.
+
+    The first runs a server and a simulator for all its tests, the second joins as a new guest.
+    """
+
+    @pytest.fixture(scope="module")
+    def shared_chat(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chat]:
+        running = running_chat(tmp_path_factory.mktemp("chat"), models=models, **settings)
+        with (
+            start_blocking_portal() as portal,
+            portal.wrap_async_context_manager(running) as chat,
+        ):
+            yield chat
+            assert "Traceback" not in log_of(chat.server)
+
+    @pytest.fixture
+    async def chat(shared_chat: Chat) -> AsyncIterator[Chat]:
+        async with shared_chat.joined() as chat:
+            yield chat
+
+    return shared_chat, chat
 
 
 async def _store_chatbots(folder: Path, models: Mapping[str, str]) -> None:
