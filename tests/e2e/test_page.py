@@ -26,6 +26,15 @@ async def test_an_answer_is_shown_while_it_is_written() -> None:
         assert stored == ["Say something", "First **words** and the rest."]
 
 
+async def test_an_example_is_asked_with_a_click() -> None:
+    async with chat_page() as world:
+        await world.page.get_by_role("button", name="idempotency key").click()
+        telling = await world.model.asked()
+        assert telling.prompt == "What is an idempotency key good for?"
+        await telling.end("For repeating.")
+        await world.ended()
+
+
 async def test_stop_keeps_exactly_what_was_seen() -> None:
     async with chat_page() as world:
         telling = await world.ask("Tell me a long story")

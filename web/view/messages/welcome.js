@@ -6,11 +6,12 @@
 
 import { h } from "../dom.js";
 
+/** Any model can answer these; so can the offline one, out of this project's documentation. */
 const EXAMPLES = [
-  "Explain server-sent events to a web developer",
-  "Write a Python function that merges overlapping intervals",
+  "How does a streamed answer survive a lost connection?",
+  "How do I connect an OpenAI-compatible model?",
+  "What is an idempotency key good for?",
   "Compare SQLite and MongoDB in a table",
-  "Plan a three-day walk in the Alps",
 ];
 
 /**
