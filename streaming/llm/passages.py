@@ -121,10 +121,14 @@ def _bounded(text: str) -> str:
 
 
 def table_head(lines: list[str]) -> list[str]:
-    """Return a table's first lines, up to the rule under its head; empty for what is no table."""
+    """Return a table's first lines, up to the rule under its head; empty for what is no table.
+
+    Lines that introduce the table belong to it, unless they are too many to be repeated.
+    """
     for place, line in enumerate(lines):
-        if line.startswith("|") and _TABLE_RULE.match(line):
-            return lines[: place + 1]
+        if _TABLE_RULE.match(line):
+            head = lines[: place + 1]
+            return head if _length(head) <= _MAX_CHARS else []
     return []
 
 

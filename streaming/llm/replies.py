@@ -61,10 +61,10 @@ def reply(messages: Sequence[PromptMessage], index: PassageIndex) -> str:
         body = f"Hello! {_SELF}\n\n{_topics(index)}"
     elif _THANKS.match(question) and not content_words(_THANKS.sub("", question, count=1)):
         return "You are welcome. Ask me anything else about Chatstream."
-    elif _CONNECT_QUESTION.search(question):
-        return f"{HINT}\n\n{_found(content_words(question), index, said)}".rstrip()
     elif _SELF_QUESTION.search(question):
         body = f"{_SELF}\n\n{_topics(index)}"
+    elif _CONNECT_QUESTION.search(question):
+        return f"{HINT}\n\n{_found(content_words(question), index, said)}".rstrip()
     else:
         body = _answer(asked, index, said)
     return body if _HINT_MARK in said else f"{body}\n\n{HINT}"
@@ -73,17 +73,24 @@ def reply(messages: Sequence[PromptMessage], index: PassageIndex) -> str:
 def _answer(asked: Sequence[str], index: PassageIndex, said: str) -> str:
     words = content_words(asked[-1])
     found = _found(words, index, "")
-    if not found and len(words) <= 1 and len(asked) > 1:  # "and why?", "and for Firefox?"
-        found = _found([*words, *content_words(asked[-2])], index, said)
-    if not found and not words and _PROJECT_QUESTION.search(asked[-1]):
-        found = "\n\n".join(_within_bounds(_quotes(index.passages[:1])))
     if found:
         return f"This is what the documentation says:\n\n{found}"
+    if not words and _PROJECT_QUESTION.search(asked[-1]):
+        return "\n\n".join(_quotes(index.passages[:1])) or _topics(index)
+    if len(words) <= 1 and len(asked) > 1:  # "and why?", "and for Firefox?"
+        return _further([*words, *content_words(asked[-2])], index, said)
     language = "" if reads_as_english(asked[-1]) else " I understand English only."
     return (
         "I found nothing in Chatstream's documentation that fits this question, and without a "
         f"language model I know nothing else.{language}\n\n{_topics(index)}"
     )
+
+
+def _further(words: Sequence[str], index: PassageIndex, said: str) -> str:
+    found = _found(words, index, said)
+    if found:
+        return f"The documentation also says:\n\n{found}"
+    return f"The documentation says no more about this that I could find.\n\n{_topics(index)}"
 
 
 def _is_greeting(text: str) -> bool:

@@ -20,6 +20,7 @@ _MAX_QUESTION_WORDS = 64
 _WORD = re.compile(r"[^\W_]+")
 _PLURAL = re.compile(r"(?<=...)(?<![su])s$")
 _SUFFIX = re.compile(r"(?<=...)(?:ing|ed|e|er|or|ion|ly)$")
+_DOUBLED = re.compile(r"([bdgmnprt])\1$")  # dropped, stopping
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 
 _SYNONYM_WEIGHT = 0.75
@@ -27,14 +28,14 @@ _README_WEIGHT = 1.25  # it says first what matters most
 
 _STOP_WORDS = frozenset(
     """
-    a about actually all also am an and any are as at be because been but by can could did do does
-    doing done explain find for from get give gets go had happen happens has have having he help
-    her here him his how i if in into is it its just know let like many may me mean means might
-    more most much must my need needs no not now of ok on one or our out please really same say
-    she should show so some something still such tell than that the their them then there these
-    they thing things this those to too us use used uses using very want was way we well were what
-    when where which while who whom whose why will with work works would yes you your
-    chatstream
+    a about actually after all also am an and any are as at be because been before but by can
+    could did do does doing done during explain find for from get gets give go had happen
+    happens has have having he help her here him his how i if in into is it its just know let
+    like many may me mean means might more most much must my need needs no not now of ok on one
+    or our out please really same say she should show so some something still such tell than
+    that the their them then there these they thing things this those to too until us use used
+    uses using very want was way we well were what when where which while who whom whose why
+    will with work works would yes you your chatstream
     """.split()  # noqa: SIM905  a list of 150 strings is harder to read
 )
 
@@ -68,7 +69,7 @@ def reads_as_english(text: str) -> bool:
 
 
 def _stem(word: str) -> str:
-    return _SUFFIX.sub("", _PLURAL.sub("", word))
+    return _DOUBLED.sub(r"\1", _SUFFIX.sub("", _PLURAL.sub("", word)))
 
 
 _RELATED = {
