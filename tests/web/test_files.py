@@ -12,11 +12,8 @@ MODULES = sorted(path for path in WEB.rglob("*.js") if path.parent.name != "vend
 
 
 def test_vendored_libraries_are_the_recorded_ones() -> None:
-    recorded = re.findall(
-        r"^\| `([\w-]+\.js)` .* `([0-9a-f]{64})` \|$",
-        (WEB / "vendor/README.md").read_text(),
-        re.MULTILINE,
-    )
+    row = re.compile(r"^\| `([\w-]+\.js)` .* `([0-9a-f]{64})` \|$", re.MULTILINE)
+    recorded = row.findall((WEB / "vendor/README.md").read_text())
     found = {path.name: path for path in (WEB / "vendor").glob("*.js")}
 
     assert sorted(name for name, _ in recorded) == sorted(found)
