@@ -145,15 +145,15 @@ def test_readers_are_counted_in_and_out_with_their_reasons() -> None:
         metrics.reader_opened()
     metrics.reader_closed("slow")
     metrics.attached("replay")
-    metrics.reset_sent("takeover")
+    metrics.reset_sent("cursor_lost")
 
     found, snapshot = samples(metrics), metrics.snapshot()
     assert found["chat_readers_active"] == snapshot.active_readers == 2
     assert found["chat_readers_closed_total{reason=slow}"] == 1
     assert found["chat_attaches_total{result=replay}"] == 1
-    assert found["chat_resets_total{reason=takeover}"] == 1
+    assert found["chat_resets_total{reason=cursor_lost}"] == 1
     assert snapshot.readers_closed == {"slow": 1}
-    assert (snapshot.attaches, snapshot.resets) == ({"replay": 1}, {"takeover": 1})
+    assert (snapshot.attaches, snapshot.resets) == ({"replay": 1}, {"cursor_lost": 1})
 
 
 def test_retries_history_failures_lag_requests_and_cache_lookups_are_recorded() -> None:
