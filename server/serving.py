@@ -78,7 +78,13 @@ class _Protocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self.scope["extensions"] = {ABORT_EXTENSION: self.transport.abort}  # type: ignore[dict-item]  # ours
+        self.scope["extensions"] = {ABORT_EXTENSION: self._abort}  # type: ignore[dict-item]  # ours
+
+    def _abort(self) -> None:
+        self.cycle.disconnected = (
+            True  # else an answer that is cut on purpose is logged as an error
+        )
+        self.transport.abort()
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002  # uvicorn's
         problem = ProblemError(400, "malformed", "This is not an HTTP request that can be read.")
