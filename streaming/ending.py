@@ -24,6 +24,9 @@ from streaming.turn import Cancelled, Failed, Finished, Interrupted, LiveTurn, O
 WORKER_LOST = "worker_lost"
 """Why a reaper interrupts a turn."""
 
+FENCED = "fenced"
+"""Why a turn is interrupted whose record is another worker's, or gone."""
+
 _CHARS_PER_TOKEN = 4
 """English text averages about four characters a token; only for usage marked `estimated`."""
 
@@ -59,6 +62,20 @@ class Ending:
             return [TextDone(self.text, self._turn.spec.message_id, stored), terminal]
         return [terminal]
 
+    def events_told(self, end: TurnEnd, record: TurnRecord | None) -> list[Event]:
+        """Return the last events, as the record has it after `end` was offered; None: unreachable.
+
+        Where the record is another's, readers are told its end, or that ours is none.
+        """
+        if record is None:
+            return self.events(stored=False)
+        if record.status is TurnStatus.RUNNING:  # another worker goes on with it
+            message_id = self._turn.spec.message_id
+            return [TurnInterrupted(message_id, False, self.text, self.usage, FENCED)]
+        if (record.epoch, record.last_seq) != (end.epoch, end.last_seq):
+            return [terminal_from_record(record)]  # somebody else ended it first
+        return self.events(stored=True)
+
     def record(self) -> TurnEnd:
         """Return the record's last write; its cursor already counts the last events."""
         spec, cursor = self._turn.spec, self._turn.writer.cursor
@@ -90,7 +107,7 @@ class Ending:
                 return TurnCancelled(message_id, stored, text, usage, by)
             case Interrupted(reason=reason):
                 return TurnInterrupted(message_id, stored, text, usage, reason)
-            case unexpected:
+            case unexpected:  # pragma: no cover  # the types leave nothing
                 assert_never(unexpected)
 
 

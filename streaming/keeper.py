@@ -7,12 +7,14 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from time import monotonic
 
+import anyio
 import structlog
 
 from history.base import History
 from history.errors import HistoryError, HistoryUnavailableError
 from history.model import Checkpoint, TurnEnd, TurnRecord
 from metrics.turns import TurnMetrics
+from streaming.ending import FENCED
 from streaming.turn import Interrupted, LiveTurn
 
 log = structlog.get_logger(__name__)
@@ -24,6 +26,9 @@ HEARTBEAT_EVERY_S = 3.0
 """A silent turn's sign of life; well under `reaper.SILENT_AFTER_S`."""
 
 RETRY_EVERY_S = 1.0
+
+SETTLE_EVERY_S = 0.2
+"""The pace of retries while a process that is leaving waits for them."""
 
 
 class RecordKeeper:
@@ -47,28 +52,40 @@ class RecordKeeper:
         """Ends that wait for the store."""
         return len(self._unstored)
 
-    async def store_end(self, end: TurnEnd) -> tuple[TurnRecord | None, bool]:
-        """Return the record as it now is, and whether the end is stored."""
+    async def store_end(self, end: TurnEnd) -> TurnRecord | None:
+        """Return the record as it now is; None where history was not told."""
+        record = None
         try:
             record = await self._history.turns.end(end)
         except HistoryUnavailableError:
             self._metrics.history_failed("end")
-            self._unstored[end.turn_id] = end
-            log.warning("turn.unstored", turn_id=end.turn_id)
-            return None, False
-        except HistoryError:  # the conversation was deleted meanwhile: nothing to keep
             self._unstored.pop(end.turn_id, None)
-            return None, False
+            self._unstored[end.turn_id] = end  # last in line: it may be this one that fails
+            log.warning("turn.unstored", turn_id=end.turn_id)
+            return None
+        except HistoryError:  # the conversation was deleted meanwhile: nothing to keep
+            log.info("turn.unwanted", turn_id=end.turn_id)
+        except Exception:  # a bug, here or there; the reaper will free the record
+            self._metrics.history_failed("end")
+            log.exception("turn.unstorable", turn_id=end.turn_id)
         self._unstored.pop(end.turn_id, None)
-        return record, True
+        return record
 
     async def retry_ends(self) -> None:
         """Tell history of the ends it has missed; stops at the first that still fails."""
         for end in list(self._unstored.values()):
-            await self.store_end(end)
+            record = await self.store_end(end)
             if end.turn_id in self._unstored:
                 return
-            log.info("turn.stored_late", turn_id=end.turn_id)
+            if record is not None:
+                log.info("turn.stored_late", turn_id=end.turn_id)
+
+    async def settle(self) -> None:
+        """Retry until every end is stored; whoever waits bounds it."""
+        await self.retry_ends()
+        while self._unstored:
+            await anyio.sleep(SETTLE_EVERY_S)
+            await self.retry_ends()
 
     async def checkpoint(self, turns: Iterable[LiveTurn]) -> None:
         """Write what has grown since the last time, and now and then a sign of life."""
@@ -86,9 +103,11 @@ class RecordKeeper:
             lost = await self._history.turns.checkpoint(batch)
         except HistoryUnavailableError:
             self._metrics.history_failed("checkpoint")
+            for turn in due.values():
+                turn.checkpointed = -1  # due again in the next round
             return
         for turn_id in lost:  # fenced: the record is somebody else's, or gone
-            due[turn_id].stop(Interrupted("fenced"))
+            due[turn_id].stop(Interrupted(FENCED))
 
 
 def _checkpoint(turn: LiveTurn, now: float) -> Checkpoint:

@@ -41,10 +41,12 @@ async def reap(
     for record in await history.turns.find_running(silent_since=since):
         if is_ours(record.turn_id):
             continue
+        end = interrupted_end(record, at=now)
         try:
-            await history.turns.end(interrupted_end(record, at=now))
+            stored = await history.turns.end(end)
         except TurnNotFoundError:
             continue
-        reaped += 1
-        log.warning("turn.reaped", turn_id=record.turn_id, chars=len(record.text))
+        if (stored.status, stored.epoch) == (end.status, end.epoch):  # else its worker was faster
+            reaped += 1
+            log.warning("turn.reaped", turn_id=record.turn_id, chars=len(record.text))
     return reaped

@@ -17,7 +17,7 @@ from anyio.abc import TaskGroup
 
 from metrics.turns import EndedTurn, TurnMetrics
 from resilience.supervised import supervised
-from streaming.ending import Ending, terminal_from_record
+from streaming.ending import Ending
 from streaming.errors import BusyError, DrainingError
 from streaming.event_log.base import EventLog
 from streaming.events import TurnStarted
@@ -163,7 +163,7 @@ class TurnRunner:
             turn.stop(Interrupted("shutdown"))
         with anyio.move_on_after(STOP_GRACE_S):
             await self._until_idle()
-            await self._keeper.retry_ends()
+            await self._keeper.settle()
         log.info("drain.ended", turns=len(self._live), unstored=self._keeper.unstored_count)
 
     async def _run(self, turn: LiveTurn) -> None:
@@ -182,12 +182,9 @@ class TurnRunner:
         total_s = monotonic() - turn.spec.received_at
         ending = Ending(turn, outcome, total_s=total_s, at=datetime.now(UTC))
         end = ending.record()
-        record, is_stored = await self._keeper.store_end(end)
-        if record is not None and (record.epoch, record.last_seq) != (end.epoch, end.last_seq):
-            turn.writer.append(terminal_from_record(record))  # somebody else ended it first
-        else:
-            for event in ending.events(stored=is_stored):
-                turn.writer.append(event)
+        record = await self._keeper.store_end(end)
+        for event in ending.events_told(end, record):
+            turn.writer.append(event)
         turn.writer.close()
         del self._live[turn.spec.turn_id]
         turn.ended.set()
