@@ -8,10 +8,12 @@ from hypothesis import strategies as st
 
 from streaming.cursor import START, Cursor, format_id, parse_id
 from streaming.errors import CursorMalformedError
+from tests.streaming.harness import properties
 
 TURN_IDS = st.from_regex(r"[A-Za-z0-9_-]{1,64}", fullmatch=True)
 
 
+@properties
 @given(TURN_IDS, st.integers(1, 999_999_999), st.integers(1, 10**18 - 1))
 def test_an_id_is_read_back_as_it_was_written(turn_id: str, epoch: int, seq: int) -> None:
     event_id = format_id(turn_id, Cursor(epoch, seq))
@@ -21,6 +23,7 @@ def test_an_id_is_read_back_as_it_was_written(turn_id: str, epoch: int, seq: int
     assert parse_id(turn_id, event_id) == Cursor(epoch, seq)
 
 
+@properties
 @given(st.text() | st.from_regex(r"turn_1\.[0-9-]{0,40}"))
 def test_any_other_string_is_malformed_and_nothing_worse(event_id: str) -> None:
     if re.fullmatch(r"turn_1\.[1-9][0-9]{0,8}-[1-9][0-9]{0,17}", event_id, re.ASCII):

@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streaming.draft import Draft
+from tests.streaming.harness import properties
 
 
 def test_a_new_draft_is_empty() -> None:
@@ -12,6 +13,7 @@ def test_a_new_draft_is_empty() -> None:
     assert (draft.text, draft.length, draft.text_at(0), draft.text_at(7)) == ("", 0, "", "")
 
 
+@properties
 @given(
     st.lists(st.tuples(st.text(max_size=5), st.integers(0, 3), st.booleans()), max_size=40),
 )

@@ -22,7 +22,7 @@ from streaming.events import (
     UsageData,
 )
 from streaming.frames import FrameEncoder, bye_frame, heartbeat_frame, reset_frame
-from tests.streaming.harness import decode
+from tests.streaming.harness import decode, properties
 
 USAGE = UsageData(3, 5, "exact")
 EVENTS: list[Event] = [
@@ -46,6 +46,7 @@ def lines_with(frame: bytes, field: bytes) -> int:
     return sum(line.startswith(field + b":") for line in frame.split(b"\n"))
 
 
+@properties
 @given(TEXTS, st.integers(1, 999_999_999), st.integers(1, 10**18 - 1))
 @example("", 1, 1)
 @example("\r\n\0\u2028\U0001f600", 1, 1)
@@ -58,6 +59,7 @@ def test_any_text_comes_out_as_it_went_in(text: str, epoch: int, seq: int) -> No
     assert json.loads(event.data) == {"text": text}
 
 
+@properties
 @given(st.lists(TEXTS, min_size=1, max_size=8))
 def test_frames_in_a_row_stay_one_event_each(texts: list[str]) -> None:
     encode = FrameEncoder("turn_1").encode
@@ -69,6 +71,7 @@ def test_frames_in_a_row_stay_one_event_each(texts: list[str]) -> None:
     assert [event.id for event in events] == [f"turn_1.1-{n + 1}" for n in range(len(texts))]
 
 
+@properties
 @given(TEXTS)
 def test_an_end_carries_any_text(text: str) -> None:
     encode = FrameEncoder("turn_1").encode

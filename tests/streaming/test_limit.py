@@ -7,6 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from streaming.limit import RESERVE_CHARS, ResponseLimit
+from tests.streaming.harness import properties
 
 CHARS = "ab .!?…。\n\u2019\u2028é😀"
 SLICES = st.lists(st.text(CHARS, max_size=60), max_size=60)
@@ -33,6 +34,7 @@ def sliced(text: str, sizes: Sequence[int]) -> list[str]:
     return pieces
 
 
+@properties
 @given(SLICES, st.integers(1, 700))
 def test_an_answer_is_a_prefix_never_longer_than_the_cap(pieces: list[str], max_chars: int) -> None:
     text = "".join(pieces)
@@ -46,6 +48,7 @@ def test_an_answer_is_a_prefix_never_longer_than_the_cap(pieces: list[str], max_
         assert sent == text
 
 
+@properties
 @given(
     st.lists(st.text(CHARS, max_size=400), max_size=20),
     st.integers(1, 3000),
@@ -71,6 +74,7 @@ def test_nothing_is_held_back_far_from_the_cap() -> None:
     assert [limit.push("no end in sight ") for _ in range(117)] == ["no end in sight "] * 117
 
 
+@properties
 @given(
     words=st.lists(st.integers(1, 12), min_size=60, max_size=400),
     per_sentence=st.integers(1, 5),
@@ -97,6 +101,7 @@ def test_a_cut_falls_on_the_last_sentence_end_that_fits(
     assert len(sent) == max(end for end in ends if end <= max_chars)
 
 
+@properties
 @given(
     words=st.lists(st.integers(1, 20), min_size=1, max_size=50),
     max_chars=st.integers(200, 900),
