@@ -25,7 +25,7 @@ from tests.streaming.harness import (
     opened_history,
     wait_for_entry,
 )
-from tests.support.sources import STOP, ScriptedTokenSource, StallingTokenSource
+from tests.support.sources import STOP, ScriptedTokenSource, StallingTokenSource, Step
 
 BOTH_ARMS = pytest.mark.parametrize("streaming", [True, False], ids=["on", "off"])
 
@@ -69,12 +69,16 @@ async def test_a_checkpoint_holds_the_text_that_its_seq_covers(tmp_path: Path) -
 
 
 async def test_a_checkpoint_of_a_talking_turn_is_never_torn(tmp_path: Path) -> None:
-    async with on_stage(tmp_path, ScriptedTokenSource(["word "] * 400 + [STOP])) as stage:
+    gates = [anyio.Event() for _ in range(20)]
+    script: list[Step] = []
+    for gate in gates:
+        script += [gate, *["word "] * 20]
+    async with on_stage(tmp_path, ScriptedTokenSource([*script, STOP])) as stage:
         turn = await stage.start()
-        with anyio.fail_after(WAIT_S):
-            while not turn.ended.is_set():
-                await stage.keeper.checkpoint([turn])
-                await checkpoint()
+        for gate in gates:
+            gate.set()  # it talks while the checkpoint is being written
+            await checkpoint()
+            await stage.keeper.checkpoint([turn])
         events = await stage.ended(turn)
 
         written = [entry for entries in stage.history.turns.rounds for entry in entries]

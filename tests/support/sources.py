@@ -95,7 +95,7 @@ class SlowClosingTokenSource(ScriptedTokenSource):
     """Has said everything, and then closes its connection only when `may_close` is set."""
 
     def __init__(self, script: Sequence[Step]) -> None:
-        super().__init__(script)
+        super().__init__(script, yields=[0])  # all at once: no deadline can come in between
         self.closing = anyio.Event()
         self.may_close = anyio.Event()
 
