@@ -101,7 +101,6 @@ class TurnRunner:
         assert self._tasks is not None, "enter running() first"  # noqa: S101  # wiring error
         first_delta = partial(self._metrics.first_delta, streaming=spec.streaming)
         turn = LiveTurn(spec, self._event_log.create(spec.turn_id), first_delta)
-        self._live[spec.turn_id] = turn
         started = TurnStarted(
             spec.turn_id,
             spec.conversation_id,
@@ -111,8 +110,9 @@ class TurnRunner:
             spec.streaming,
         )
         turn.writer.append(started)
-        self._metrics.turn_started(streaming=spec.streaming)
         self._tasks.start_soon(self._run, turn, name=f"turn {spec.turn_id}")
+        self._live[spec.turn_id] = turn  # nothing above may fail and leave it here for ever
+        self._metrics.turn_started(streaming=spec.streaming)
         self._watch_abandonment(turn)
         return turn
 
