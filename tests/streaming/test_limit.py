@@ -125,6 +125,16 @@ def test_a_word_that_would_not_fit_whole_is_left_out() -> None:
     assert play(sliced(text, [1]), 100) == ("x" * 90, True)
 
 
+def test_a_sentence_that_outgrows_what_is_held_back_is_cut_at_its_last_word_that_fits() -> None:
+    text = "x" * 841 + ". " + "yyy " * 100
+    pieces = [text[:840], text[840:900], *sliced(text[900:], [30])]
+
+    sent, is_cut = play(pieces, 1000)
+
+    assert is_cut
+    assert len(sent) == text.rindex(" ", 0, 1001)
+
+
 def test_one_endless_word_fills_the_cap() -> None:
     assert play(sliced("x" * 5000, [7]), 1000) == ("x" * 1000, True)
     assert play([" " + "x" * 50], 10) == (" " + "x" * 9, True)
