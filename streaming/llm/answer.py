@@ -1,8 +1,7 @@
 """One answer of an OpenAI-compatible API while it is being read."""
 
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
-from typing import cast
 
 import anyio
 import httpx2
@@ -22,14 +21,15 @@ _CLOSE_TIMEOUT_S = 1.0
 class OpenAIAnswer:
     """An open response, read as raw bytes: what came is decoded, what was decoded is handed out.
 
-    The bytes are iterated off `response.stream`: the client's own iterators above it, and its
-    chunk objects, would cost more than all that is done here.
+    CPU per token, 100 streams at 40 tokens/s on one core of a busy machine (medians; runs of one
+    variant differ by 20 %): the client's chunk objects 132 us (2 runs); our decoder over
+    `aiter_raw()`, taken, 21 (6), over `response.stream` 21 (6), over aiohttp's reader, which is
+    private, 18 (6); a bare socket, nothing decoded, 10 (3). Flat out, many tokens a read: 3.8.
     """
 
     def __init__(self, response: httpx2.Response) -> None:
         self._response = response
-        # httpx2 writes this iterator as an async generator, which is what can be closed in time.
-        self._body = cast("AsyncGenerator[bytes, None]", aiter(response.stream))  # type: ignore[arg-type]
+        self._body = response.aiter_raw()
         self._decoder = AnswerDecoder()
 
     @property
@@ -64,8 +64,7 @@ class OpenAIAnswer:
         # As in the decoder: what breaks after the finish reason costs no more than the usage.
         with anyio.move_on_after(USAGE_TIMEOUT_S), suppress(SourceError):
             while not self._decoder.has_usage:
-                for _ in await self.read():
-                    pass
+                list(await self.read())  # decoded for its usage; text that came now is no text
         return self._decoder.finish()
 
     async def close(self) -> None:

@@ -148,22 +148,24 @@ class OpenAITokenSource:
             raise
 
     async def _open(self, prompt: Prompt) -> httpx2.Response:
+        asks_for_usage = self._asks_for_usage
         try:
-            return await self._post(prompt)
+            return await self._post(_body(prompt, asks_for_usage=asks_for_usage))
         except StreamOptionsRefusedError:
-            if not self._asks_for_usage:
+            if not asks_for_usage:
                 raise
-            self._asks_for_usage = False
-            return await self._post(prompt)
+        response = await self._post(_body(prompt, asks_for_usage=False))
+        self._asks_for_usage = False  # only now: another fault may name the option as well
+        return response
 
-    async def _post(self, prompt: Prompt) -> httpx2.Response:
+    async def _post(self, body: dict[str, object]) -> httpx2.Response:
         """Send the request and return its answer, open and checked; the one mapping of errors."""
         try:
             with anyio.fail_after(self._request_timeout_s):
                 response = await self._client.post(
                     "/chat/completions",
                     cast_to=httpx2.Response,
-                    body=_body(prompt, asks_for_usage=self._asks_for_usage),
+                    body=body,
                     stream=True,
                     stream_cls=AsyncStream[object],
                 )
@@ -178,11 +180,12 @@ class OpenAITokenSource:
         except Exception as exc:
             raise SourceUnavailableError("The model provider could not be asked.") from exc
 
-    def _unreachable(self, error: BaseException) -> SourceError:
-        # The transport calls a reset a timeout as well; only the first cause tells them apart.
-        while error.__cause__ is not None:
-            error = error.__cause__
-        if isinstance(error, TimeoutError):
+    def _unreachable(self, error: APIConnectionError) -> SourceError:
+        # The transport calls a reset a timeout as well; only what caused it tells them apart.
+        cause: BaseException | None = error
+        while cause is not None and not isinstance(cause, TimeoutError):
+            cause = cause.__cause__
+        if cause is not None:
             return SourceTimeoutError("connect", self._connect_timeout_s)
         return SourceUnavailableError("The model provider could not be reached.")
 

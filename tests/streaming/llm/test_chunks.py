@@ -113,6 +113,7 @@ def test_text_in_the_finishing_chunk_counts_and_text_after_it_does_not() -> None
         b'{"choices":{}}',
         b'{"choices":[null]}',
         b'{"choices":[{"delta":"text"}]}',
+        b'{"choices":[{"delta":null},{"delta":7}]}',
         b'{"choices":[{"delta":{"content":5}}]}',
         b'{"choices":[{"index":"0","delta":{}}]}',
         b'{"choices":[{"finish_reason":5}]}',
@@ -268,3 +269,9 @@ def test_usage_that_makes_no_sense_is_unknown(
     body = chunk("a", finish="stop") + frame({"choices": [], "usage": usage})
 
     assert read(body)[1] == Finish("stop", *tokens)
+
+
+def test_usage_that_is_no_utf8_is_unknown() -> None:
+    body = b'data: {"choices":[],"usage":{"\xff":1}}\n\n'
+
+    assert read(chunk("a", finish="stop"), body)[1] == Finish("stop", None, None)

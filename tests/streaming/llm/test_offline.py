@@ -156,6 +156,17 @@ async def test_thanks_are_answered_shortly(docs: Path) -> None:
     assert "closed at once" in await answer(docs, "Thanks! How do I stop a turn?")
 
 
+async def test_quotes_are_bounded_whatever_the_pages_are_like(docs: Path) -> None:
+    (docs / "a.md").write_text("Nothing above it.")
+    (docs / "b.md").write_text("\n\n".join(f"{n} " + "widget sizes! " * 40 for n in range(9)))
+
+    said = await answer(docs, "Which widget sizes are there?")
+
+    assert said.count("> — `docs/b.md`") == 2
+    assert len(said) < 2_000
+    assert "a.md" not in await answer(docs, "Hi")  # a page without a title is no topic
+
+
 async def test_without_documentation_it_says_so(tmp_path: Path) -> None:
     assert "no documentation" in await answer(tmp_path / "missing", "How do I stop a turn?")
     assert "no documentation" in await answer(tmp_path / "missing", "Hi")

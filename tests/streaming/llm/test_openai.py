@@ -1,7 +1,8 @@
 """The OpenAI-compatible source against servers that misbehave in ways of their own."""
 
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing, asynccontextmanager
+import socket
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from contextlib import ExitStack, aclosing, asynccontextmanager, contextmanager
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
@@ -42,6 +43,7 @@ async def a_source(
     base_url: str,
     *,
     retries: int = 0,
+    connect_s: float = 2.0,
     request_s: float = 5.0,
     seen: list[SourceError] | None = None,
 ) -> AsyncGenerator[OpenAITokenSource, None]:
@@ -49,7 +51,7 @@ async def a_source(
         base_url=base_url,
         api_key=KEY,
         default_model="a-model",
-        connect_timeout_s=2.0,
+        connect_timeout_s=connect_s,
         request_timeout_s=request_s,
         max_retries=retries,
         on_retry=(seen if seen is not None else []).append,
@@ -125,6 +127,71 @@ async def test_a_server_that_refuses_stream_options_is_asked_without_from_then_o
     assert not seen
 
 
+async def test_a_server_that_goes_on_refusing_is_not_asked_for_ever() -> None:
+    refused = refusal(400, b"stream_options is unknown")
+    with anyio.fail_after(5):
+        async with (
+            upstream([refused], [HEAD + HELLO + STOP + DONE], [refused]) as server,
+            a_source(server.base_url, retries=3) as source,
+        ):
+            await answer(source)
+            with pytest.raises(SourceRefusedError):
+                await answer(source)
+
+    assert len(server.requests) == 3
+
+
+async def test_retries_need_nobody_who_counts_them() -> None:
+    with anyio.fail_after(5):
+        async with upstream([refusal(500)], [WHOLE]) as server:
+            source = OpenAITokenSource(
+                base_url=server.base_url,
+                api_key="",
+                default_model="a-model",
+                connect_timeout_s=2.0,
+                request_timeout_s=2.0,
+                max_retries=1,
+            )
+            assert (await answer(source))[0] == "Hello"
+            await source.close()
+
+
+async def test_turns_that_are_refused_at_once_are_all_asked_again() -> None:
+    refused = refusal(400, b"stream_options is unknown")
+    both_asked = anyio.Event()
+    answers: list[str] = []
+
+    async def ask(source: OpenAITokenSource) -> None:
+        answers.append((await answer(source))[0])
+
+    with anyio.fail_after(5):
+        async with (
+            upstream([both_asked, refused], [both_asked, refused], [WHOLE]) as server,
+            a_source(server.base_url) as source,
+            anyio.create_task_group() as group,
+        ):
+            group.start_soon(ask, source)
+            group.start_soon(ask, source)
+            await server.wait_for_requests(2)
+            both_asked.set()
+
+    assert answers == ["Hello", "Hello"]
+
+
+async def test_a_fault_that_only_names_stream_options_is_told_and_forgotten() -> None:
+    refused = refusal(400, b"model unknown; your request had stream_options")
+    with anyio.fail_after(5):
+        async with (
+            upstream([refused], [refused], [WHOLE]) as server,
+            a_source(server.base_url) as source,
+        ):
+            with pytest.raises(SourceRefusedError):
+                await answer(source)
+            await answer(source)
+
+    assert ["stream_options" in request.body for request in server.requests] == [True, False, True]
+
+
 @pytest.mark.parametrize(
     ("status", "body", "error", "word"),
     [
@@ -198,6 +265,7 @@ async def test_an_error_without_end_is_not_read_to_its_end() -> None:
         ({"retry_after": "-3"}, None),
         ({"retry_after": "nan"}, None),
         ({"retry_after": "Thu, 01 Jan 1970 00:00:00 GMT"}, 0),
+        ({"retry_after": "Thu, 01 Jan 1970 00:00:00 -0000"}, 0),
         ({"retry_after": "9", "retry_after_ms": "250"}, 0.25),
         ({}, None),
     ],
@@ -299,6 +367,39 @@ async def test_a_password_in_the_address_is_sent_in_place_of_the_key() -> None:
     assert "hunter2" not in server.requests[0].head
 
 
+async def test_connecting_is_bounded_and_tried_again() -> None:
+    seen: list[SourceError] = []
+    with anyio.fail_after(15), full_listener() as base_url:
+        async with a_source(base_url, connect_s=0.2, retries=1, seen=seen) as source:
+            with pytest.raises(SourceTimeoutError) as raised:
+                await answer(source)
+
+    assert (raised.value.phase, len(seen)) == ("connect", 1)
+
+
+@contextmanager
+def full_listener() -> Iterator[str]:
+    """Yield the address of a socket whose queue is full: who connects gets no answer at all."""
+    with ExitStack() as stack:
+        listener = stack.enter_context(socket.socket())
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        for _ in range(3):
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(listener.getsockname())
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
+
+
+async def test_an_answer_without_text_is_an_answer() -> None:
+    with anyio.fail_after(5):
+        async with (
+            upstream([HEAD + b": hello\n\n", STOP + USAGE + DONE]) as server,
+            a_source(server.base_url) as source,
+        ):
+            assert await answer(source) == ("", Finish("stop", 3, 1))
+
+
 async def test_an_address_that_makes_no_sense_is_unavailable() -> None:
     async with a_source("http://no-such-host.invalid/v1") as source:
         with pytest.raises(SourceUnavailableError), anyio.fail_after(10):
@@ -313,9 +414,10 @@ async def test_an_end_without_finish_reason_is_truncated_and_the_text_stands(end
 
 
 async def test_usage_that_never_comes_costs_a_bounded_wait() -> None:
+    unasked = b'data: {"choices":[{"index":0,"delta":{"content":"x"}}]}\n\n'
     with anyio.fail_after(5):
         async with (
-            upstream([HEAD + HELLO + STOP, anyio.Event()]) as server,
+            upstream([HEAD + HELLO + STOP, unasked, anyio.Event()]) as server,
             a_source(server.base_url) as source,
         ):
             assert await answer(source) == ("Hello", Finish("stop", None, None))

@@ -8,6 +8,7 @@ from typing import Any
 
 import anyio
 import anyio.abc
+import anyio.lowlevel
 from anyio.streams.buffered import BufferedByteReceiveStream
 
 Step = bytes | anyio.Event
@@ -40,6 +41,11 @@ class Upstream:
     def base_url(self) -> str:
         """Where it listens."""
         return f"http://127.0.0.1:{self.port}/v1"
+
+    async def wait_for_requests(self, count: int) -> None:
+        """Wait until so many requests have come."""
+        while len(self.requests) < count:
+            await anyio.lowlevel.checkpoint()
 
     async def serve(self, client: anyio.abc.SocketStream) -> None:
         """Read one request, play its script, and hang up."""
