@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from contextlib import closing
 
 import anyio
 
@@ -32,8 +33,8 @@ def main() -> None:
     try:
         if command == "verify-indexes":
             raise SystemExit(anyio.run(_verify_indexes, settings))
-        sock = bind(settings)
-        anyio.run(serve, settings, sock, backend_options={"use_uvloop": True})
+        with closing(bind(settings)) as sock:
+            anyio.run(serve, settings, sock, backend_options={"use_uvloop": True})
     except StartError as error:
         sys.stderr.write(f"{error}\n")
         raise SystemExit(EX_CONFIG) from None
