@@ -167,6 +167,13 @@ async def test_quotes_are_bounded_whatever_the_pages_are_like(docs: Path) -> Non
     assert "a.md" not in await answer(docs, "Hi")  # a page without a title is no topic
 
 
+async def test_a_table_is_not_quoted_whole(docs: Path) -> None:
+    rows = "".join(f"| `GADGET_{n}` | {'as gadgets go, ' * 20} |\n" for n in range(6))
+    (docs / "a.md").write_text(f"| name | meaning |\n|---|---|\n{rows}")
+
+    assert (await answer(docs, "Which gadgets are there?")).count("`GADGET_") == 2
+
+
 async def test_without_documentation_it_says_so(tmp_path: Path) -> None:
     assert "no documentation" in await answer(tmp_path / "missing", "How do I stop a turn?")
     assert "no documentation" in await answer(tmp_path / "missing", "Hi")
