@@ -136,7 +136,7 @@ def _assert_whole(path: Path) -> None:
         "SELECT seq FROM messages GROUP BY conversation_id, seq HAVING count(*) > 1",
         "SELECT turn_id FROM messages WHERE turn_id NOT IN (SELECT turn_id FROM turns)",
         "SELECT turn_id FROM turns WHERE message_id NOT IN (SELECT message_id FROM messages)",
-        "SELECT turn_id FROM turns JOIN messages USING (message_id) WHERE turns.text != messages.text",
+        "SELECT seq FROM turns t JOIN messages m USING (message_id) WHERE t.text != m.text",
     ):
         assert database.execute(nothing).fetchall() == [], nothing
     database.close()
