@@ -33,7 +33,7 @@ async def test_a_cancel_before_the_first_token_leaves_an_empty_answer(
     source = StallingTokenSource()
     async with on_stage(tmp_path, source) as stage:
         turn = await stage.start(streaming=streaming)
-        await source.stalled.wait()
+        await source.until_stalled()
         await cancel(stage, turn)
 
         events = await stage.ended(turn)
@@ -60,7 +60,7 @@ async def test_a_cancel_in_the_middle_keeps_what_came(tmp_path: Path, streaming:
     source = StallingTokenSource(PIECES)
     async with on_stage(tmp_path, source) as stage:
         turn = await stage.start(streaming=streaming)
-        await source.stalled.wait()
+        await source.until_stalled()
         await cancel(stage, turn)
 
         events = await stage.ended(turn)
@@ -79,7 +79,7 @@ async def test_what_was_held_back_was_never_shown_and_a_cancel_leaves_it_out(
     source = StallingTokenSource(["x" * 90, " never sent"])
     async with on_stage(tmp_path, source) as stage:
         turn = await stage.start(max_chars=101)
-        await source.stalled.wait()
+        await source.until_stalled()
         await cancel(stage, turn)
 
         events = await stage.ended(turn)
@@ -120,7 +120,7 @@ async def test_of_many_cancels_the_first_counts(tmp_path: Path) -> None:
     source = StallingTokenSource(PIECES)
     async with on_stage(tmp_path, source) as stage:
         turn = await stage.start()
-        await source.stalled.wait()
+        await source.until_stalled()
         async with anyio.create_task_group() as tasks:
             for seen in (3, 2, 1):
                 tasks.start_soon(cancel, stage, turn, Cursor(1, seen))
@@ -133,7 +133,7 @@ async def test_the_text_ends_where_the_page_had_seen_it(tmp_path: Path, seen: in
     source = StallingTokenSource(PIECES)
     async with on_stage(tmp_path, source) as stage:
         turn = await stage.start()
-        await source.stalled.wait()
+        await source.until_stalled()
         await cancel(stage, turn, Cursor(1, seen))
 
         events = await stage.ended(turn)
@@ -148,7 +148,7 @@ async def test_a_seen_that_is_not_of_this_log_is_ignored(tmp_path: Path, seen: C
     source = StallingTokenSource(PIECES)
     async with on_stage(tmp_path, source) as stage:
         turn = await stage.start()
-        await source.stalled.wait()
+        await source.until_stalled()
         await cancel(stage, turn, seen)
 
         assert (await stage.ended(turn))[-1].data["text"] == "".join(PIECES)
@@ -158,7 +158,7 @@ async def test_where_nothing_was_shown_there_is_no_seen(tmp_path: Path) -> None:
     source = StallingTokenSource(PIECES)
     async with on_stage(tmp_path, source) as stage:
         turn = await stage.start(streaming=False)
-        await source.stalled.wait()
+        await source.until_stalled()
         await cancel(stage, turn, Cursor(1, 1))
 
         assert (await stage.ended(turn))[-1].data["text"] == "".join(PIECES)

@@ -61,7 +61,7 @@ async def test_what_still_runs_after_the_deadline_is_interrupted_and_stored(tmp_
     source = StallingTokenSource(["Half"])
     async with on_stage(tmp_path, source) as stage:
         turns = [await stage.start(streaming=n > 0) for n in range(3)]
-        await source.stalled.wait()
+        await source.until_stalled()
         with anyio.fail_after(WAIT_S):
             await stage.runner.drain(0.05)
 
@@ -132,7 +132,7 @@ async def test_a_cancel_while_draining_still_counts(tmp_path: Path) -> None:
     source = StallingTokenSource(["Half"])
     async with on_stage(tmp_path, source) as stage:
         turn = await stage.start()
-        await source.stalled.wait()
+        await source.until_stalled()
         with anyio.fail_after(WAIT_S):
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(stage.runner.drain, FOR_EVER_S)

@@ -34,8 +34,7 @@ async def stalled(stage: Stage, source: StallingTokenSource, **options: bool) ->
     """Start a turn and let it come to where its model falls silent."""
     source.stalled = anyio.Event()
     turn = await stage.start(**options)
-    with anyio.fail_after(WAIT_S):
-        await source.stalled.wait()
+    await source.until_stalled()
     return turn
 
 

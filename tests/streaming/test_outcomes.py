@@ -252,7 +252,7 @@ async def test_what_was_held_back_near_the_cap_comes_with_every_end_but_a_cancel
             assert last(await stage.ended(turn))["text"] == whole
     async with on_stage(tmp_path, stalling) as stage:
         turn = await stage.start(streaming=streaming, max_chars=100)
-        await stalling.stalled.wait()
+        await stalling.until_stalled()
         turn.stop(Interrupted("test"))
         assert last(await stage.ended(turn))["text"] == whole
 
@@ -268,7 +268,7 @@ async def test_turns_left_at_the_end_are_interrupted_and_stored(
         with anyio.fail_after(WAIT_S):
             async with stage.runner.running():
                 turns = [await stage.start(streaming=streaming) for _ in range(3)]
-                await source.stalled.wait()
+                await source.until_stalled()
 
         for turn in turns:
             events = await stage.ended(turn)
@@ -295,7 +295,7 @@ async def test_a_group_cancelled_from_outside_interrupts_its_turns(tmp_path: Pat
         with anyio.fail_after(WAIT_S), anyio.CancelScope() as outer:
             async with stage.runner.running():
                 turn = await stage.start()
-                await source.stalled.wait()
+                await source.until_stalled()
                 outer.cancel()
                 await anyio.sleep_forever()
 
@@ -309,7 +309,7 @@ async def test_a_stop_that_came_first_decides_though_everything_ends(tmp_path: P
         with anyio.fail_after(WAIT_S):
             async with stage.runner.running():
                 turn = await stage.start()
-                await source.stalled.wait()
+                await source.until_stalled()
                 assert turn.stop(Cancelled("user"))
                 assert not turn.stop(Interrupted("too late"))
 
@@ -333,7 +333,7 @@ async def test_a_stop_that_came_first_decides_though_the_source_breaks_on_it(
     source = BreakingSource(["Half"])
     async with on_stage(tmp_path, source) as stage:
         turn = await stage.start()
-        await source.stalled.wait()
+        await source.until_stalled()
         turn.stop(Cancelled("user"))
 
         assert (await stage.ended(turn))[-1].name == "turn.cancelled"

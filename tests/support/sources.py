@@ -64,6 +64,11 @@ class StallingTokenSource(ScriptedTokenSource):
         super().__init__(pieces)
         self.stalled = anyio.Event()
 
+    async def until_stalled(self) -> None:
+        """Wait until some turn has got there."""
+        with anyio.fail_after(10):
+            await self.stalled.wait()
+
     async def stream(self, prompt: Prompt) -> AsyncGenerator[str | Finish, None]:
         self.asked.append(prompt)
         self.opened += 1
