@@ -14,7 +14,7 @@ run: .venv/.run ## serve on http://localhost:8000 (PORT=... to change)
 	@exec $(BIN)/python -m server
 
 test: .venv/.dev ## run all tests
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
 check: .venv/.dev ## format, lint, types, imports, dead code, dependencies
 	@scripts/check
