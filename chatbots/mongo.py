@@ -1,7 +1,7 @@
 """Chatbots in MongoDB: the seam's form for many processes."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
 from typing import TypedDict
 
 from pymongo import ReturnDocument
@@ -45,26 +45,26 @@ class MongoChatbots:
         self._chatbots: AsyncCollection[ChatbotDoc] = database.collection("chatbots")
 
     async def open(self) -> None:
-        with self._deadline():
+        async with self._deadline():
             if await self._chatbots.find_one({}, {"_id": 1}) is not None:
                 return
             with suppress(DuplicateKeyError):  # another process was first
                 await self._chatbots.insert_one(_doc_of(DEFAULT_CHATBOT))
 
     async def get(self, chatbot_id: str) -> Chatbot:
-        with self._deadline():
+        async with self._deadline():
             doc = await self._chatbots.find_one({"_id": chatbot_id})
         if doc is None:
             raise ChatbotNotFoundError(chatbot_id)
         return _chatbot_of(doc)
 
     async def list(self) -> Sequence[Chatbot]:
-        with self._deadline():
+        async with self._deadline():
             docs = await self._chatbots.find({}).sort("_id", 1).limit(MAX_LISTED).to_list()
         return [_chatbot_of(doc) for doc in docs]
 
     async def put(self, chatbot: Chatbot) -> Chatbot:
-        with self._deadline():
+        async with self._deadline():
             doc = await self._replace(chatbot)
             if doc is None:
                 with suppress(DuplicateKeyError):  # somebody else's put came first
@@ -76,7 +76,7 @@ class MongoChatbots:
         return _chatbot_of(doc)
 
     async def delete(self, chatbot_id: str) -> None:
-        with self._deadline():
+        async with self._deadline():
             deleted = await self._chatbots.delete_one({"_id": chatbot_id})
         if deleted.deleted_count == 0:
             raise ChatbotNotFoundError(chatbot_id)
@@ -93,10 +93,10 @@ class MongoChatbots:
             return_document=ReturnDocument.AFTER,
         )
 
-    @contextmanager
-    def _deadline(self) -> Iterator[None]:
+    @asynccontextmanager
+    async def _deadline(self) -> AsyncIterator[None]:
         try:
-            with self._database.deadline():
+            async with self._database.deadline():
                 yield
         except StorageUnavailableError as exc:
             raise ChatbotsUnavailableError(str(exc)) from exc

@@ -4,8 +4,8 @@ Durability: `w=majority`, so an answered write survives the loss of any minority
 reads go to the primary, so a read that follows an answered write sees it.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -89,8 +89,8 @@ class MongoDatabase:
         """Return a collection; the caller says what its documents are."""
         return self._database[name]
 
-    @contextmanager
-    def deadline(self, timeout_s: float | None = None) -> Iterator[None]:
+    @asynccontextmanager
+    async def deadline(self, timeout_s: float | None = None) -> AsyncIterator[None]:
         """Bound all calls inside together, and translate whatever the driver raises.
 
         A cancelled caller is let go once its calls have ended, so after the deadline at the
@@ -105,6 +105,8 @@ class MongoDatabase:
             StorageUnavailableError: the store failed or did not answer in time.
             StorageError: a value cannot be stored (too large, not BSON).
         """
+        # A loop that only calls the store must end too when it is cancelled.
+        await anyio.lowlevel.checkpoint_if_cancelled()
         try:
             limit_s = self.timeout_s if timeout_s is None else timeout_s
             with anyio.CancelScope(shield=True), pymongo.timeout(limit_s):
@@ -121,7 +123,7 @@ class MongoDatabase:
             StorageUnavailableError: not done in time, or what is stored contradicts one.
         """
         missing = set(await self.missing_indexes(declared))
-        with self.deadline(INDEX_TIMEOUT_S):
+        async with self.deadline(INDEX_TIMEOUT_S):
             for index in declared:
                 if index.name in missing:
                     await self._create(index)
@@ -133,7 +135,7 @@ class MongoDatabase:
             StorageUnavailableError: the store did not answer.
         """
         existing: dict[str, list[Mapping[str, Any]]] = {}
-        with self.deadline():
+        async with self.deadline():
             for name in {index.collection for index in declared}:
                 existing[name] = await self._existing(name)
         return [
@@ -148,7 +150,7 @@ class MongoDatabase:
         Raises:
             StorageUnavailableError: it does not.
         """
-        with self.deadline():
+        async with self.deadline():
             await self._client.admin.command("ping")
 
     async def close(self) -> None:

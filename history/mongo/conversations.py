@@ -25,20 +25,20 @@ class MongoConversations:
         self._steps = steps
 
     async def create(self, conversation: Conversation) -> Conversation:
-        with self._records.deadline():
+        async with self._records.deadline():
             with suppress(DuplicateKeyError):
                 await self._records.conversations.insert_one(conversation_doc(conversation))
             return await self._find(conversation.owner_id, conversation.conversation_id)
 
     async def get(self, owner_id: str, conversation_id: str) -> Conversation:
-        with self._records.deadline():
+        async with self._records.deadline():
             return await self.settled(owner_id, conversation_id)
 
     async def list(self, owner_id: str, *, limit: int, cursor: str | None) -> Page[Conversation]:
         query: dict[str, Any] = {"owner_id": owner_id}
         if cursor is not None:
             query |= _after(*codec.parse_cursor(cursor))
-        with self._records.deadline():
+        async with self._records.deadline():
             found = self._records.conversations.find(query).sort(NEWEST_FIRST).limit(limit + 1)
             docs = await found.to_list()
         return codec.conversation_page([conversation_of(doc) for doc in docs], limit)
@@ -49,7 +49,7 @@ class MongoConversations:
         query = {"_id": conversation_id, "owner_id": owner_id}
         if if_title is not None:
             query["title"] = if_title
-        with self._records.deadline():
+        async with self._records.deadline():
             doc = await self._records.conversations.find_one_and_update(
                 query, {"$set": {"title": title}}, return_document=ReturnDocument.AFTER
             )
@@ -58,7 +58,7 @@ class MongoConversations:
             )
 
     async def delete(self, owner_id: str, conversation_id: str) -> None:
-        with self._records.deadline():
+        async with self._records.deadline():
             # What stays is a mark without owner: to all readers the conversation is gone at once,
             # and a write under way finds no conversation and cleans up. The sweep removes it.
             deleted = await self._records.conversations.find_one_and_replace(

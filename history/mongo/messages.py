@@ -25,21 +25,21 @@ class MongoMessages:
         query: dict[str, Any] = {"conversation_id": conversation_id}
         if before is not None:
             query["seq"] = {"$lt": before}
-        with self._records.deadline():
+        async with self._records.deadline():
             await self._conversations.settled(owner_id, conversation_id)
             found = self._records.messages.find(query).sort("seq", -1).limit(limit + 1)
             docs = await found.to_list()
         return codec.message_page([message_of(doc) for doc in docs], limit)
 
     async def get(self, owner_id: str, message_id: str) -> Message:
-        with self._records.deadline():
+        async with self._records.deadline():
             doc = await self._records.messages.find_one({"_id": message_id, "owner_id": owner_id})
         if doc is None:
             raise MessageNotFoundError(message_id)
         return message_of(doc)
 
     async def set_feedback(self, owner_id: str, message_id: str, feedback: Feedback) -> Message:
-        with self._records.deadline():
+        async with self._records.deadline():
             doc = await self._records.messages.find_one_and_update(
                 {"_id": message_id, "owner_id": owner_id, "role": "assistant"},
                 {"$set": {"feedback": codec.dump_feedback(feedback)}},

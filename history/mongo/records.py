@@ -1,7 +1,7 @@
 """The database as the record's parts use it: typed collections, deadlines, the seam's errors."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 from pymongo.asynchronous.collection import AsyncCollection
 
@@ -21,16 +21,17 @@ class Records:
         self.turns: AsyncCollection[TurnDoc] = database.collection("turns")
         self.keys: AsyncCollection[KeyDoc] = database.collection("idempotency_keys")
 
-    @contextmanager
-    def deadline(self, timeout_s: float | None = None) -> Iterator[None]:
+    @asynccontextmanager
+    async def deadline(self, timeout_s: float | None = None) -> AsyncIterator[None]:
         """Bound a whole call, however many round trips it takes.
 
         Raises:
             HistoryUnavailableError: the store failed or did not answer in time.
             HistoryError: a value cannot be stored.
         """
-        with translated(), self._database.deadline(timeout_s):
-            yield
+        with translated():
+            async with self._database.deadline(timeout_s):
+                yield
 
     async def purge(self, conversation_id: str) -> None:
         """Remove all that belongs to a conversation, but not its own document.

@@ -31,7 +31,7 @@ class Repair:
         """Do all of it, each batch within a deadline of its own."""
         now_ms = codec.to_ms(now)
         await self.settle_slots()
-        with self._records.deadline():
+        async with self._records.deadline():
             await self._records.keys.delete_many({"expires_ms": {"$lte": now_ms}})
         await self._withdraw_beginnings(now_ms - GRACE_MS)
         await self._remove_marks(now_ms - GRACE_MS)
@@ -40,7 +40,7 @@ class Repair:
         """Finish the begins and ends whose slot is still held."""
         after = ""
         while True:
-            with self._records.deadline():
+            async with self._records.deadline():
                 held = await self._held_slots(after)
                 running = await self._running(held)
             for conversation in held:
@@ -67,12 +67,13 @@ class Repair:
         turn_id = conversation["active_turn_id"]
         if turn_id is None:
             return
-        with suppress(TurnNotFoundError), self._records.deadline():
-            await self._steps.settle(conversation["_id"], turn_id)
+        with suppress(TurnNotFoundError):
+            async with self._records.deadline():
+                await self._steps.settle(conversation["_id"], turn_id)
 
     async def _withdraw_beginnings(self, before_ms: int) -> None:
         """Remove turns that were written down and then showed nothing: their caller is gone."""
-        with self._records.deadline():
+        async with self._records.deadline():
             found = self._records.turns.find(
                 {"status": BEGINNING, "heartbeat_at": {"$lt": before_ms}}
             ).limit(BATCH)
@@ -80,10 +81,10 @@ class Repair:
                 await self._steps.withdraw(doc)
 
     async def _remove_marks(self, before_ms: int) -> None:
-        with self._records.deadline():
+        async with self._records.deadline():
             found = self._records.conversations.find({"deleted_at": {"$lt": before_ms}}, {"_id": 1})
             marks = await found.limit(BATCH).to_list()
         for mark in marks:
-            with self._records.deadline(PURGE_TIMEOUT_S):
+            async with self._records.deadline(PURGE_TIMEOUT_S):
                 await self._records.purge(mark["_id"])
                 await self._records.conversations.delete_one({"_id": mark["_id"]})

@@ -26,11 +26,11 @@ class MongoTurns:
         self._begin = Begin(records, steps)
 
     async def begin(self, turn: NewTurn) -> tuple[TurnRecord, bool]:
-        with self._records.deadline():
+        async with self._records.deadline():
             return await self._begin.run(turn)
 
     async def get(self, owner_id: str, turn_id: str) -> TurnRecord:
-        with self._records.deadline():
+        async with self._records.deadline():
             doc = await self._find({"_id": turn_id, "owner_id": owner_id})
             if doc["status"] == TurnStatus.RUNNING:
                 return turn_of(doc)
@@ -39,7 +39,7 @@ class MongoTurns:
     async def checkpoint(self, checkpoints: Sequence[Checkpoint]) -> frozenset[str]:
         if not checkpoints:
             return frozenset()
-        with self._records.deadline():
+        async with self._records.deadline():
             written = await self._records.turns.bulk_write(
                 [_checkpoint(checkpoint) for checkpoint in checkpoints], ordered=False
             )
@@ -48,7 +48,7 @@ class MongoTurns:
             return await self._lost(checkpoints)
 
     async def end(self, end: TurnEnd) -> TurnRecord:
-        with self._records.deadline():
+        async with self._records.deadline():
             doc = await self._records.turns.find_one_and_update(
                 {
                     "_id": end.turn_id,
@@ -66,7 +66,7 @@ class MongoTurns:
         query: dict[str, Any] = {"status": TurnStatus.RUNNING.value}
         if silent_since is not None:
             query["heartbeat_at"] = {"$lt": codec.to_ms(silent_since)}
-        with self._records.deadline():
+        async with self._records.deadline():
             found = self._records.turns.find(query).sort("heartbeat_at", 1).limit(MAX_FOUND)
             return [turn_of(doc) for doc in await found.to_list()]
 

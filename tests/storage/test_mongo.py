@@ -81,8 +81,9 @@ async def test_an_index_that_is_not_as_declared_is_missing(database: MongoDataba
 
 
 async def test_what_cannot_be_stored_is_told_as_final(database: MongoDatabase) -> None:
-    with pytest.raises(StorageError) as refused, database.deadline():
-        await database.collection("notes").insert_one({"value": object()})
+    with pytest.raises(StorageError) as refused:
+        async with database.deadline():
+            await database.collection("notes").insert_one({"value": object()})
 
     assert not isinstance(refused.value, StorageUnavailableError)
 
@@ -96,8 +97,23 @@ async def test_cancelled_calls_leave_the_client_usable(database: MongoDatabase) 
         await database.check()
 
 
+async def test_a_loop_that_only_calls_the_store_ends_when_it_is_cancelled(
+    database: MongoDatabase,
+) -> None:
+    async def call_for_ever() -> None:
+        while True:
+            await database.check()
+
+    with anyio.fail_after(20):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(call_for_ever)
+            await database.check()
+            tasks.cancel_scope.cancel()
+
+
 async def test_a_server_that_was_never_there_is_unavailable() -> None:
-    database = MongoDatabase("mongodb://127.0.0.1:9", timeout_s=0.3)
+    # No TCP port: a driver that is closed while it connects to one forgets the socket.
+    database = MongoDatabase("mongodb://%2Fnowhere%2Fmongo.sock", timeout_s=0.3)
 
     with anyio.fail_after(10):
         with pytest.raises(StorageUnavailableError):
@@ -110,7 +126,7 @@ async def test_a_server_that_was_never_there_is_unavailable() -> None:
 
 async def _find_and_cancel(database: MongoDatabase) -> None:
     async def find() -> None:
-        with database.deadline():
+        async with database.deadline():
             await database.collection("notes").find_one({"_id": "x"})
 
     async with anyio.create_task_group() as tasks:
