@@ -1,0 +1,49 @@
+"""The whole server on MongoDB: what the contract suite proves of the adapter, seen from outside."""
+
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.support.mongo import running_mongo
+from tests.support.server import running_server, text_of
+
+pytestmark = pytest.mark.services
+
+
+async def test_a_turn_on_mongodb_is_streamed_stored_and_survives_a_restart(tmp_path: Path) -> None:
+    with running_mongo(tmp_path) as mongo:
+        uri = f"{mongo.uri}/chatstream"
+        async with running_server(tmp_path / "data", mongodb_uri=uri) as server:
+            started = await server.start("What is a turn?")
+            told = text_of(await server.all_events(started["turn_id"]))
+            cookies = dict(server.client.cookies)
+            server.signal(signal.SIGTERM)
+            assert await server.exit_code() == 0
+        async with running_server(tmp_path / "data", mongodb_uri=uri) as server:
+            server.client.cookies.update(cookies)
+            state = await server.state(started["turn_id"])
+            messages = await server.client.get(
+                f"/api/v1/conversations/{started['conversation_id']}/messages"
+            )
+
+    assert (state["status"], state["text"]) == ("completed", told)
+    assert [message["text"] for message in messages.json()["messages"]] == ["What is a turn?", told]
+
+
+async def test_without_its_history_the_server_refuses_a_start_and_streams_what_runs(
+    tmp_path: Path,
+) -> None:
+    with running_mongo(tmp_path) as mongo:
+        settings = {"mongodb_uri": f"{mongo.uri}/chatstream", "offline_tokens_per_s": 100}
+        async with running_server(tmp_path / "data", history_timeout_s=0.5, **settings) as server:
+            started = await server.start("What is a turn?")
+            mongo.pause()
+
+            refused = await server.client.post("/api/v1/turns", json={"message": "Hello"})
+            events = await server.all_events(started["turn_id"])
+            mongo.resume()
+
+    assert (refused.status_code, "retry-after" in refused.headers) == (503, True)
+    assert events[-1].event == "turn.completed"
+    assert '"stored":false' in events[-1].data
