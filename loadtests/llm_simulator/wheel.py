@@ -24,8 +24,8 @@ class Wheel:
         self._armed = 0
 
     def at(self, due: float, wake: Wake) -> None:
-        """Call `wake(now)` once the loop's clock has reached `due`."""
-        tick = int(due * _TICKS_PER_S) + 1
+        """Call `wake(now)` once the loop's clock has reached `due`; a past one is due next tick."""
+        tick = int(max(due, self._loop.time()) * _TICKS_PER_S) + 1
         waiting = self._waiting.get(tick)
         if waiting is not None:
             waiting.append(wake)
