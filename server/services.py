@@ -44,7 +44,7 @@ from streaming.turn import Deadlines
 log = structlog.get_logger(__name__)
 
 ROOT = Path(__file__).resolve().parent.parent
-SWEEP_EVERY_S = 600.0
+SWEEP_EVERY_S = 60.0
 LAG_WATCH_S = 0.25
 """A timer this long is watched nearly all the time; by how much it is late is the loop's lag."""
 LAG_PAUSE_S = 0.01
