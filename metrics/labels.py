@@ -31,20 +31,7 @@ ERROR_CODES = (
 )
 """Codes of a turn's end; those of the token source are its errors' (a test holds the two equal)."""
 
-HISTORY_OPERATIONS = (
-    "begin",
-    "checkpoint",
-    "end",
-    "get",
-    "list",
-    "create",
-    "rename",
-    "delete",
-    "set_feedback",
-    "find_running",
-    "sweep",
-    "check",
-)
+HISTORY_OPERATIONS = ("request", "checkpoint", "end")
 CACHES = ("tts",)
 PAGE_GAPS = ("p50", "p95", "max")
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")

@@ -111,7 +111,10 @@ def _check_text(text: str) -> None:
 
 def _errors(error: ValidationError) -> list[dict[str, object]]:
     return [
-        {"field": ".".join(str(part) for part in found["loc"])[:MAX_NAME], "message": found["msg"]}
+        {
+            "field": ".".join(str(part) for part in found["loc"])[:MAX_NAME],
+            "message": found["msg"].removeprefix("Value error, "),
+        }
         for found in error.errors(include_url=False, include_context=False, include_input=False)[
             :20
         ]

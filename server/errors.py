@@ -144,6 +144,8 @@ def _methods(request: Request) -> set[str]:
 async def answer_error(request: Request, error: Exception) -> Response:
     """Answer an error that a route raised."""
     problem = to_problem(error)
+    if isinstance(error, HistoryUnavailableError):
+        request.app.state.services.metrics.history_failed("request")
     if isinstance(error, HTTPException) and (methods := _methods(request)):
         problem.headers = {**problem.headers, "Allow": ", ".join(sorted(methods))}
     if problem.status >= 500 and problem.code == "internal_error":  # noqa: PLR2004  # server's fault

@@ -63,8 +63,6 @@ class EventStreamResponse(Response):
                 tasks.start_soon(self._watch_disconnect, receive, tasks.cancel_scope)
                 await self._pump(send, tasks.cancel_scope)
                 tasks.cancel_scope.cancel()
-            if self._reason == "end":
-                await send({"type": "http.response.body", "body": b"", "more_body": False})
         finally:
             self._on_close(self._reason)
             if self._reason == "slow":
@@ -80,6 +78,8 @@ class EventStreamResponse(Response):
                     deadline.sending_since = deadline.loop.time()
                     await send({"type": "http.response.body", "body": batch, "more_body": True})
                     deadline.sending_since = None
+            deadline.sending_since = deadline.loop.time()  # the last write waits for room, too
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
         finally:
             deadline.stop()
 

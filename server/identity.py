@@ -4,7 +4,6 @@ Source: RFC 6265bis; nothing is stored until a write.
 """
 
 from dataclasses import dataclass
-from http.cookies import CookieError, SimpleCookie
 
 from itsdangerous import BadSignature, Signer
 from starlette.datastructures import MutableHeaders
@@ -62,7 +61,7 @@ class IdentityMiddleware:
             await self._app(scope, receive, send)
             return
         connection = HTTPConnection(scope)
-        owner = self._guests.read(_cookie(connection))
+        owner = self._guests.read(connection.cookies.get(COOKIE, ""))
         if owner is None and self._allow_guests:
             owner, cookie = self._guests.make()
             _set_cookie(scope, cookie, secure=scope["scheme"] == "https")
@@ -76,15 +75,6 @@ class IdentityMiddleware:
 
 def _needs_owner(path: str) -> bool:
     return path == "/" or path.startswith("/api/v1/")
-
-
-def _cookie(connection: HTTPConnection) -> str:
-    jar: SimpleCookie = SimpleCookie()
-    try:
-        jar.load(connection.headers.get("cookie", ""))
-    except CookieError:
-        return ""
-    return jar[COOKIE].value if COOKIE in jar else ""
 
 
 def _set_cookie(scope: Scope, cookie: str, *, secure: bool) -> None:

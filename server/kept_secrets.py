@@ -1,10 +1,13 @@
 """Secrets that development makes for itself: once, kept under `DATA_DIR`, mode 600."""
 
+import errno
 import os
 import secrets
 from pathlib import Path
 
 from pydantic import SecretStr
+
+from server.settings import MIN_SECRET_CHARS
 
 
 def kept_secret(path: Path) -> SecretStr:
@@ -13,11 +16,20 @@ def kept_secret(path: Path) -> SecretStr:
     Raises:
         OSError: the file can be neither read nor made.
     """
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return SecretStr(path.read_text(encoding="ascii").strip())
-    with os.fdopen(descriptor, "w", encoding="ascii") as file:
-        value = secrets.token_urlsafe(32)
-        file.write(value + "\n")
+    if not path.exists():
+        _make(path)
+    value = path.read_text(encoding="ascii", errors="replace").strip()
+    if len(value) < MIN_SECRET_CHARS:
+        raise OSError(errno.EINVAL, "it is damaged")
     return SecretStr(value)
+
+
+def _make(path: Path) -> None:
+    """Write a new secret in one step: a crash leaves none, or a whole one."""
+    draft = path.with_name(f"{path.name}.{os.getpid()}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="ascii") as file:
+        file.write(secrets.token_urlsafe(32) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    draft.rename(path)

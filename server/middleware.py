@@ -105,9 +105,11 @@ class OriginMiddleware:
         origin = headers.get("origin")
         if origin in self._allowed:
             return True
+        if headers.get("sec-fetch-site", "none") not in {"same-origin", "none"}:
+            return False
         if origin is not None:
             return origin != "null" and _host_of(origin) == headers.get("host")
-        return headers.get("sec-fetch-site", "none") in {"same-origin", "none"}
+        return True
 
 
 def _host_of(origin: str) -> str | None:

@@ -35,6 +35,7 @@ class Wanted:
     conversation_id: str | None
     chatbot_id: str | None
     retry_of: str | None
+    speech: Mapping[str, object]
     metadata: Mapping[str, object]
 
 
@@ -114,6 +115,7 @@ def idempotency_of(owner: Owner, key: str, wanted: Wanted) -> Idempotency:
             wanted.conversation_id,
             wanted.chatbot_id,
             wanted.retry_of,
+            wanted.speech,
             wanted.metadata,
         ],
         sort_keys=True,

@@ -244,11 +244,12 @@ async def _reap_at_start(services: Services) -> None:
     """End what a killed predecessor left running, before anybody can ask for it."""
     embedded = services.settings.mongodb_uri is None
     try:
-        await reap(
+        while await reap(  # one round ends a few hundred at the most
             services.history,
             is_ours=lambda _: False,
             silent_after_s=None if embedded else SILENT_AFTER_S,
-        )
+        ):
+            pass
     except HistoryError as error:
         raise StartError(
             f"The history cannot be read: {store_fault(services.settings, error)}"

@@ -10,6 +10,7 @@ Divergences from running uvicorn as it comes, each with its reason:
 """
 
 import asyncio
+import resource
 import socket
 from types import FrameType
 
@@ -31,6 +32,8 @@ from server.version import VERSION
 log = structlog.get_logger(__name__)
 
 BACKLOG = 2048
+SPARE_DESCRIPTORS = 512
+"""For files, the stores' connections and answers that are no streams."""
 CONNECTIONS_GRACE_S = 5
 """Seconds that open connections get after the drain, before they are cut."""
 
@@ -57,12 +60,24 @@ def bind(settings: Settings) -> socket.socket:
     return sock
 
 
+def raise_descriptor_limit(settings: Settings) -> None:
+    """Allow as many sockets as readers and turns may need: a shell's usual limit is 1,024."""
+    wanted = settings.max_readers + 2 * settings.max_live_turns + SPARE_DESCRIPTORS
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < allowed:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+    if hard != resource.RLIM_INFINITY and hard < wanted:
+        log.warning("server.few_descriptors", allowed=hard, wanted=wanted)
+
+
 async def serve(settings: Settings, sock: socket.socket) -> None:
     """Serve until a signal has come and everything is drained.
 
     Raises:
         StartError: a service cannot be opened.
     """
+    raise_descriptor_limit(settings)
     async with open_services(settings) as services:
         server = _Server(_config(settings, create_app(services)))
         settle_garbage_collector()
@@ -144,5 +159,7 @@ def _announce(settings: Settings, services: Services, sock: socket.socket) -> No
         history=services.history_kind,
         data_dir=str(settings.data_dir),
     )
+    if settings.app_env == "production" and not settings.guests_allowed:
+        log.warning("server.nobody_can_sign_in", hint="set ALLOW_GUESTS=true until accounts exist")
     if settings.admin_token is None:
         log.info("server.admin_token_kept", path=str(settings.data_dir / "admin-token"))

@@ -137,7 +137,10 @@ class Settings(BaseSettings):
         30.0, description="Seconds that running turns get to finish after SIGTERM."
     )
     abandon_after_s: float = Field(
-        0.0, ge=0, description="Seconds without a reader before a turn is cancelled; 0: never."
+        0.0,
+        ge=0,
+        le=86_400,
+        description="Seconds without a reader before a turn is cancelled; 0: never.",
     )
     replay_window_s: Seconds = Field(
         3600.0, description="Seconds that an ended turn's log can be replayed."
@@ -145,6 +148,11 @@ class Settings(BaseSettings):
     replay_max_bytes: int = Field(
         67_108_864, ge=0, description="Memory for ended turns' logs; the oldest go first."
     )
+
+    @field_validator("log_level", "log_format", "app_env", mode="before")
+    @classmethod
+    def _any_case(cls, value: object) -> object:
+        return value.lower() if isinstance(value, str) else value
 
     @field_validator("allowed_origins", "trusted_proxies", mode="before")
     @classmethod

@@ -1,7 +1,8 @@
 """How stored values look in JSON answers (contract §1, §2), and how paths and queries are read."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from time import monotonic
 
 from starlette.requests import Request
 
@@ -151,6 +152,33 @@ def unstored_turn_json(record: TurnRecord, end: TurnEnd) -> Json:
         "stored": False,
         "epoch": end.epoch,
         "last_seq": end.last_seq,
+    }
+    _add_end(
+        answer,
+        ended_at=end.ended_at,
+        finish_reason=end.finish_reason,
+        usage=end.usage,
+        error=end.error,
+    )
+    return answer
+
+
+def ended_turn_json(turn: LiveTurn, end: TurnEnd) -> Json:
+    """Return the state of a turn that ended here, without its record: history cannot be read."""
+    spec = turn.spec
+    answer: Json = {
+        "turn_id": spec.turn_id,
+        "conversation_id": spec.conversation_id,
+        "status": end.status.value,
+        "streaming": spec.streaming,
+        "message_id": spec.message_id,
+        "text": end.text,
+        "stored": False,
+        "epoch": end.epoch,
+        "last_seq": end.last_seq,
+        "started_at": instant(
+            datetime.now(UTC) - timedelta(seconds=monotonic() - spec.received_at)
+        ),
     }
     _add_end(
         answer,

@@ -134,7 +134,7 @@ def interrupted_end(record: TurnRecord, *, at: datetime) -> TurnEnd:
         turn_id=record.turn_id,
         expected_epoch=record.epoch,
         epoch=record.epoch + 1,
-        last_seq=record.last_seq + 1,
+        last_seq=max(record.last_seq, 1) + 1,  # every log has begun with `turn.started`
         status=TurnStatus.INTERRUPTED,
         text=text,
         ended_at=at,

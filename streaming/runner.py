@@ -5,8 +5,8 @@ event, and the record is written before it.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from time import monotonic
@@ -33,7 +33,7 @@ STOP_GRACE_S = 5.0
 """After the drain deadline: time to store what the interrupted turns have."""
 
 
-class TurnRunner:
+class TurnRunner:  # noqa: PLR0904  # one over: starting is admitted, and readers are counted
     """Runs turns. `running()` must be entered before the first start.
 
     Args:
@@ -65,6 +65,7 @@ class TurnRunner:
         self._max_live = max_live
         self._abandon_after_s = abandon_after_s
         self._live: dict[str, LiveTurn] = {}
+        self._admitted = 0
         self._tasks: TaskGroup | None = None
         self.is_draining = False
 
@@ -93,8 +94,22 @@ class TurnRunner:
         """
         if self.is_draining:
             raise DrainingError
-        if len(self._live) >= self._max_live:
+        if len(self._live) + self._admitted >= self._max_live:
             raise BusyError
+
+    @contextmanager
+    def admission(self) -> Iterator[None]:
+        """Hold a place for a turn while it is planned and begun: a burst must not pass the bound.
+
+        Raises:
+            DrainingError, BusyError: as `admit`.
+        """
+        self.admit()
+        self._admitted += 1
+        try:
+            yield
+        finally:
+            self._admitted -= 1
 
     def start(self, spec: TurnSpec) -> LiveTurn:
         """Start producing a turn whose record has begun; its first event is in the log at once."""
@@ -181,7 +196,7 @@ class TurnRunner:
         """Tell the record, then the readers."""
         total_s = monotonic() - turn.spec.received_at
         ending = Ending(turn, outcome, total_s=total_s, at=datetime.now(UTC))
-        end = ending.record()
+        end = turn.end = ending.record()
         record = await self._keeper.store_end(end)
         for event in ending.events_told(end, record):
             turn.writer.append(event)

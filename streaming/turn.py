@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 import anyio
 
+from history.model import TurnEnd
 from resilience.watchdog import Watchdog, WatchdogPhase
 from streaming.cursor import Cursor
 from streaming.draft import Draft
@@ -99,6 +100,7 @@ class LiveTurn:
     abandonment: asyncio.TimerHandle | None = None
     checkpointed: int = -1
     checkpointed_at: float = 0.0
+    end: TurnEnd | None = None
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     _outcome: Outcome | None = None
     _scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)

@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from chatbots.errors import ChatbotNotFoundError
 from history.model import Conversation, Feedback
 from server.body import StrictModel, read_model
 from server.errors import ProblemError
@@ -67,7 +68,8 @@ async def create_conversation(request: Request) -> Response:
     """Begin an empty conversation."""
     services, owner = services_of(request), owner_of(request)
     body = await read_model(request, NewConversation)
-    await services.chatbots.get(body.chatbot_id)
+    if not (await services.chatbots.get(body.chatbot_id)).enabled:
+        raise ChatbotNotFoundError(body.chatbot_id)
     now = datetime.now(UTC)
     conversation = await services.history.conversations.create(
         Conversation(

@@ -11,6 +11,9 @@ from server.services import Services
 from server.version import VERSION
 from server.wire import services_of
 
+UNHEALTHY_SHARE = 0.5
+"""Of the window's turns, failed by the model: more than half is an outage."""
+
 NO_STORE = {"Cache-Control": "no-store"}
 
 
@@ -37,11 +40,23 @@ async def health(request: Request) -> Response:
         "draining": services.runner.is_draining,
         "checks": {
             "history": history,
-            "model": {"status": "healthy", "kind": services.model_kind},
+            "model": {"status": _model_status(services), "kind": services.model_kind},
             "speech": {"status": "off"},
         },
     }
     return JSONResponse(answer, headers=NO_STORE)
+
+
+def _model_status(services: Services) -> str:
+    """Judge the model by the last minutes' turns: asking it would cost money."""
+    if services.settings.is_offline:
+        return "healthy"
+    snapshot = services.metrics.snapshot()
+    failed = sum(n for code, n in snapshot.errors.items() if code.startswith("upstream_"))
+    if snapshot.all.settled == 0:
+        return "unknown"
+    share = failed / snapshot.all.settled
+    return "unhealthy" if share > UNHEALTHY_SHARE else "degraded" if failed else "healthy"
 
 
 async def _check_history(services: Services) -> dict[str, object]:

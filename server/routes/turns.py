@@ -23,6 +23,7 @@ from server.services import Services
 from server.whole_answer import WholeAnswerResponse
 from server.wire import (
     Json,
+    ended_turn_json,
     live_turn_json,
     owner_of,
     services_of,
@@ -35,6 +36,7 @@ from streaming.turn import Cancelled
 
 CANCEL_WAIT_S = 5.0
 MAX_METADATA_BYTES = 8192
+_NO_STORE = {"Cache-Control": "no-store"}
 _ONLY_GET = {"Allow": "GET"}
 _KEY = re.compile(r"[\x21-\x7e]{1,255}", re.ASCII)
 
@@ -78,7 +80,12 @@ class StartTurn(StrictModel):
     def wanted(self) -> Wanted:
         """Return what planning needs of it."""
         return Wanted(
-            self.message, self.conversation_id, self.chatbot_id, self.retry_of, self.metadata
+            self.message,
+            self.conversation_id,
+            self.chatbot_id,
+            self.retry_of,
+            self.model_dump(mode="json", include={"speech"}),
+            self.metadata,
         )
 
 
@@ -96,15 +103,12 @@ async def start_turn(request: Request) -> Response:
     _check_sizes(services, body)
     wanted = body.wanted()
     key = _idempotency_key(request)
-    services.runner.admit()
-    plan = await plan_turn(
-        services,
-        owner,
-        wanted,
-        idempotency=None if key is None else idempotency_of(owner, key, wanted),
-        received_at=received_at,
-    )
-    record = await _begin(services, owner, plan)
+    idempotency = None if key is None else idempotency_of(owner, key, wanted)
+    with services.runner.admission():
+        plan = await plan_turn(
+            services, owner, wanted, idempotency=idempotency, received_at=received_at
+        )
+        record = await _begin(services, owner, plan)
     headers = {
         "X-Turn-ID": record.turn_id,
         "X-Conversation-ID": record.conversation_id,
@@ -152,11 +156,19 @@ async def get_turn(request: Request) -> Response:
 async def cancel_turn(request: Request) -> Response:
     """Stop a turn and tell its state."""
     services, owner = services_of(request), owner_of(request)
-    record = await services.history.turns.get(owner.owner_id, request.path_params["turn_id"])
+    turn_id = request.path_params["turn_id"]
+    live = services.runner.find(turn_id)
+    if live is None or live.spec.owner_id != owner.owner_id:
+        await services.history.turns.get(owner.owner_id, turn_id)
     body = await read_model(request, CancelTurn) if await request.body() else CancelTurn()
-    seen = None if body.seen is None else parse_id(record.turn_id, body.seen)
-    await services.runner.cancel(record.turn_id, Cancelled("user", seen), wait_s=CANCEL_WAIT_S)
-    record = await services.history.turns.get(owner.owner_id, record.turn_id)
+    seen = None if body.seen is None else parse_id(turn_id, body.seen)
+    await services.runner.cancel(turn_id, Cancelled("user", seen), wait_s=CANCEL_WAIT_S)
+    try:
+        record = await services.history.turns.get(owner.owner_id, turn_id)
+    except HistoryUnavailableError:  # it has stopped all the same
+        if live is None or live.end is None:
+            raise
+        return JSONResponse(ended_turn_json(live, live.end), headers=_NO_STORE)
     return _state_response(services, record)
 
 
@@ -183,16 +195,18 @@ async def _whole_answer(
     services: Services, record: TurnRecord, headers: Mapping[str, str]
 ) -> Response:
     turn_id, owner_id = record.turn_id, record.owner_id
+    live = services.runner.find(turn_id)
 
     async def state() -> Json:
         try:
             return _state(services, await services.history.turns.get(owner_id, turn_id))
         except HistoryUnavailableError:  # the answer has begun: the end is told from memory
-            return _state(services, record)
+            if live is None or live.end is None:
+                return _state(services, record)
+            return ended_turn_json(live, live.end)
         except TurnNotFoundError:  # deleted with its conversation, which stopped it
             return turn_json(record) | {"status": TurnStatus.CANCELLED, "stored": False}
 
-    live = services.runner.find(turn_id)
     if live is None:
         return JSONResponse(await state(), headers={**headers, "Cache-Control": "no-store"})
     services.runner.reader_joined(turn_id)

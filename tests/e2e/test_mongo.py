@@ -47,3 +47,18 @@ async def test_without_its_history_the_server_refuses_a_start_and_streams_what_r
     assert (refused.status_code, "retry-after" in refused.headers) == (503, True)
     assert events[-1].event == "turn.completed"
     assert '"stored":false' in events[-1].data
+
+
+async def test_without_its_history_a_turn_can_still_be_stopped(tmp_path: Path) -> None:
+    with running_mongo(tmp_path) as mongo:
+        settings = {"mongodb_uri": f"{mongo.uri}/chatstream", "offline_tokens_per_s": 10}
+        async with running_server(tmp_path / "data", history_timeout_s=0.5, **settings) as server:
+            started = await server.start("What is a turn?")
+            mongo.pause()
+
+            answer = await server.client.post(f"/api/v1/turns/{started['turn_id']}/cancel")
+            mongo.resume()
+
+    assert answer.status_code == 200
+    assert (answer.json()["status"], answer.json()["stored"]) == ("cancelled", False)
+    assert answer.json()["turn_id"] == started["turn_id"]

@@ -78,7 +78,7 @@ async def test_at_the_start_every_running_turn_is_a_lost_one(tmp_path: Path) -> 
 
         assert await reap(history, is_ours=nobodys, silent_after_s=None) == 2
 
-        for turn_id, covered in ((fresh.turn_id, 3), (unheard.turn_id, 1)):
+        for turn_id, covered in ((fresh.turn_id, 3), (unheard.turn_id, 2)):
             record = await history.turns.get(OWNER, turn_id)
             assert (record.status, record.last_seq) == (TurnStatus.INTERRUPTED, covered)
 
