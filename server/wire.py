@@ -1,6 +1,5 @@
 """How stored values look in JSON answers (contract §1, §2), and how paths and queries are read."""
 
-from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from time import monotonic
 
@@ -124,13 +123,7 @@ def turn_json(record: TurnRecord) -> Json:
     }
     if record.status is not TurnStatus.RUNNING:
         answer["stored"] = True
-        _add_end(
-            answer,
-            ended_at=record.ended_at,
-            finish_reason=record.finish_reason,
-            usage=record.usage,
-            error=record.error,
-        )
+        _add_end(answer, record)
     return answer
 
 
@@ -153,13 +146,7 @@ def unstored_turn_json(record: TurnRecord, end: TurnEnd) -> Json:
         "epoch": end.epoch,
         "last_seq": end.last_seq,
     }
-    _add_end(
-        answer,
-        ended_at=end.ended_at,
-        finish_reason=end.finish_reason,
-        usage=end.usage,
-        error=end.error,
-    )
+    _add_end(answer, end)
     return answer
 
 
@@ -180,29 +167,16 @@ def ended_turn_json(turn: LiveTurn, end: TurnEnd) -> Json:
             datetime.now(UTC) - timedelta(seconds=monotonic() - spec.received_at)
         ),
     }
-    _add_end(
-        answer,
-        ended_at=end.ended_at,
-        finish_reason=end.finish_reason,
-        usage=end.usage,
-        error=end.error,
-    )
+    _add_end(answer, end)
     return answer
 
 
-def _add_end(
-    answer: Json,
-    *,
-    ended_at: datetime | None,
-    finish_reason: str | None,
-    usage: Usage | None,
-    error: Mapping[str, object] | None,
-) -> None:
-    if ended_at is not None:
-        answer["ended_at"] = instant(ended_at)
-    if finish_reason is not None:
-        answer["finish_reason"] = finish_reason
-    if usage is not None:
-        answer["usage"] = usage_json(usage)
-    if error is not None:
-        answer["error"] = dict(error)
+def _add_end(answer: Json, end: TurnRecord | TurnEnd) -> None:
+    if end.ended_at is not None:
+        answer["ended_at"] = instant(end.ended_at)
+    if end.finish_reason is not None:
+        answer["finish_reason"] = end.finish_reason
+    if end.usage is not None:
+        answer["usage"] = usage_json(end.usage)
+    if end.error is not None:
+        answer["error"] = dict(end.error)
