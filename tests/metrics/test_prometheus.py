@@ -1,7 +1,7 @@
 """The exposition: what a Prometheus server reads, and that its own linter has no complaint."""
 
-import re
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -28,7 +28,7 @@ def a_busy_recorder() -> TurnMetrics:
     metrics.attached("replay")
     metrics.reset_sent("restart")
     metrics.source_retried()
-    metrics.history_failed("begin")
+    metrics.history_failed("request")
     metrics.loop_lag(0.001)
     metrics.http_request("/api/v1/turns", "POST", 200, 1.0)
     metrics.cache_looked_up("tts", hit=True)
