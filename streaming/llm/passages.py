@@ -103,6 +103,21 @@ def marked_lines(lines: Iterable[str]) -> Iterator[tuple[str, bool]]:
             fence = ""
 
 
+def unwrapped(lines: Iterable[str]) -> list[str]:
+    """Join the lines of a paragraph or item: chats show a line break where a page only wraps."""
+    joined: list[str] = []
+    is_open = False
+    for line, is_code in marked_lines(lines):
+        stripped = line.strip()
+        is_prose = not is_code and bool(stripped) and stripped[0] not in "|>#"
+        if is_open and is_prose and not _ITEM.match(stripped):
+            joined[-1] += f" {stripped}"
+        else:
+            joined.append(line)
+        is_open = is_prose
+    return joined
+
+
 def _pieces(block: list[str]) -> Iterator[str]:
     """Yield what of a block can stand alone: a table's rows, a list's items, runs of lines."""
     head = table_head(block)

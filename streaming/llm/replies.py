@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 
 from streaming.llm.base import PromptMessage
-from streaming.llm.passages import Passage, table_head
+from streaming.llm.passages import Passage, table_head, unwrapped
 from streaming.llm.retrieval import PassageIndex, content_words, reads_as_english
 
 _MAX_QUOTES = 3
@@ -144,5 +144,5 @@ def _quotes(passages: Iterable[Passage]) -> Iterator[str]:
         if sum(map(len, quote)) < _LONG_QUOTE_CHARS:
             quote.extend(lines[len(head) :])
     for (source, *_), lines in quoted.items():
-        text = "\n".join(f"> {line}".rstrip() for line in lines)
+        text = "\n".join(f"> {line}".rstrip() for line in unwrapped(lines))
         yield f"{text}\n>\n> — `{source}`"

@@ -5,7 +5,7 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streaming.llm.passages import Passage, cut_page, read_passages
+from streaming.llm.passages import Passage, cut_page, read_passages, unwrapped
 
 PAGE = """\
 Before any heading.
@@ -94,3 +94,27 @@ def test_the_readme_and_the_pages_are_read_in_order(tmp_path: Path) -> None:
 
 def test_without_a_folder_there_is_nothing_to_quote(tmp_path: Path) -> None:
     assert read_passages(tmp_path / "missing" / "docs") == []
+
+
+def test_lines_that_only_wrap_are_joined_and_all_others_stand() -> None:
+    lines = [
+        "A paragraph",
+        "that wraps:",
+        "- an item",
+        "  that wraps",
+        "- another",
+        "",
+        "| a |",
+        "| b |",
+    ]
+    code = ["```", "one", "two", "```", "After", "it."]
+
+    assert unwrapped(lines) == [
+        "A paragraph that wraps:",
+        "- an item that wraps",
+        "- another",
+        "",
+        "| a |",
+        "| b |",
+    ]
+    assert unwrapped(code) == ["```", "one", "two", "```", "After it."]
