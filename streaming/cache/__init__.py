@@ -1,0 +1,1 @@
+"""Bytes that can be made again, kept for a while."""
