@@ -1,11 +1,11 @@
 """Why a unit of speech could not be made. `code` travels in `speech.failed`.
 
 SpeechError
-├── SpeechUnavailableError      the engine could not be reached, is overloaded or out of quota (retryable)
-├── SpeechTimeoutError          nothing in time                                                (retryable)
-├── SpeechRefusedError          the engine accepts not the key, the voice or the request
-├── SpeechTooLongError          the engine wants shorter sentences: split and try once more
-└── SpeechOffError              there is no engine
+├── SpeechUnavailableError  the engine is unreachable, overloaded or out of quota (retryable)
+├── SpeechTimeoutError      nothing in time                                       (retryable)
+├── SpeechRefusedError      the engine accepts not the key, the voice or the request
+├── SpeechTooLongError      the engine wants shorter sentences: split and try once more
+└── SpeechOffError          there is no engine
 """
 
 from typing import ClassVar
