@@ -18,6 +18,7 @@ from history.model import (
     Page,
     TurnEnd,
     TurnRecord,
+    TurnSeal,
 )
 
 
@@ -146,6 +147,16 @@ class Turns(Protocol):
 
         Raises:
             TurnNotFoundError: the turn is gone (its conversation was deleted).
+        """
+        ...
+
+    async def seal(self, seal: TurnSeal) -> None:
+        """Correct an ended turn's last seq, terminal event and speech, once its speech is out.
+
+        Only where the record has ended in the seal's epoch and its last seq is not higher;
+        otherwise nothing changes, and nobody is told: store the end first. Nothing but the three is
+        touched: not the answer, not the conversation, not the status. A turn that is gone is no
+        error.
         """
         ...
 

@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
-from history.model import Conversation, Feedback, Message, Page, Rating, Usage
+from history.model import Conversation, Feedback, Message, Page, Rating, SpokenUnit, Usage
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
@@ -76,6 +76,19 @@ def load_feedback(text: str | None) -> Feedback | None:
     stored = json.loads(text)
     rating: Rating = stored["rating"]
     return Feedback(rating, stored["comment"], from_ms(stored["at"]))
+
+
+def dump_speech(speech: Sequence[SpokenUnit]) -> str:
+    """Return units of speech as JSON, in order; ASCII, as in `dump_map`."""
+    units = [{"sentence": unit.sentence, "text": unit.text} for unit in speech]
+    return json.dumps(units, separators=(",", ":"))
+
+
+def load_speech(text: str | None) -> tuple[SpokenUnit, ...]:
+    """Return the units that `dump_speech` wrote, none for None; unknown fields are ignored."""
+    if text is None:
+        return ()
+    return tuple(SpokenUnit(unit["sentence"], unit["text"]) for unit in json.loads(text))
 
 
 def format_cursor(conversation: Conversation) -> str:

@@ -118,8 +118,23 @@ class NewTurn:
 
 
 @dataclass(frozen=True, slots=True)
+class SpokenUnit:
+    """One unit of speech; its place in the tuple is the `index` of its event.
+
+    `sentence` is the index of the (first) sentence it speaks, `text` what the engine was given:
+    normalised, so that the same audio can be made again.
+    """
+
+    sentence: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class TurnRecord:
-    """The durable state of a turn. While it runs, `text` and `last_seq` are its checkpoint."""
+    """The durable state of a turn. While it runs, `text` and `last_seq` are its checkpoint.
+
+    A spoken turn ends when its text is complete: only `TurnSeal` brings its last facts.
+    """
 
     turn_id: str
     owner_id: str
@@ -144,6 +159,7 @@ class TurnRecord:
     usage: Usage | None = None
     error: Mapping[str, object] | None = None
     end: Mapping[str, object] | None = None
+    speech: tuple[SpokenUnit, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +191,20 @@ class TurnEnd:
     usage: Usage
     error: Mapping[str, object] | None
     end: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class TurnSeal:
+    """What is known of a spoken turn only once its speech is out.
+
+    `end` is the terminal event's data as written, `last_seq` its seq.
+    """
+
+    turn_id: str
+    epoch: int
+    last_seq: int
+    end: Mapping[str, object]
+    speech: tuple[SpokenUnit, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -112,6 +112,7 @@ class TurnDoc(TypedDict):
     error: str | None
     end: str | None
     v: int
+    speech: NotRequired[str]  # from the seal on
     beginning: NotRequired[BeginningDoc]
 
 
@@ -270,4 +271,5 @@ def turn_of(doc: TurnDoc) -> TurnRecord:
         usage=codec.load_usage(doc["usage"]),
         error=codec.load_optional_map(doc["error"]),
         end=codec.load_optional_map(doc["end"]),
+        speech=codec.load_speech(doc.get("speech")),
     )

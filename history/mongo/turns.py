@@ -8,13 +8,15 @@ from pymongo import ReturnDocument, UpdateOne
 
 from history import codec
 from history.errors import TurnNotFoundError
-from history.model import Checkpoint, NewTurn, TurnEnd, TurnRecord, TurnStatus
+from history.model import Checkpoint, NewTurn, TurnEnd, TurnRecord, TurnSeal, TurnStatus
 from history.mongo.beginning import Begin
 from history.mongo.documents import BEGINNING, TurnDoc, place_of, turn_of
 from history.mongo.records import Records
 from history.mongo.steps import Steps
 
 MAX_FOUND = 500
+
+_ENDED = [status.value for status in TurnStatus if status is not TurnStatus.RUNNING]
 
 
 class MongoTurns:
@@ -61,6 +63,19 @@ class MongoTurns:
             if doc["status"] == TurnStatus.RUNNING:
                 return turn_of(doc)
             return await self._steps.finish_end(doc)
+
+    async def seal(self, seal: TurnSeal) -> None:
+        async with self._records.deadline():
+            # An end that stopped half way stays as it is for whoever comes across it next.
+            await self._records.turns.update_one(
+                {
+                    "_id": seal.turn_id,
+                    "status": {"$in": _ENDED},
+                    "epoch": seal.epoch,
+                    "last_seq": {"$lte": seal.last_seq},
+                },
+                {"$set": _sealed(seal)},
+            )
 
     async def find_running(self, *, silent_since: datetime | None) -> Sequence[TurnRecord]:
         query: dict[str, Any] = {"status": TurnStatus.RUNNING.value}
@@ -139,4 +154,12 @@ def _ended(end: TurnEnd) -> dict[str, object]:
         "usage": codec.dump_usage(end.usage),
         "error": codec.dump_optional_map(end.error),
         "end": codec.dump_map(end.end),
+    }
+
+
+def _sealed(seal: TurnSeal) -> dict[str, object]:
+    return {
+        "last_seq": seal.last_seq,
+        "end": codec.dump_map(seal.end),
+        "speech": codec.dump_speech(seal.speech),
     }

@@ -96,6 +96,7 @@ STEPS = (
         "CREATE INDEX idempotency_keys_by_expiry ON idempotency_keys (expires_at)",
         "CREATE INDEX idempotency_keys_by_conversation ON idempotency_keys (conversation_id)",
     ),
+    ("ALTER TABLE turns ADD COLUMN speech TEXT",),
 )
 """One entry per release of the schema. Steps only add, and none is changed once released."""
 
@@ -160,4 +161,5 @@ def turn_of(row: sqlite3.Row) -> TurnRecord:
         usage=codec.load_usage(row["usage"]),
         error=codec.load_optional_map(row["error"]),
         end=codec.load_optional_map(row["end"]),
+        speech=codec.load_speech(row["speech"]),
     )

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from history import codec
 from history.errors import TurnNotFoundError
-from history.model import Checkpoint, NewTurn, TurnEnd, TurnRecord, answer_of
+from history.model import Checkpoint, NewTurn, TurnEnd, TurnRecord, TurnSeal, answer_of
 from history.sqlite.beginning import begin
 from history.sqlite.messages import insert_message
 from history.sqlite.records import Records, find_turn
@@ -42,6 +42,9 @@ class SqliteTurns:
 
     async def end(self, end: TurnEnd) -> TurnRecord:
         return await self._records.write(lambda connection: _end(connection, end))
+
+    async def seal(self, seal: TurnSeal) -> None:
+        await self._records.write(lambda connection: _seal(connection, seal))
 
     async def find_running(self, *, silent_since: datetime | None) -> Sequence[TurnRecord]:
         before = 2**62 if silent_since is None else codec.to_ms(silent_since)
@@ -100,6 +103,20 @@ def _end(connection: sqlite3.Connection, end: TurnEnd) -> TurnRecord:
         insert_message(connection, answer_of(record, seq=row["answer_seq"]))
         _free_conversation(connection, record, at=end.ended_at)
     return record
+
+
+def _seal(connection: sqlite3.Connection, seal: TurnSeal) -> None:
+    connection.execute(
+        "UPDATE turns SET last_seq = ?3, end = ?4, speech = ?5"
+        " WHERE turn_id = ?1 AND status <> 'running' AND epoch = ?2 AND last_seq <= ?3",
+        (
+            seal.turn_id,
+            seal.epoch,
+            seal.last_seq,
+            codec.dump_map(seal.end),
+            codec.dump_speech(seal.speech),
+        ),
+    )
 
 
 def _free_conversation(connection: sqlite3.Connection, record: TurnRecord, *, at: datetime) -> None:

@@ -16,6 +16,7 @@ from tests.history.factories import (
     a_conversation,
     a_first_turn,
     a_key,
+    a_seal,
     a_turn,
     an_end,
     later,
@@ -163,6 +164,7 @@ async def test_writes_of_a_turn_whose_conversation_was_deleted_leave_nothing(
     await history.conversations.delete(OWNER, record.conversation_id)
 
     assert await history.turns.checkpoint([a_checkpoint(record)]) == {record.turn_id}
+    await history.turns.seal(a_seal(record))
     with pytest.raises(TurnNotFoundError):
         await history.turns.end(an_end(record))
     with pytest.raises(MessageNotFoundError):

@@ -3,6 +3,7 @@
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
+from dataclasses import replace
 
 import anyio
 import pytest
@@ -15,13 +16,14 @@ from history.errors import (
     TurnNotFoundError,
     TurnRunningError,
 )
-from history.model import NewTurn, TurnRecord, TurnStatus
+from history.model import NewTurn, TurnRecord, TurnSeal, TurnStatus
 from history.mongo import MongoHistory
 from storage.mongo import MongoDatabase
 from tests.history.factories import (
     OWNER,
     a_first_turn,
     a_key,
+    a_seal,
     a_turn,
     an_end,
     later,
@@ -180,6 +182,48 @@ async def test_an_end_is_whole_after_any_crash_whoever_comes_next(
 
 
 @either_side
+async def test_a_seal_repeated_after_any_crash_holds(
+    mongo_database: MongoDatabase, healthy: MongoHistory, crash: Crash, when: When
+) -> None:
+    for command in range(COMMANDS):
+        record, _ = await healthy.turns.begin(a_first_turn())
+        ended = await healthy.turns.end(an_end(record))
+        seal = a_seal(record)
+        crashed = await crash(_seal(seal), command, when)
+
+        left = await healthy.turns.get(OWNER, record.turn_id)
+        await healthy.turns.seal(seal)
+
+        sealed = replace(ended, last_seq=seal.last_seq, end=seal.end, speech=seal.speech)
+        assert left == (ended if crashed and when == "before" else sealed)
+        assert await healthy.turns.get(OWNER, record.turn_id) == sealed
+        assert await faults_in(mongo_database) == []
+        if not crashed:
+            return
+    pytest.fail("The call sends more commands than were tried.")
+
+
+@either_side
+async def test_a_seal_of_an_end_that_stopped_half_way_lets_it_be_finished(
+    mongo_database: MongoDatabase, healthy: MongoHistory, crash: Crash, when: When
+) -> None:
+    for command in range(COMMANDS):
+        record, _ = await healthy.turns.begin(a_first_turn())
+        crashed = await crash(_end(record), command, when)
+
+        await healthy.turns.seal(a_seal(record))
+        await healthy.sweep(later(0))
+
+        stored = await healthy.turns.get(OWNER, record.turn_id)
+        ended = stored.status is not TurnStatus.RUNNING
+        assert stored.speech == (a_seal(record).speech if ended else ())
+        assert await faults_in(mongo_database) == []
+        if not crashed:
+            return
+    pytest.fail("The call sends more commands than were tried.")
+
+
+@either_side
 async def test_a_deletion_leaves_nothing_after_any_crash(
     mongo_database: MongoDatabase, healthy: MongoHistory, crash: Crash, when: When
 ) -> None:
@@ -240,6 +284,7 @@ async def _call_at_random(
         with suppress(HistoryError):
             record, _ = await history.turns.begin(new)
             await history.turns.end(an_end(record))
+            await history.turns.seal(a_seal(record))
         if chance.random() < 0.1:
             with suppress(HistoryError):
                 await history.conversations.delete(OWNER, new.conversation_id)
@@ -268,6 +313,10 @@ def _begin(turn: NewTurn) -> Callable[[MongoHistory], Awaitable[object]]:
 
 def _end(record: TurnRecord) -> Callable[[MongoHistory], Awaitable[object]]:
     return lambda history: history.turns.end(an_end(record))
+
+
+def _seal(seal: TurnSeal) -> Callable[[MongoHistory], Awaitable[object]]:
+    return lambda history: history.turns.seal(seal)
 
 
 def _delete(record: TurnRecord) -> Callable[[MongoHistory], Awaitable[object]]:

@@ -12,10 +12,10 @@ from history.errors import (
     HistoryError,
     TurnRunningError,
 )
-from history.model import NewTurn, TurnEnd, TurnRecord, TurnStatus
+from history.model import NewTurn, TurnEnd, TurnRecord, TurnSeal, TurnStatus
 from history.mongo import MongoHistory
 from storage.mongo import MongoDatabase
-from tests.history.factories import OWNER, a_first_turn, a_key, a_turn, an_end
+from tests.history.factories import OWNER, a_first_turn, a_key, a_seal, a_turn, an_end
 from tests.history.faulty_mongo import Faults, FaultyMongoDatabase, faults_in
 
 COMMANDS = 30
@@ -174,6 +174,90 @@ async def test_ends_interleaved_at_any_command_agree(
     pytest.fail("The call sends more commands than were tried.")
 
 
+async def test_a_seal_beside_a_deletion_leaves_nothing(
+    mongo_database: MongoDatabase, healthy: MongoHistory, interleave: Interleave
+) -> None:
+    for command in range(COMMANDS):
+        record, _ = await healthy.turns.begin(a_first_turn())
+        await healthy.turns.end(an_end(record))
+
+        reached = await interleave(
+            _seal(a_seal(record)),
+            command,
+            partial(healthy.conversations.delete, OWNER, record.conversation_id),
+        )
+
+        assert await mongo_database.collection("turns").find_one({"_id": record.turn_id}) is None
+        assert await _faults_beside_marks(mongo_database) == []
+        if not reached:
+            return
+    pytest.fail("The call sends more commands than were tried.")
+
+
+async def test_a_seal_beside_the_next_turn_does_not_disturb_it(
+    mongo_database: MongoDatabase, healthy: MongoHistory, interleave: Interleave
+) -> None:
+    for command in range(COMMANDS):
+        record, _ = await healthy.turns.begin(a_first_turn())
+        await healthy.turns.end(an_end(record))
+        following = a_turn(record.conversation_id)
+
+        reached = await interleave(
+            _seal(a_seal(record)), command, partial(healthy.turns.begin, following)
+        )
+
+        conversation = await healthy.conversations.get(OWNER, record.conversation_id)
+        assert conversation.active_turn_id == following.turn_id
+        stored = await healthy.turns.get(OWNER, record.turn_id)
+        assert (stored.last_seq, stored.speech) == (15, a_seal(record).speech)
+        assert await faults_in(mongo_database) == []
+        if not reached:
+            return
+    pytest.fail("The call sends more commands than were tried.")
+
+
+async def test_a_seal_at_any_command_of_an_end_is_whole_or_ignored(
+    mongo_database: MongoDatabase, healthy: MongoHistory, interleave: Interleave
+) -> None:
+    for command in range(COMMANDS):
+        record, _ = await healthy.turns.begin(a_first_turn())
+        seal = a_seal(record)
+
+        reached = await interleave(_end(an_end(record)), command, partial(healthy.turns.seal, seal))
+
+        stored = await healthy.turns.get(OWNER, record.turn_id)
+        fields = (stored.last_seq, stored.end, stored.speech)
+        too_early = command == 0
+        end = an_end(record)
+        assert fields == (
+            (end.last_seq, end.end, ()) if too_early else (seal.last_seq, seal.end, seal.speech)
+        )
+        assert (await healthy.messages.get(OWNER, record.message_id)).text == end.text
+        assert await faults_in(mongo_database) == []
+        if not reached:
+            return
+    pytest.fail("The call sends more commands than were tried.")
+
+
+async def test_of_two_seals_interleaved_the_higher_stays(
+    healthy: MongoHistory, interleave: Interleave
+) -> None:
+    for command in range(COMMANDS):
+        record, _ = await healthy.turns.begin(a_first_turn())
+        await healthy.turns.end(an_end(record))
+        higher = a_seal(record, last_seq=40, speech=())
+
+        reached = await interleave(
+            _seal(a_seal(record)), command, partial(healthy.turns.seal, higher)
+        )
+
+        stored = await healthy.turns.get(OWNER, record.turn_id)
+        assert (stored.last_seq, stored.speech) == (40, ())
+        if not reached:
+            return
+    pytest.fail("The call sends more commands than were tried.")
+
+
 async def test_a_deletion_beside_a_begin_is_final(
     mongo_database: MongoDatabase, healthy: MongoHistory, interleave: Interleave
 ) -> None:
@@ -204,6 +288,10 @@ def _begin(turn: NewTurn) -> Call:
 
 def _end(end: TurnEnd) -> Call:
     return lambda history: history.turns.end(end)
+
+
+def _seal(seal: TurnSeal) -> Call:
+    return lambda history: history.turns.seal(seal)
 
 
 def _delete(conversation_id: str) -> Call:

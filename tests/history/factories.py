@@ -10,8 +10,10 @@ from history.model import (
     Conversation,
     Idempotency,
     NewTurn,
+    SpokenUnit,
     TurnEnd,
     TurnRecord,
+    TurnSeal,
     TurnStatus,
     Usage,
 )
@@ -87,6 +89,18 @@ def an_end(record: TurnRecord | NewTurn, **fields: Any) -> TurnEnd:
         usage=Usage(input_tokens=12, output_tokens=5, source="exact"),
         error=None,
         end={"text": "Fine, thank you.", "finish_reason": "stop", "timings": {"ttft_ms": 12.5}},
+    )
+    return replace(plain, **fields)
+
+
+def a_seal(record: TurnRecord | NewTurn, **fields: Any) -> TurnSeal:
+    """Return what follows the normal end of a turn that was spoken."""
+    plain = TurnSeal(
+        turn_id=record.turn_id,
+        epoch=1,
+        last_seq=15,
+        end={"text": "Fine, thank you.", "finish_reason": "stop", "timings": {"ttfa_ms": 310.5}},
+        speech=(SpokenUnit(0, "Fine, thank you."),),
     )
     return replace(plain, **fields)
 

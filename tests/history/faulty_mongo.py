@@ -106,6 +106,8 @@ async def faults_in(database: MongoDatabase) -> list[str]:
     found = [f"{key['_id']}: key without turn" for key in keys if key["turn_id"] not in turns]
     for turn in turns.values():
         found += _faults_of_turn(turn, conversations, messages)
+        if turn["status"] in {BEGINNING, "running"} and "speech" in turn:
+            found.append(f"{turn['_id']}: {turn['status']}, but sealed")
     for message in messages.values():
         if message["turn_id"] not in turns:
             found.append(f"{message['_id']}: message without turn")

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from history import codec
+from history.model import SpokenUnit
 from tests.history.factories import a_conversation
 
 
@@ -34,12 +35,27 @@ def test_a_lone_surrogate_in_a_map_comes_back() -> None:
     assert codec.load_map(text) == {"a": "\ud800", "é": ["𐀀", None, 1.5]}
 
 
+def test_speech_comes_back_in_order_with_any_text() -> None:
+    speech = (SpokenUnit(0, "Grüße, \ud800 \x00"), SpokenUnit(4, "你好。"), SpokenUnit(2, ""))
+    text = codec.dump_speech(speech)
+
+    assert text.isascii()
+    assert codec.load_speech(text) == speech
+    assert codec.load_speech(codec.dump_speech(())) == ()
+
+
+def test_a_record_of_a_release_without_speech_has_none() -> None:
+    assert codec.load_speech(None) == ()
+
+
 def test_fields_that_a_newer_release_adds_are_ignored() -> None:
     usage = codec.load_usage('{"input":1,"output":null,"source":"exact","cached":9}')
+    speech = codec.load_speech('[{"sentence":2,"text":"Hi.","voice":"en"}]')
     feedback = codec.load_feedback('{"rating":"up","comment":null,"at":0,"tags":["x"]}')
 
     assert usage is not None
     assert (usage.input_tokens, usage.output_tokens) == (1, None)
+    assert speech == (SpokenUnit(2, "Hi."),)
     assert feedback is not None
     assert feedback.at == codec.from_ms(0)
 

@@ -21,6 +21,7 @@ from tests.history.factories import (
     a_checkpoint,
     a_conversation,
     a_first_turn,
+    a_seal,
     an_end,
 )
 from tests.support.mongo import running_mongo
@@ -42,6 +43,7 @@ CALLS: dict[str, Callable[[History], Awaitable[object]]] = {
     "turn": lambda history: history.turns.get(OWNER, "t"),
     "checkpoint": lambda history: history.turns.checkpoint([a_checkpoint(a_first_turn())]),
     "end": lambda history: history.turns.end(an_end(a_first_turn())),
+    "seal": lambda history: history.turns.seal(a_seal(a_first_turn())),
     "running": lambda history: history.turns.find_running(silent_since=None),
     "sweep": lambda history: history.sweep(NOW),
     "check": lambda history: history.check(),
@@ -62,6 +64,7 @@ async def test_a_killed_process_loses_nothing_it_had_acknowledged(tmp_path: Path
                 record = await history.turns.get(OWNER, turn_id)
                 assert record.status is TurnStatus.COMPLETED
                 assert (await history.messages.get(OWNER, record.message_id)).text == record.text
+                assert record.speech == a_seal(record).speech
             assert len(acknowledged) >= 40 * round_
             acknowledged.clear()
             await history.close()

@@ -1,6 +1,6 @@
-"""A process that begins and ends turns in a SQLite file until it is killed.
+"""A process that begins, ends and seals turns in a SQLite file until it is killed.
 
-It prints a turn's id once the store has acknowledged its end, and no sooner.
+It prints a turn's id once the store has acknowledged its end and its seal, and no sooner.
 """
 
 import sys
@@ -10,11 +10,11 @@ import anyio
 
 from history.sqlite import SqliteHistory
 from storage.sqlite import SqliteDatabase
-from tests.history.factories import a_checkpoint, a_first_turn, an_end
+from tests.history.factories import a_checkpoint, a_first_turn, a_seal, an_end
 
 
 async def write(path: Path) -> None:
-    """Begin, checkpoint and end turns for ever, eight at a time."""
+    """Begin, checkpoint, end and seal turns for ever, eight at a time."""
     history = SqliteHistory(SqliteDatabase(path))
     await history.open()
 
@@ -25,6 +25,7 @@ async def write(path: Path) -> None:
             record, _ = await history.turns.begin(new)
             await history.turns.checkpoint([a_checkpoint(record)])
             ended = await history.turns.end(an_end(record))
+            await history.turns.seal(a_seal(record))
             sys.stdout.write(f"{ended.turn_id}\n")
             sys.stdout.flush()
 
