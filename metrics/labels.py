@@ -33,6 +33,21 @@ ERROR_CODES = (
 
 HISTORY_OPERATIONS = ("request", "checkpoint", "end")
 CACHES = ("tts",)
+SPEECH_ENGINES = ("google", "espeak", "off", "none")
+"""«none»: a unit that no engine spoke."""
+
+SPEECH_CODES = (
+    "speech_unavailable",
+    "speech_timeout",
+    "speech_refused",
+    "speech_too_long",
+    "speech_off",
+    "speech_error",
+)
+"""Codes of the speech errors (a test holds the two equal)."""
+
+UNIT_OUTCOMES = ("spoken", "not_requested", *SPEECH_CODES)
+CALL_OUTCOMES = ("spoken", "cancelled", *SPEECH_CODES)
 PAGE_GAPS = ("p50", "p95", "max")
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 

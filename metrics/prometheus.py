@@ -19,6 +19,8 @@ from metrics.histogram import Histogram
 _FIRST_TOKEN_S = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 4, 8, 16, 30)
 _TURN_S = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 50, 100, 250, 500)
 _REQUEST_S = (0.001, 0.005, 0.025, 0.1, 0.5, 1, 5, 25, 100)
+_FIRST_AUDIO_S = (0.1, 0.25, 0.5, 0.75, 1, 1.5, 2, 3, 5, 8, 16, 30)
+_SPEECH_CALL_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 3, 5, 10)
 _LAG_S = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
 
 GAP_BOUNDS_S = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.315, 0.63, 1.25, 2.5, 5, 10)
@@ -165,6 +167,44 @@ class ServiceSeries:
         )
         self.failures = Counter(
             "chat_metrics_failures_total", "Records that could not be made.", registry=registry
+        )
+
+
+class SpeechSeries:
+    """The spoken answer: its units, and the engines that are asked for them."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.first_audio = BucketHistogram(
+            "chat_time_to_first_audio_seconds",
+            "Seconds from receiving the request to the first audio.",
+            ["engine"],
+            buckets=_FIRST_AUDIO_S,
+            registry=registry,
+        )
+        self.units = Counter(
+            "chat_speech_units_total",
+            "Units of speech that were spoken or failed.",
+            ["engine", "outcome"],
+            registry=registry,
+        )
+        self.calls = Counter(
+            "chat_speech_calls_total",
+            "Calls to a speech engine, each try counted.",
+            ["engine", "outcome"],
+            registry=registry,
+        )
+        self.call_duration = BucketHistogram(
+            "chat_speech_call_duration_seconds",
+            "Seconds that a call to a speech engine took, unless it was cancelled.",
+            ["engine"],
+            buckets=_SPEECH_CALL_S,
+            registry=registry,
+        )
+        self.breaker_open = Gauge(
+            "chat_speech_breaker_open",
+            "Whether the breaker of a speech engine is open (1) or closed (0).",
+            ["engine"],
+            registry=registry,
         )
 
 

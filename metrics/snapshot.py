@@ -64,6 +64,16 @@ class CacheUse:
 
 
 @dataclass(frozen=True, slots=True)
+class SpeechSnapshot:
+    """The spoken answers. `units` and `calls` are by engine, then by outcome."""
+
+    first_audio: Latency
+    call_duration: Latency
+    units: Mapping[str, Mapping[str, int]]
+    calls: Mapping[str, Mapping[str, int]]
+
+
+@dataclass(frozen=True, slots=True)
 class StreamingSnapshot:
     """The last minutes: everything counts within `window_s` but the three figures of now.
 
@@ -92,6 +102,7 @@ class StreamingSnapshot:
     source_retries: int
     page_reconnects: int
     caches: Mapping[str, CacheUse]
+    speech: SpeechSnapshot
 
 
 def streaming_snapshot(
@@ -120,6 +131,7 @@ def streaming_snapshot(
         source_retries=totals.count("source_retries"),
         page_reconnects=totals.count("page.reconnects"),
         caches={name: _cache(totals, name) for name in labels.CACHES},
+        speech=_speech(totals),
     )
 
 
@@ -149,3 +161,20 @@ def _pace(totals: WindowTotals) -> float | None:
 
 def _cache(totals: WindowTotals, name: str) -> CacheUse:
     return CacheUse(totals.count(f"cache.{name}.hit"), totals.count(f"cache.{name}.miss"))
+
+
+def _speech(totals: WindowTotals) -> SpeechSnapshot:
+    return SpeechSnapshot(
+        first_audio=_latency(totals.histogram("speech.first_audio")),
+        call_duration=_latency(totals.histogram("speech.call_duration")),
+        units=_by_engine(totals.group("speech.units.")),
+        calls=_by_engine(totals.group("speech.calls.")),
+    )
+
+
+def _by_engine(counts: Mapping[str, int]) -> dict[str, dict[str, int]]:
+    nested: dict[str, dict[str, int]] = {}
+    for name, count in counts.items():
+        engine, _, outcome = name.partition(".")
+        nested.setdefault(engine, {})[outcome] = count
+    return nested

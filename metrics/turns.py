@@ -14,7 +14,14 @@ from metrics import labels
 from metrics.base import Window
 from metrics.labels import arm, known
 from metrics.memory import MemoryWindow
-from metrics.prometheus import Exposition, PageSeries, ReaderSeries, ServiceSeries, TurnSeries
+from metrics.prometheus import (
+    Exposition,
+    PageSeries,
+    ReaderSeries,
+    ServiceSeries,
+    SpeechSeries,
+    TurnSeries,
+)
 from metrics.snapshot import StreamingSnapshot, streaming_snapshot
 
 _P = ParamSpec("_P")
@@ -76,6 +83,7 @@ class TurnMetrics:  # noqa: PLR0904 - one short method for each thing that can b
         self._turns = TurnSeries(registry)
         self._readers = ReaderSeries(registry)
         self._service = ServiceSeries(registry)
+        self._speech = SpeechSeries(registry)
         self._page = PageSeries(registry)
         self._routes = labels.RouteLabels()
 
@@ -180,6 +188,38 @@ class TurnMetrics:  # noqa: PLR0904 - one short method for each thing that can b
         cache, result = known(cache, labels.CACHES), "hit" if hit else "miss"
         self._window.count(f"cache.{cache}.{result}")
         self._service.cache_lookups.labels(cache, result).inc()
+
+    @_fails_open
+    def first_audio(self, seconds: float, engine: str) -> None:
+        """Record a turn's first audio, `seconds` after its request was received."""
+        self._window.observe("speech.first_audio", (_valid(seconds),))
+        engine = known(engine, labels.SPEECH_ENGINES)
+        self._speech.first_audio.labels(engine).observe(seconds)
+
+    @_fails_open
+    def unit_ended(self, engine: str, outcome: str) -> None:
+        """Record a unit of speech that is out: spoken, or the code of its failure."""
+        engine = known(engine, labels.SPEECH_ENGINES)
+        outcome = known(outcome, labels.UNIT_OUTCOMES)
+        self._window.count(f"speech.units.{engine}.{outcome}")
+        self._speech.units.labels(engine, outcome).inc()
+
+    @_fails_open
+    def engine_called(self, engine: str, outcome: str, seconds: float) -> None:
+        """Record one call to a speech engine: spoken, cancelled, or the code of its failure."""
+        engine = known(engine, labels.SPEECH_ENGINES)
+        outcome = known(outcome, labels.CALL_OUTCOMES)
+        self._window.count(f"speech.calls.{engine}.{outcome}")
+        self._speech.calls.labels(engine, outcome).inc()
+        if outcome != "cancelled":  # it ended when somebody left: no figure of the engine's
+            self._window.observe("speech.call_duration", (_valid(seconds),))
+            self._speech.call_duration.labels(engine).observe(seconds)
+
+    @_fails_open
+    def breaker_changed(self, engine: str, *, is_open: bool) -> None:
+        """Record that a speech engine is left alone from now on (also while probed), or no more."""
+        engine = known(engine, labels.SPEECH_ENGINES)
+        self._speech.breaker_open.labels(engine).set(is_open)
 
     @_fails_open
     def page_reported(

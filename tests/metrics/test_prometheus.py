@@ -32,6 +32,10 @@ def a_busy_recorder() -> TurnMetrics:
     metrics.loop_lag(0.001)
     metrics.http_request("/api/v1/turns", "POST", 200, 1.0)
     metrics.cache_looked_up("tts", hit=True)
+    metrics.first_audio(0.8, "google")
+    metrics.unit_ended("google", "spoken")
+    metrics.engine_called("google", "spoken", 0.35)
+    metrics.breaker_changed("google", is_open=True)
     metrics.page_reported(ttft_s=0.3, gaps_s={"p50": 0.1, "p95": 0.2, "max": 1.0}, reconnects=1)
     return metrics
 

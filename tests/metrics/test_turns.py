@@ -10,6 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from metrics import labels
 from metrics.turns import EndedTurn, TurnMetrics
 from streaming.errors import SourceError
+from streaming.speech.errors import SpeechError
 
 
 def an_end(**changes: Any) -> EndedTurn:
@@ -177,6 +178,42 @@ def test_retries_history_failures_lag_requests_and_cache_lookups_are_recorded() 
     assert found["chat_cache_lookups_total{cache=tts,result=hit}"] == 1
 
 
+def test_spoken_answers_are_recorded_by_engine_and_outcome() -> None:
+    metrics = TurnMetrics()
+
+    metrics.first_audio(0.8, "google")
+    for outcome in ("spoken", "spoken", "cancelled", "speech_timeout"):
+        metrics.engine_called("google", outcome, 0.35)
+    metrics.unit_ended("google", "spoken")
+    metrics.unit_ended("none", "speech_timeout")
+    metrics.unit_ended("none", "not_requested")
+
+    found, speech = samples(metrics), metrics.snapshot().speech
+    assert found["chat_time_to_first_audio_seconds_sum{engine=google}"] == 0.8
+    assert found["chat_speech_calls_total{engine=google,outcome=spoken}"] == 2
+    assert found["chat_speech_call_duration_seconds_count{engine=google}"] == 3
+    assert found["chat_speech_units_total{engine=none,outcome=not_requested}"] == 1
+    assert speech.first_audio.mean_s == pytest.approx(0.8)
+    assert speech.call_duration.count == 3
+    assert speech.call_duration.mean_s == pytest.approx(0.35)
+    assert speech.calls == {"google": {"cancelled": 1, "speech_timeout": 1, "spoken": 2}}
+    assert speech.units == {
+        "google": {"spoken": 1},
+        "none": {"not_requested": 1, "speech_timeout": 1},
+    }
+
+
+def test_an_engines_breaker_is_shown_while_it_is_open() -> None:
+    metrics = TurnMetrics()
+
+    metrics.breaker_changed("google", is_open=True)
+    during = samples(metrics)["chat_speech_breaker_open{engine=google}"]
+    metrics.breaker_changed("google", is_open=False)
+
+    assert during == 1
+    assert samples(metrics)["chat_speech_breaker_open{engine=google}"] == 0
+
+
 def test_what_a_page_reports_is_recorded_apart_from_what_the_server_saw() -> None:
     metrics = TurnMetrics()
 
@@ -201,6 +238,10 @@ def test_what_a_page_reports_is_recorded_apart_from_what_the_server_saw() -> Non
         lambda metrics, odd: metrics.history_failed(odd),
         lambda metrics, odd: metrics.http_request("/", odd, 200, 0.1),
         lambda metrics, odd: metrics.cache_looked_up(odd, hit=True),
+        lambda metrics, odd: metrics.first_audio(0.1, odd),
+        lambda metrics, odd: metrics.unit_ended(odd, odd),
+        lambda metrics, odd: metrics.engine_called(odd, odd, 0.1),
+        lambda metrics, odd: metrics.breaker_changed(odd, is_open=True),
         lambda metrics, odd: metrics.page_reported(ttft_s=None, gaps_s={odd: 1}, reconnects=0),
     ],
 )
@@ -241,6 +282,8 @@ def test_a_value_that_is_no_duration_raises_nothing_and_spoils_no_figure(odd: An
     for seconds in (odd, 0.2):
         metrics.first_delta(seconds, streaming=True)
         metrics.loop_lag(seconds)
+        metrics.first_audio(seconds, "google")
+        metrics.engine_called("google", "spoken", seconds)
         metrics.http_request("/", "GET", 200, seconds)
         metrics.page_reported(ttft_s=seconds, gaps_s={"p50": seconds}, reconnects=0)
         metrics.turn_ended(an_end(duration_s=seconds, gaps_s=[0.1, seconds]))
@@ -253,6 +296,8 @@ def test_a_value_that_is_no_duration_raises_nothing_and_spoils_no_figure(odd: An
     assert math.isfinite(found["chat_inter_token_latency_seconds_sum"])
     assert snapshot.all.ttft.mean_s == pytest.approx(0.2)
     assert snapshot.loop_lag.mean_s == pytest.approx(0.2)
+    assert snapshot.speech.first_audio.mean_s == pytest.approx(0.2)
+    assert found["chat_speech_call_duration_seconds_sum{engine=google}"] == pytest.approx(0.2)
 
 
 def test_a_turn_that_cannot_be_recorded_is_still_no_longer_active() -> None:
@@ -289,3 +334,9 @@ def test_every_code_of_a_source_error_has_its_label() -> None:
 
     assert len(codes) >= 9
     assert codes <= set(labels.ERROR_CODES)
+
+
+def test_the_codes_of_speech_errors_are_the_labels() -> None:
+    codes = {SpeechError.code, *(cls.code for cls in SpeechError.__subclasses__())}
+
+    assert codes == set(labels.SPEECH_CODES)
