@@ -4,6 +4,7 @@ Source: RFC 3533 (Ogg pages), RFC 7845 (Opus in Ogg), RFC 6716, 3.2.5 (padding).
 """
 
 import struct
+import zlib
 from collections.abc import Iterator, Sequence
 
 SAMPLE_RATE = 48_000  # the clock of granule positions, whatever the input's rate was
@@ -31,24 +32,14 @@ def _packet() -> bytes:
 _SILENCE = _packet()
 
 
-def _crc_table() -> tuple[int, ...]:
-    table = []
-    for byte in range(256):
-        crc = byte << 24
-        for _ in range(8):
-            crc = (crc << 1) ^ (0x04C11DB7 if crc & 0x80000000 else 0)
-        table.append(crc & 0xFFFFFFFF)
-    return tuple(table)
-
-
-_CRC = _crc_table()
+# zlib's checksum has the same polynomial, but takes and gives all bits the other way round.
+_REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
+_ONES = 0xFFFFFFFF
 
 
 def _checksum(page: bytes) -> int:
-    crc = 0
-    for byte in page:
-        crc = (crc << 8 & 0xFFFFFFFF) ^ _CRC[crc >> 24 ^ byte]
-    return crc
+    crc = zlib.crc32(page.translate(_REVERSED), _ONES) ^ _ONES  # begins and ends without inversion
+    return int.from_bytes(crc.to_bytes(4, "little").translate(_REVERSED), "big")
 
 
 def _page(packets: Sequence[bytes], *, flags: int, granule: int, number: int) -> bytes:
