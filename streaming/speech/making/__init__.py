@@ -1,0 +1,1 @@
+"""What the audio maker is made of: engines under guard, shared calls, kept audio."""
