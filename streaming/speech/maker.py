@@ -128,6 +128,14 @@ class AudioMaker:
         self._metrics.cache_looked_up("tts", hit=made.from_cache)
         return made
 
+    async def cached(self, utterance: Utterance) -> Audio | None:
+        """Return the utterance's audio where any engine's is still kept; makes none."""
+        for engine in self._engines:
+            kept = await self._cache.find(engine.key(utterance))
+            if kept is not None:
+                return kept
+        return None
+
     async def voices(self) -> tuple[Voice, ...]:
         """Return what can be asked for: the voices of the engine that serves now.
 

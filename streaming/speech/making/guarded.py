@@ -9,9 +9,8 @@ import anyio
 import structlog
 from tenacity import (
     AsyncRetrying,
+    RetryCallState,
     retry_if_exception,
-    stop_after_attempt,
-    stop_before_delay,
     wait_random_exponential,
 )
 
@@ -141,10 +140,15 @@ class GuardedSpeaker:
 
     def _retrying(self, deadline: float, try_s: float) -> AsyncRetrying:
         limits = self._limits
-        retrying_s = deadline - anyio.current_time() - MIN_TRY_SHARE * try_s
+
+        def is_enough(state: RetryCallState) -> bool:
+            again_at = anyio.current_time() + state.upcoming_sleep
+            is_too_late = again_at + MIN_TRY_SHARE * try_s > deadline
+            return is_too_late or state.attempt_number > limits.retries
+
         return AsyncRetrying(  # one for each utterance: it holds the state of its tries
             sleep=anyio.sleep,
-            stop=stop_after_attempt(1 + limits.retries) | stop_before_delay(retrying_s),
+            stop=is_enough,
             wait=wait_random_exponential(
                 multiplier=limits.backoff_s, exp_base=10, max=limits.backoff_max_s
             ),
