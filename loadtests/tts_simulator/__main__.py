@@ -31,6 +31,7 @@ def main() -> int:
         burst_every=max(1, arguments.burst_every),
         burst_length=arguments.burst_length,
         idle_s=arguments.idle,
+        voices_fail=bool(arguments.voices_fail),
         slow_s=arguments.slow,
     )
     try:
@@ -104,6 +105,7 @@ def _parser() -> argparse.ArgumentParser:
         help="calls of these that are UNAVAILABLE (%(default)s)",
     )
     add("--idle", type=seconds, default=default.idle_s, help="s until a stream without input ends")
+    add("--voices-fail", type=_whole(1), default=0, help="1: the list of voices is UNAVAILABLE")
     add("--slow", type=seconds, default=default.slow_s, help="s that the fault slow adds")
     return parser
 

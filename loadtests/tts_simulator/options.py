@@ -20,6 +20,7 @@ class Options:
         burst_every: Of so many calls …
         burst_length: … the last so many are UNAVAILABLE; 0 for none.
         idle_s: A stream without input for so long is aborted.
+        voices_fail: ListVoices is UNAVAILABLE.
         slow_s: What the fault `slow` waits.
     """
 
@@ -31,6 +32,7 @@ class Options:
     burst_every: int = 100
     burst_length: int = 0
     idle_s: float = 5.0
+    voices_fail: bool = False
     slow_s: float = 3.0
 
     def latency_of(self, text: str, duration_s: float) -> float:

@@ -68,6 +68,8 @@ class Speech:
         """Return what can be asked for."""
         async with self._recorded("voices", context) as call:
             call.language = request.language_code
+            if self._options.voices_fail:
+                raise RefusedError(_Status.UNAVAILABLE, _ASKED)
         return voices.listed(request.language_code)
 
     @asynccontextmanager

@@ -63,8 +63,8 @@ async def running_tts_simulator(**options: float) -> AsyncGenerator[TtsSimulator
 
     Args:
         options: As on the command line: `latency`, `latency_per_audio_s`, `sigma`, `seed`,
-            `max_sentence`, `burst_every`, `burst_length`, `idle`, `slow`. Without any it
-            answers at once.
+            `max_sentence`, `burst_every`, `burst_length`, `idle`, `voices_fail`, `slow`. Without
+            any it answers at once.
     """
     settings: dict[str, float] = {"latency": 0, "latency_per_audio_s": 0, "sigma": 0} | options
     with tempfile.TemporaryDirectory() as folder:

@@ -14,7 +14,6 @@ import grpc
 from google.api_core.client_options import ClientOptions
 from google.api_core.exceptions import GoogleAPICallError
 from google.auth.credentials import Credentials
-from google.auth.exceptions import GoogleAuthError
 from google.cloud import texttospeech_v1 as tts
 from google.cloud.texttospeech_v1.services.text_to_speech.transports import (
     TextToSpeechGrpcAsyncIOTransport,
@@ -46,7 +45,8 @@ _ENCODINGS = {"ogg_opus": tts.AudioEncoding.OGG_OPUS, "mp3": tts.AudioEncoding.M
 
 _Status = grpc.StatusCode
 
-# Whatever is not here, and whatever is no gRPC status, is SpeechUnavailableError.
+# Whatever is not here, and whatever is no status, is SpeechUnavailableError. So is, as UNAVAILABLE,
+# a token that could not be had: gRPC does not say whether Google or the network was at fault.
 _ERRORS: dict[grpc.StatusCode, tuple[type[SpeechError], str]] = {
     _Status.UNAVAILABLE: (SpeechUnavailableError, "Google could not be reached."),
     _Status.RESOURCE_EXHAUSTED: (SpeechUnavailableError, "Google's quota is used up."),
@@ -87,14 +87,14 @@ class GoogleCalls:
         Raises:
             SpeechError: as the table above says.
         """
-        request = tts.SynthesizeSpeechRequest(
-            input=tts.SynthesisInput(text=text),
-            voice=_params(voice),
-            audio_config=tts.AudioConfig(
-                audio_encoding=self._encoding, speaking_rate=self._rate_for(voice)
-            ),
-        )
         with _translated():
+            request = tts.SynthesizeSpeechRequest(
+                input=tts.SynthesisInput(text=text),
+                voice=_params(voice),
+                audio_config=tts.AudioConfig(
+                    audio_encoding=self._encoding, speaking_rate=self._rate_for(voice)
+                ),
+            )
             answer = await self._client.synthesize_speech(request, retry=None, timeout=timeout_s)
             return bytes(answer.audio_content)
 
@@ -114,7 +114,6 @@ class GoogleCalls:
                 audio = bytearray()
                 while (answer := await call.read()) is not grpc.aio.EOF:
                     audio += answer.audio_content
-                await _raise_for_status(call)
             finally:
                 call.cancel()
             return bytes(audio)
@@ -187,13 +186,6 @@ def _params(voice: ChosenVoice) -> tts.VoiceSelectionParams:
     )
 
 
-async def _raise_for_status(call: Any) -> None:
-    """Raise what a stream ended with; reading one to its end does not."""
-    code = await call.code()
-    if code is not _Status.OK:
-        raise _error_of(code, await call.details() or "")
-
-
 @contextmanager
 def _translated() -> Iterator[None]:
     """Turn whatever a call raises into a SpeechError.
@@ -202,8 +194,6 @@ def _translated() -> Iterator[None]:
     """
     try:
         yield
-    except SpeechError:
-        raise
     except asyncio.CancelledError:
         task = asyncio.current_task()
         if task is None or task.cancelling():
@@ -214,9 +204,6 @@ def _translated() -> Iterator[None]:
         raise _error_of(exc.grpc_status_code, exc.message or "") from None
     except grpc.RpcError as exc:
         raise _error_of(exc.code(), exc.details() or "") from None
-    except GoogleAuthError as exc:
-        kind = SpeechUnavailableError if exc.retryable else SpeechRefusedError
-        raise kind("The Google credentials could not be used.") from None
     except Exception as exc:  # noqa: BLE001  the adapter's single mapping point
         detail = f"Google could not be asked ({type(exc).__name__})."
         raise SpeechUnavailableError(detail) from None

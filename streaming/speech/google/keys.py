@@ -22,7 +22,7 @@ _LOADERS: dict[str, _Loader] = {
         impersonated_credentials.Credentials.from_impersonated_service_account_info
     ),
 }
-_MACHINE: Callable[[], Credentials] = compute_engine.Credentials
+_MACHINE: Callable[..., Credentials] = compute_engine.Credentials
 
 
 def load_credentials(file: CredentialsFile) -> Credentials:
@@ -33,7 +33,8 @@ def load_credentials(file: CredentialsFile) -> Credentials:
     """
     info = dict(file.info)
     if not info:
-        return _MACHINE()
+        # Named, because asking which it is would call the metadata server, on the event loop.
+        return _MACHINE(universe_domain="googleapis.com")
     kind = str(info["type"])
     load = _external_loader(info) if kind == "external_account" else _LOADERS[kind]
     return load(info)

@@ -9,6 +9,7 @@ from streaming.speech.base import Utterance
 GEMINI_MODEL = "gemini-2.5-flash-tts"
 """The model behind voices with a bare name, such as `Kore`: Google refuses them without one."""
 
+_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$")
 _LOCALE = re.compile(r"^([a-z]{2,3}-[A-Z]{2})-[A-Za-z0-9]")
 _TAG = re.compile(r"^([A-Za-z]{2,3})(?:-([A-Za-z]{4}))?(?:-([A-Za-z]{2}|\d{3}))?(?:-.*)?$")
 
@@ -72,7 +73,7 @@ def choose(utterance: Utterance, defaults: Defaults, knows: Callable[[str], bool
         defaults: Where they are empty or of no use.
         knows: Whether there is a voice of that name.
     """
-    voice = utterance.voice.strip()
+    voice = utterance.voice if _NAME.match(utterance.voice) else ""
     asked = regional(utterance.language) or locale_of(voice)
     if voice and knows(voice):
         return ChosenVoice(locale_of(voice) or asked or defaults.language, voice)
