@@ -1,0 +1,1 @@
+"""Benchmarks that need our own modules; those of the running server are in `loadtests`."""
