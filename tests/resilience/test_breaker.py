@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 
 import anyio
 import pytest
@@ -254,11 +255,35 @@ def test_the_snapshot_tells_what_health_shows() -> None:
     assert (due.state, due.retry_in_s) == (OPEN, 0)
 
 
+def test_a_former_probe_that_leaves_late_does_not_make_room_beside_the_next() -> None:
+    clock = Clock()
+    breaker = an_open_breaker(clock)
+    clock.now += OPEN_S
+    block, former = entered(breaker)
+    former.failed()
+    clock.now += MAX_OPEN_S
+
+    with breaker.attempt():
+        block.__exit__(None, None, None)
+        during = breaker.allows()
+
+    assert not during
+
+
 Step = tuple[str, int]
 STEPS = st.lists(
     st.tuples(st.sampled_from(["begin", "fail", "succeed", "leave", "wait"]), st.integers(0, 30)),
     max_size=80,
 )
+
+
+@dataclass
+class Inside:
+    """An attempt whose block was entered and not left; a probe until it is told of."""
+
+    block: AbstractContextManager[Attempt]
+    attempt: Attempt
+    is_probe: bool
 
 
 class Driver:
@@ -267,7 +292,7 @@ class Driver:
     def __init__(self) -> None:
         self.clock = Clock()
         self.breaker = a_breaker(self.clock)
-        self.inside: list[tuple[AbstractContextManager[Attempt], Attempt, bool]] = []
+        self.inside: list[Inside] = []
 
     def step(self, what: str, amount: int) -> None:
         if what == "wait":
@@ -275,14 +300,14 @@ class Driver:
         elif what == "begin":
             self._begin()
         elif self.inside:
-            self._end(what, amount)
-        probes = [attempt for _, attempt, is_probe in self.inside if is_probe]
+            self._tell_or_leave(what, amount % len(self.inside))
+        probes = [each for each in self.inside if each.is_probe]
         assert len(probes) <= 1
         assert not (probes and self.breaker.allows() and self.breaker.state is HALF_OPEN)
 
     def leave_all(self) -> None:
         while self.inside:
-            self._end("leave", 0)
+            self._tell_or_leave("leave", 0)
 
     def _begin(self) -> None:
         allowed, before = self.breaker.allows(), self.breaker.state
@@ -292,13 +317,16 @@ class Driver:
             assert not allowed
             return
         assert allowed
-        self.inside.append((block, attempt, before is not CLOSED))
+        self.inside.append(Inside(block, attempt, is_probe=before is not CLOSED))
 
-    def _end(self, what: str, amount: int) -> None:
-        block, attempt, _ = self.inside.pop(amount % len(self.inside))
-        if what != "leave":
-            (attempt.failed if what == "fail" else attempt.succeeded)()
-        block.__exit__(None, None, None)
+    def _tell_or_leave(self, what: str, place: int) -> None:
+        chosen = self.inside[place]
+        if what == "leave":
+            del self.inside[place]
+            chosen.block.__exit__(None, None, None)
+            return
+        chosen.is_probe = False
+        (chosen.attempt.failed if what == "fail" else chosen.attempt.succeeded)()
 
 
 @given(STEPS)

@@ -8,12 +8,14 @@ import pytest
 from streaming.speech.base import Utterance
 from streaming.speech.errors import SpeechError, SpeechTimeoutError, SpeechUnavailableError
 from streaming.speech.maker import FALLBACK_SHARE, TRY_SHARE, MadeAudio
+from streaming.speech.making.guarded import EngineLimits
 from tests.streaming.speech.makers import (
     FIRST_TIMEOUT_S,
     HELLO,
     TIMED_OUT,
     TIMEOUT_S,
     UNAVAILABLE,
+    Clock,
     SilentCache,
     Studio,
     a_studio,
@@ -106,7 +108,17 @@ def test_the_pauses_between_tries_are_spread() -> None:
         took_s.add(make(a_studio([google]))[1])
 
     assert len(took_s) == 20
-    assert max(took_s) > 0.2
+    assert max(took_s) > 0.35  # the second pause may be ten times as long as the first
+
+
+def test_no_pause_is_made_when_the_breaker_opened() -> None:
+    def limits(clock: Clock) -> EngineLimits:
+        return EngineLimits(failures=1, clock=clock)
+
+    made, took_s = make(a_studio([ScriptedSpeaker("google", [UNAVAILABLE])], limits=limits))
+
+    assert made is UNAVAILABLE
+    assert took_s == 0
 
 
 def test_no_try_is_begun_that_could_not_end_in_time() -> None:
