@@ -186,9 +186,9 @@ class EspeakProcess:
     async def _stop(self) -> None:
         """Have the running request ended, and read its answer; else end the program."""
         with anyio.CancelScope(shield=True):
-            with anyio.move_on_after(STOP_S):
-                with suppress(ProcessEndedError, SpeechRefusedError, SpeechTooLongError):
-                    await self._send(_Stop(self._last_id))
+            with anyio.move_on_after(STOP_S), suppress(ProcessEndedError):
+                await self._send(_Stop(self._last_id))
+                with suppress(SpeechRefusedError, SpeechTooLongError):
                     await self._audio()
                 return
             await self.close()

@@ -14,6 +14,7 @@ _TAGS = {
     "ca-ba": "ca-x-balearic",
     "ca-nw": "ca-x-nwestern",
     "ca-va": "ca-valencia",
+    "chr": "chr-US",
     "cmn": "zh",
     "cmn-Latn-pinyin": "zh-Latn-pinyin",
     "en-US-nyc": "en-US-x-nyc",
@@ -35,6 +36,9 @@ _ALIASES = {
 }
 """Languages that are asked for under a name that eSpeak NG does not have."""
 
+_MUTE = frozenset({"fo", "kaa", "xex"})
+"""Listed in version 1.52, but without the dictionary that they need to say a word."""
+
 _LAST_RESORT = "en"
 
 
@@ -54,7 +58,7 @@ class VoiceList:
     """
 
     def __init__(self, listed: Iterable[ListedVoice], *, default_language: str) -> None:
-        named = {_name(voice): voice for voice in listed}
+        named = {_name(voice): voice for voice in listed if _name(voice) not in _MUTE}
         tags = {name: _tag(name, voice) for name, voice in named.items()}
         self.voices = tuple(
             sorted(
@@ -108,20 +112,8 @@ def _name(voice: ListedVoice) -> str:
 
 
 def _tag(name: str, voice: ListedVoice) -> str:
-    # Names of more than one part are spelled as tags; the others say less than the languages do.
-    code = name if "-" in name else voice.languages[0][1]
-    if name in _TAGS:
-        return _TAGS[name]
-    language, *others = code.split("-")
-    return "-".join([language.lower(), *(_subtag(other) for other in others)])
-
-
-def _subtag(subtag: str) -> str:
-    """Return a part of a tag as tags are written: regions are upper case, scripts title case."""
-    match len(subtag):
-        case 2:
-            return subtag.upper()
-        case 4:
-            return subtag.title()
-        case _:
-            return subtag
+    # Names of more than one part are written as tags; the others say less than the languages do.
+    if name in _TAGS or "-" in name:
+        return _TAGS.get(name, name)
+    language, _, region = voice.languages[0][1].partition("-")
+    return f"{language}-{region.upper()}" if region else language

@@ -1,9 +1,9 @@
 """Answers requests on stdin with audio on stdout, one after another, until stdin ends.
 
 Each message is a line of JSON. The first answer comes unasked: `{"version", "sample_rate",
-"voices"}`, or `{"failed"}` and the end. A request is `{"id", "text", "voice", "words_per_minute"}`;
-its answer `{"id", "samples", "bytes"}` and so many bytes of a WAV file, or `{"id", "failed"}`. While
-a request runs, `{"stop": id}` ends it with `"failed": "stopped"`.
+"voices"}`, or `{"failed"}` and the end. A request is `{"id", "text", "voice", "words_per_minute"}`.
+Its answer is `{"id", "samples", "bytes"}` and so many bytes of a WAV file, or `{"id", "failed"}`.
+While a request runs, `{"stop": id}` ends it with `"failed": "stopped"`.
 """
 
 import json
