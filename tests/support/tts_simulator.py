@@ -51,9 +51,12 @@ class TtsSimulator:
         Raises:
             TimeoutError: None did in time.
         """
-        with anyio.fail_after(within_s):
-            while not condition(view := await self.stats()):  # noqa: ASYNC110  another process
-                await anyio.sleep(0.01)
+        # No cancel scope: gRPC's cancellations are not recognised by it.
+        until = anyio.current_time() + within_s
+        while not condition(view := await self.stats()):
+            if anyio.current_time() > until:
+                raise TimeoutError(f"still {view}")
+            await anyio.sleep(0.01)
         return view
 
 

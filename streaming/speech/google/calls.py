@@ -6,11 +6,12 @@ retry: pauses, tries and the breaker are the caller's, who knows how long a unit
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
 import grpc
+from anyio.lowlevel import checkpoint_if_cancelled
 from google.api_core.client_options import ClientOptions
 from google.api_core.exceptions import GoogleAPICallError
 from google.auth.credentials import Credentials
@@ -87,7 +88,7 @@ class GoogleCalls:
         Raises:
             SpeechError: as the table above says.
         """
-        with _translated():
+        async with _translated():
             request = tts.SynthesizeSpeechRequest(
                 input=tts.SynthesisInput(text=text),
                 voice=_params(voice),
@@ -108,7 +109,7 @@ class GoogleCalls:
         # Not the client's method: it waits for the connection, and who cancels it meanwhile leaves
         # the call behind.
         start: Callable[..., Any] = self._client.transport.streaming_synthesize
-        with _translated():
+        async with _translated():
             call = start(messages, timeout=timeout_s)
             try:
                 audio = bytearray()
@@ -124,7 +125,7 @@ class GoogleCalls:
         Raises:
             SpeechError: as the table above says.
         """
-        with _translated():
+        async with _translated():
             answer = await self._client.list_voices(
                 tts.ListVoicesRequest(), retry=None, timeout=timeout_s
             )
@@ -186,8 +187,8 @@ def _params(voice: ChosenVoice) -> tts.VoiceSelectionParams:
     )
 
 
-@contextmanager
-def _translated() -> Iterator[None]:
+@asynccontextmanager
+async def _translated() -> AsyncGenerator[None, None]:
     """Turn whatever a call raises into a SpeechError.
 
     Never `from` the cause: Google quotes the text in some of its messages.
@@ -195,6 +196,10 @@ def _translated() -> Iterator[None]:
     try:
         yield
     except asyncio.CancelledError:
+        # gRPC swallows the cancellation it gets and raises a new one, in which a cancel scope does
+        # not recognise its own: it would pass every scope and end whoever runs the task. This
+        # raises the scope's.
+        await checkpoint_if_cancelled()
         task = asyncio.current_task()
         if task is None or task.cancelling():
             raise

@@ -169,6 +169,39 @@ async def test_cancelling_the_task_cancels_the_call(
     assert seen["stream" if streaming else "synthesize"] == 1
 
 
+@pytest.mark.parametrize("streaming", [False, True], ids=["unary", "stream"])
+async def test_a_callers_deadline_is_its_own_and_ends_nothing_else(
+    simulator: TtsSimulator, *, streaming: bool
+) -> None:
+    outcomes: list[str] = []
+    async with a_speaker(simulator, streaming=streaming, default_voice=CHIRP) as speaker:
+
+        async def speak_within(deadline_s: float, text: str) -> None:
+            try:
+                with anyio.fail_after(deadline_s):
+                    await speaker.speak(Utterance(text))
+                outcomes.append("spoken")
+            except TimeoutError:
+                outcomes.append("late")
+
+        async with anyio.create_task_group() as tasks:
+            for number in range(40):
+                tasks.start_soon(speak_within, 0.002 * (number % 20), "Say fault:never please.")
+            tasks.start_soon(speak_within, PATIENCE_S, "Say fault:slow please.")
+
+    assert sorted(outcomes) == ["late"] * 40 + ["spoken"]
+    await simulator.wait_for(lambda seen: seen["in_flight"] == 0)
+
+
+async def test_a_cancellation_without_a_scope_is_passed_on(simulator: TtsSimulator) -> None:
+    async with a_speaker(simulator) as speaker:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.05):
+                await speaker.speak(Utterance("Say fault:never please."))
+
+    await simulator.wait_for(lambda seen: seen["in_flight"] == 0)
+
+
 async def test_fifty_calls_run_beside_each_other(simulator: TtsSimulator) -> None:
     async with a_speaker(simulator) as speaker:
         texts = [f"Number {number} fault:slow" for number in range(50)]
