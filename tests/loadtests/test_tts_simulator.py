@@ -1,6 +1,7 @@
 """The TTS simulator, asked by Google's own client and by bare gRPC."""
 
 import base64
+import re
 import signal
 import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
@@ -316,3 +317,15 @@ async def test_a_taken_port_is_one_clear_line() -> None:
 
     assert ended.returncode == 1
     assert b"tts simulator: 203.0.113.1:9200 cannot be had\n" in ended.stderr
+
+
+async def test_the_manual_names_every_fault_and_option() -> None:
+    root = Path(__file__).parents[2]
+    manual = (root / "docs" / "tts-simulator.md").read_text(encoding="utf-8")
+    command = [sys.executable, "-m", "loadtests.tts_simulator", "--help"]
+    with anyio.fail_after(30):
+        shown = (await anyio.run_process(command, cwd=root)).stdout.decode()
+
+    options = set(re.findall(r"--[a-z][a-z-]+", shown)) - {"--help"}
+    assert {name for name in faults.CATALOGUE if f"`{name}`" not in manual} == set()
+    assert {option for option in options if f"`{option}`" not in manual} == set()
