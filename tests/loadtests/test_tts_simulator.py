@@ -32,7 +32,7 @@ PATIENCE_S = 10.0
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def simulator() -> AsyncGenerator[TtsSimulator, None]:
-    async with running_tts_simulator(idle=0.2) as running:
+    async with running_tts_simulator(idle=1) as running:
         yield running
 
 

@@ -125,6 +125,7 @@ class GoogleSpeaker:
         return self._audio(data)
 
     async def voices(self) -> tuple[Voice, ...]:
+        await self._opened()  # a closed speaker has none, also where the list is still kept
         return await self._voices.get()
 
     async def close(self) -> None:

@@ -130,7 +130,7 @@ async def test_a_call_that_is_never_answered_ends_at_its_deadline(
     speak = calls.synthesize if method == "synthesize" else calls.stream
 
     with anyio.fail_after(PATIENCE_S), pytest.raises(SpeechTimeoutError):
-        await speak("Say fault:never please.", ChosenVoice("en-US", CHIRP), timeout_s=0.2)
+        await speak("Say fault:never please.", ChosenVoice("en-US", CHIRP), timeout_s=1.0)
 
     await simulator.wait_for(lambda seen: seen["cancelled"] == 1)
     await calls.close()
@@ -374,6 +374,7 @@ async def test_closing_ends_the_calls_under_way_as_unavailable(simulator: TtsSim
             except (SpeechError, asyncio.CancelledError) as exc:
                 errors.append(type(exc))
 
+        await speaker.voices()
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(speak)
             await simulator.wait_for(lambda seen: seen["in_flight"] == 1)
@@ -383,6 +384,8 @@ async def test_closing_ends_the_calls_under_way_as_unavailable(simulator: TtsSim
         assert errors == [SpeechUnavailableError]
         with pytest.raises(SpeechUnavailableError, match="closed"):
             await spoken(speaker)
+        with pytest.raises(SpeechUnavailableError, match="closed"):
+            await speaker.voices()
 
 
 async def test_the_package_does_not_log_what_is_said(
