@@ -18,8 +18,11 @@ _DISPLAY = re.compile(
 _INLINE = re.compile(r"\\\(((?:(?!\\[()])[\s\S]){1,400})\\\)")
 _DOLLARS = re.compile(r"(?<![\w$\\])\$(?![\s$])((?:[^$\n]{0,400}[^\s$])?)(?<!\\)\$(?![\d$])")
 _IS_AMOUNT = re.compile(
-    r"\d[\d.,]*(?![\d.,])(?!\s*[-+*/=<>^_\\({a-zA-Z])|\d[\d.,]*[\s,]+[^\W\d_]{2}"
+    r"\d[\d.,]*(?![\d.,]|$)(?!\s*[-+*/=<>^_\\({a-zA-Z])|\d[\d.,]*[\s,]+[^\W\d_]{2}"
 )
+
+_MARK_AT_END = re.compile(r"([.,;])[\s$]*(?:\\\]|\\end\{[^{}]*\})?\s*\Z")
+_MAX_END_CHARS = 40
 
 _WRAPPERS = re.compile(r"\\(?:text|mathrm|mathbf|mathit|mathbb|operatorname)\{([^{}\\]*)\}")
 _SUBSCRIPT = re.compile(r"_\{?([\w,+-]{1,5}?)\}?(?![\w}])")
@@ -47,7 +50,7 @@ _NAMES = frozenset(
 def without_formulas(text: str, phrases: Phrases) -> str:
     """Return a text with its mathematics as words, the simple one as signs that can be said."""
     if "\\" in text or "$$" in text:
-        text = _DISPLAY.sub(f" {phrases.formula} ", text)
+        text = _DISPLAY.sub(lambda match: f" {_named(match[0], phrases)} ", text)
     read = _reader(phrases)
     if "\\(" in text:
         text = _INLINE.sub(read, text)
@@ -58,9 +61,15 @@ def _reader(phrases: Phrases) -> Callable[[re.Match[str]], str]:
     def read(match: re.Match[str]) -> str:
         if match[0].startswith("$") and _is_no_formula(match):
             return match[0]
-        return _read(match[1]) or phrases.formula
+        return _read(match[1]) or _named(match[1], phrases)
 
     return read
+
+
+def _named(tex: str, phrases: Phrases) -> str:
+    """Return the word for a formula, with the mark of the sentence that ends in it."""
+    mark = _MARK_AT_END.search(tex[-_MAX_END_CHARS:])
+    return phrases.formula + (mark[1] if mark else "")
 
 
 def _is_no_formula(match: re.Match[str]) -> bool:

@@ -35,6 +35,12 @@ _PICTURES = re.compile(
     "[\xa9\xae\u2020\u2021\u203b\u2117\u2120\u2122\u2139\u2300-\u243f\u24c2\u2500-\u27bf\u2b00-\u2bff"
     "\u3004\u3030\u303d\u3297\u3299\U0001f000-\U0001fbff]+"
 )
+_CAPITALS = r"[A-ZÀ-ÖØ-ÞΑ-ΩА-Я][^\W\d_]|[\u3040-\u9fff\uac00-\ud7a3]"
+# No tag any more, but shown as one: code, entities, a type's parameters.
+_BRACKETED = (
+    r"<(/?[^\W\d_][\w:.-]*(?:(?:, ?[\w:.-]+(?: {1,2}[\w:.-]+ ?)?){1,4}"
+    r"| [^<>=]{1,40}=[^<>]{1,80}| ?/)?)>"
+)
 _PAUSES = (
     "\u2022\u2023\u2219\u25e6\u2190-\u21ff\u2794\u2798-\u27af\u27b1-\u27be\u27f0-\u27ff\u2900-\u297f"
     "\u2b00-\u2b11\u2b30-\u2b4f\u2b5a-\u2b73\U0001f800-\U0001f8ff"
@@ -57,7 +63,7 @@ def visible(text: str) -> str:
 
 
 def step(needed: str, pattern: str, replacement: Replacement) -> Step:
-    """Return a replacement that is tried only where one of some characters occurs."""
+    """Return a replacement that is tried where one of some characters occurs; always, for none."""
     return frozenset(needed), re.compile(pattern), replacement
 
 
@@ -65,7 +71,7 @@ def applied(steps: tuple[Step, ...], text: str) -> str:
     """Return a text after some replacements, in order."""
     present = set(text)
     for needed, pattern, replacement in steps:
-        if not needed.isdisjoint(present):
+        if not needed or not needed.isdisjoint(present):
             text = pattern.sub(replacement, text)
             present = set(text)
     return text
@@ -92,16 +98,12 @@ def _signs(phrases: Phrases) -> tuple[tuple[Step, ...], tuple[Step, ...]]:
         step("*", r"(?<=[\w)%\]]) \* (?=[\w(])|(?<=\d)\*(?=\d)|(?<=\b\w)\*(?=\w\b)", " × "),  # noqa: RUF001
         step("*", r"(?:(?<=[\w)]) \*\* |(?<=\d)\*\*)(\d{1,3})(?![\w*])", power),
         step("^", r"(?<=[\w)]) ?\^ ?\{?(-?\d{1,3}|[^\W\d_])\}?(?!\w)", power),
-        step("~", r"(?<![\w~])~ ?(?=\d)", f" {phrases.about} "),
+        step("~", r"(?<![\w~])~ ?(?=[\d$€£¥])", f" {phrases.about} "),
         step("≈", "≈", f" {phrases.about} "),
     )
     comparisons = (
-        # Not a tag any more, but shown as one: code, entities, a type's parameters.
-        step(
-            "<",
-            r"<(/?[^\W\d_][\w:.-]*(?:(?:, ?[\w:.-]+){1,4}| [^<>=]{1,40}=[^<>]{1,80}| ?/)?)>",
-            r" \1 ",
-        ),
+        step("<", _BRACKETED, r" \1 "),
+        step("<", _BRACKETED, r" \1 "),  # what the first left around it
         step("<>", r"<[-=]{1,3}>|[-=]{1,3}>(?!=)|<-{2,3}|<-(?= )", " → "),
         step("→", r"(?<=[^\s.,;:!?—(])\s*(?:→\s*)+(?=[^\s.,;:!?)])", ", "),
         step("→", "→", " "),
@@ -109,6 +111,7 @@ def _signs(phrases: Phrases) -> tuple[tuple[Step, ...], tuple[Step, ...]]:
         step("≥>", "≥|>=", f" {phrases.at_least} "),
         step("≠!", "≠|!==?", f" {phrases.unequal} "),
         step("<>", "[<>]{2,}", " "),
+        step(">", rf"(?<=[^\W\d_]{{2}}) > (?={_CAPITALS})", ", "),  # Settings > Privacy
         step("<", r"(?<!^)< ?(?=[\w.,($€£¥+−-])|^< ?(?=[\d$€£¥])", f" {phrases.less} "),  # noqa: RUF001
         step(">", r"(?<!^)> ?(?=[\w.,($€£¥+−-])", f" {phrases.more} "),  # noqa: RUF001
         step("<>", "[<>]", " "),
@@ -125,6 +128,8 @@ def _one_mark(match: re.Match[str]) -> str:
 # character; afterwards blanks are put in, never taken from between what could form a sign.
 _DELETIONS = (
     step("`", r"(?<=\w)`(?=\w)", "'"),
+    step("~", r"(?<=\w)~(\w{1,6})~", r"\1"),  # a subscript
+    step("~", r"(?<=\w)~(?=\w)", " "),
     step("*`~", "[*`~]+", ""),
     step("_", r"(?<=[^\W_])_+(?=[^\W_])", " "),
     step("_", "_+", ""),
@@ -141,11 +146,7 @@ _DELETIONS = (
 
 _ARROWS_AS_PAUSES = (
     step("·", r"(?<=\S) · (?=\S)", ", "),
-    (
-        frozenset(map(chr, (*range(0x2022, 0x2024), 0x2219, 0x25E6, *range(0x2190, 0x2200)))),
-        re.compile(rf"(?<=[^\s.,;:!?—(]) ?(?:[{_PAUSES}] ?)+(?=[^\s.,;:!?)])"),
-        ", ",
-    ),
+    step("", rf"(?<=[^\s.,;:!?—(]) ?(?:[{_PAUSES}] ?)+(?=[^\s.,;:!?)])", ", "),
 )
 
 _SEPARATIONS = (
@@ -153,13 +154,10 @@ _SEPARATIONS = (
     step("|", r"\|+", " "),
     step(":", r"(?:(?<![A-Za-z0-9])(?:https?|ftp|wss?|file))?:/{2,}", " "),
     step("^", r"\^+", " "),
-    step("=", "={3,}", " "),
-    step("=", "==", " = "),
+    step("=", r"(?<=[^\s=]) ?={2,} ?(?=[^\s=])", " = "),
+    step("=", "={2,}", " "),
     step("-", r"(?<!\S)-{2,}(?=\w)", ""),
-    step("-—", "[-—]*(?:--|——)[-—]*", " — "),
-    step("!?！？؟", "[!?！？؟]{2,}", _one_mark),  # noqa: RUF001
-    step(".…", r"\.{2,}…*|(?:\. ){2,}\.+|…[.…]+", "…"),
-    step(",;:،。、，；：؛।", r"([,;:،。、，；：؛।])(?: ?\1)+", r"\1"),  # noqa: RUF001
+    step("-—", "-{2,}|—{2,}", " — "),
     step("(（", r"[(（][\s(),;（）]{0,8}[)）]", " "),  # noqa: RUF001
 )
 
@@ -167,6 +165,9 @@ _TIDYING = (
     step(",", r",(?= ?[,.;:!?…。])|(?<=[(:;—]),|(?<=[(:;—] ),", ""),
     step("(", r"\( +", "("),
     step(" ", r" +(?=[,;)、。，；：！？]|[.:!?…]+(?:[\s\"')”’»]|$))", ""),  # noqa: RUF001
+    step("!?！？؟", "[!?！？؟]{2,}", _one_mark),  # noqa: RUF001
+    step(".…", r"\.{2,}…*|(?:\. ){2,}\.+|…[.…]+", "…"),
+    step(",;:،。、，；：؛।", r"([,;:،。、，；：؛।])(?: ?\1)+", r"\1"),  # noqa: RUF001
     step(",;:.!?…)—–=/·+-", r"^(?:[,;:.!?…)—–=/·+-]+(?: |$))+", ""),  # noqa: RUF001
     step(",;:!?)", "^[,;:!?)]+", ""),
 )

@@ -18,6 +18,7 @@ _SHORT_CODE_CHARS = 12  # said also where it is mostly signs, such as "a += 1"
 _TICKS = re.compile(r"(?<!\\)`+")
 _TOKEN = re.compile("[\U000f0000-\U0010fffd]")
 _SAYABLE = re.compile(r"[^\W_]")
+_DRIVE = re.compile(r"[A-Za-z]:\\|\\\\\w")
 _CODE_SIGNS = re.compile(r"[^\w\s.:/@-]")
 
 
@@ -56,9 +57,10 @@ def _pairs(runs: list[tuple[int, int]]) -> list[tuple[int, int, int, int]]:
 
 def _code(content: str, phrases: Phrases) -> str:
     """Return how inline code is said: as words where it is short and made of them."""
-    said = _URL.sub(_host, " ".join(content.split())).replace("()", "")
+    said = _URL.sub(_host, " ".join(content.split())).replace("()", "").rstrip(" .,;:*")
     is_wordy = len(_CODE_SIGNS.findall(said)) * 3 <= len(said) or len(said) <= _SHORT_CODE_CHARS
-    if len(said) > _MAX_CODE_CHARS or not is_wordy or not _SAYABLE.search(said):
+    is_pattern = "\\" in said and not _DRIVE.match(said)
+    if len(said) > _MAX_CODE_CHARS or is_pattern or not is_wordy or not _SAYABLE.search(said):
         return phrases.code
     return said
 
@@ -119,7 +121,11 @@ def _without_tags(text: str) -> str:
     return _TAG.sub(replaced, applied(_HTML, text))
 
 
-_URL_CHARS = r"[!#-;=?-Z^_a-{}~\u00c0-\u052f]"
+# Beside ASCII the letters of scripts that part words by blanks: in others a sentence may go on.
+_URL_CHARS = (
+    r"[!#-;=?-Z^_a-{}~\u00c0-\u0586\u05d0-\u05ea\u0620-\u06d3\u0900-\u0963\u0966-\u0dff"
+    r"\u10a0-\u11ff\u1e00-\u1fff\uac00-\ud7a3]"
+)
 _URL = re.compile(
     rf"(?<![A-Za-z0-9])(?:(?:https?|ftp|wss?|file)://|www\.){_URL_CHARS}*", re.IGNORECASE
 )
@@ -153,7 +159,9 @@ _LINKS: tuple[Step, ...] = (
         " ",
     ),
     step("[【〔［", rf"(?<!=)(?<!= )\[?{_CITED}\]?(?:{_LEADING_TO})?", " "),  # noqa: RUF001
-    step("]", rf"\]{_LEADING_TO}(?=!?\[)", " "),
+    step("]", rf"(\]{_LEADING_TO})(?=!?\[)", r"\1 "),
+    step("]", rf"!\[([^\[\]]*)\]{_LEADING_TO}", r"\1"),
+    step("]", rf"\[([^\[\]]*)\]{_LEADING_TO}", r"\1"),
     step("]", rf"\]{_LEADING_TO}", ""),
     step("]", r"\]\[(?!\d{1,3}\])[^\[\]]{0,200}\]", "]"),
     step("]", r"\]\((?:\w+:|www\.|[/#.])[^\s()]*(?: \"[^\"]*)?$", ""),  # cut within

@@ -27,7 +27,7 @@ _ENDS = {
 _REASONING_END = re.compile(rf"</\s*(?:\w+:)?(?:{_REASONING})\s*>", re.IGNORECASE)
 
 _SAYABLE = re.compile(r"[^\W_]")
-_CLOSERS = "\"')]}”’»›」』】）》"  # noqa: RUF001
+_CLOSERS = " \"')]}”’»›」』】）》"  # noqa: RUF001
 _END_MARKS = frozenset(".!?…:;,—–。！？｡．；：、，।॥؟۔؛،։՞՜።፧፣၊။។៖།")  # noqa: RUF001
 _STOPS = (
     (
