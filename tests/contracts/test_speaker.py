@@ -251,7 +251,7 @@ async def test_closing_ends_the_calls_that_run_and_wait(new_speaker: NewSpeaker)
         async with anyio.create_task_group() as tasks:
             for _ in range(5):
                 tasks.start_soon(say, speaker)
-            await anyio.sleep(0.01)
+            await anyio.wait_all_tasks_blocked()
             await speaker.close()
 
     assert len(ended) == 5

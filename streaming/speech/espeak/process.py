@@ -20,6 +20,7 @@ START_S = 10.0
 """A start takes less than 0.1 s; a machine that swaps may need more."""
 STOP_S = 0.045
 """What a cancelled request may take to end; then the program is killed: the seam promises 50 ms."""
+_LEAVE_S = 0.1
 _EXIT_S = 1.0
 
 _MAX_LINE_BYTES = 1 << 16
@@ -150,13 +151,21 @@ class EspeakProcess:
             raise
 
     async def close(self) -> None:
-        """End the program; safe to call twice."""
+        """End the program, by force if it does not end at once; safe to call twice."""
         self._closed = True
         with anyio.CancelScope(shield=True):
-            with suppress(ProcessLookupError):
-                self._process.kill()
+            # The end of its stdin ends it. A signal to what has ended by itself makes asyncio warn.
+            await self._requests.aclose()
+            with anyio.move_on_after(_LEAVE_S):
+                await self._process.wait()
+            self._kill()
             with anyio.move_on_after(_EXIT_S):
                 await self._process.aclose()
+
+    def _kill(self) -> None:
+        if self._process.returncode is None:
+            with suppress(ProcessLookupError):
+                self._process.kill()
 
     async def _greet(self) -> None:
         try:
@@ -191,6 +200,7 @@ class EspeakProcess:
                 with suppress(SpeechRefusedError, SpeechTooLongError):
                     await self._audio()
                 return
+            self._kill()
             await self.close()
 
     async def _send(self, message: msgspec.Struct) -> None:
