@@ -80,7 +80,9 @@ def load_feedback(text: str | None) -> Feedback | None:
 
 def dump_speech(speech: Sequence[SpokenUnit]) -> str:
     """Return units of speech as JSON, in order; ASCII, as in `dump_map`."""
-    units = [{"sentence": unit.sentence, "text": unit.text} for unit in speech]
+    units = [
+        {"sentence": unit.sentence, "text": unit.text, "language": unit.language} for unit in speech
+    ]
     return json.dumps(units, separators=(",", ":"))
 
 
@@ -88,7 +90,9 @@ def load_speech(text: str | None) -> tuple[SpokenUnit, ...]:
     """Return the units that `dump_speech` wrote, none for None; unknown fields are ignored."""
     if text is None:
         return ()
-    return tuple(SpokenUnit(unit["sentence"], unit["text"]) for unit in json.loads(text))
+    return tuple(
+        SpokenUnit(unit["sentence"], unit["text"], unit["language"]) for unit in json.loads(text)
+    )
 
 
 def format_cursor(conversation: Conversation) -> str:

@@ -121,12 +121,13 @@ class NewTurn:
 class SpokenUnit:
     """One unit of speech; its place in the tuple is the `index` of its event.
 
-    `sentence` is the index of the (first) sentence it speaks, `text` what the engine was given:
-    normalised, so that the same audio can be made again.
+    `sentence` is the index of the (first) sentence it speaks; `text`, normalised, and `language`
+    are what the engine was given, so that the same audio can be made again.
     """
 
     sentence: int
     text: str
+    language: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,7 @@ ERROR_CODES = (
 )
 """Codes of a turn's end; those of the token source are its errors' (a test holds the two equal)."""
 
-HISTORY_OPERATIONS = ("request", "checkpoint", "end")
+HISTORY_OPERATIONS = ("request", "checkpoint", "end", "seal")
 CACHES = ("tts",)
 SPEECH_ENGINES = ("google", "espeak", "off", "none")
 """«none»: a unit that no engine spoke."""

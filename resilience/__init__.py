@@ -1,1 +1,1 @@
-"""Leaves that anyone may use: deadlines, watchdogs and supervised loops."""
+"""Leaves that anyone may use: deadlines, watchdogs, breakers and supervised loops."""

@@ -14,11 +14,20 @@ from starlette.staticfiles import StaticFiles
 from server.errors import STATUS, ProblemError, answer_error
 from server.identity import IdentityMiddleware
 from server.middleware import AnswerMiddleware, OriginMiddleware, SizeLimitMiddleware
-from server.routes import chatbots, conversations, health, metrics, turns
+from server.routes import chatbots, conversations, health, metrics, speech, turns
 from server.services import ROOT, Services
 
 WEB = ROOT / "web"
-SHOWN_HEADERS = ["X-Turn-ID", "X-Conversation-ID", "X-Streaming", "X-Request-ID", "Retry-After"]
+SHOWN_HEADERS = [
+    "X-Turn-ID",
+    "X-Conversation-ID",
+    "X-Streaming",
+    "X-Request-ID",
+    "X-Speech-Sentence",
+    "X-Speech-Range",
+    "X-Speech-Duration",
+    "Retry-After",
+]
 
 
 def create_app(services: Services) -> Starlette:
@@ -47,6 +56,7 @@ def create_app(services: Services) -> Starlette:
             *turns.routes,
             *conversations.routes,
             *chatbots.routes,
+            *speech.routes,
             *health.routes,
             *metrics.routes,
             Route("/", page, methods=["GET"]),

@@ -4,11 +4,13 @@ First connect, reconnect, second tab: the same call. Answers are those that an E
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from starlette.responses import Response
 
 from history.errors import HistoryUnavailableError, TurnNotFoundError
 from history.model import TurnRecord, TurnStatus
+from server.audio import AudioOf, audio_reader, live_answer, recorded_answer
 from server.identity import Owner
 from server.services import Services
 from streaming.cursor import START, Cursor
@@ -26,8 +28,17 @@ async def attach(
     cursor: Cursor,
     *,
     headers: Mapping[str, str],
+    inline: bool | None = None,
 ) -> Response:
     """Answer with the turn's events after the cursor, to the terminal one; 204 at the end.
+
+    Args:
+        services: What the process has.
+        owner: Who asks.
+        turn_id: The turn.
+        cursor: The last entry the reader has.
+        headers: Of the answer.
+        inline: Whether audio comes in the events; None: as the turn was started.
 
     Raises:
         TurnNotFoundError: no such turn, or another owner's.
@@ -36,48 +47,71 @@ async def attach(
     if live is not None:
         if live.spec.owner_id != owner.owner_id:
             raise TurnNotFoundError(turn_id)
-        return _attach_live(services, live, cursor, headers)
+        audio_of = audio_reader(services, live_answer(live), inline=inline)
+        return _attach_live(services, live, cursor, _Manner(headers, audio_of))
     try:
         record = await services.history.turns.get(owner.owner_id, turn_id)
     except HistoryUnavailableError:
         return services.readers.bye("unavailable", headers=headers)
-    return _attach_recorded(services, record, cursor, headers)
+    audio_of = audio_reader(services, recorded_answer(record), inline=inline)
+    return _attach_recorded(services, record, cursor, _Manner(headers, audio_of))
 
 
-def _attach_live(
-    services: Services, live: LiveTurn, cursor: Cursor, headers: Mapping[str, str]
-) -> Response:
+@dataclass(frozen=True, slots=True)
+class _Manner:
+    """How a reader is answered."""
+
+    headers: Mapping[str, str]
+    audio_of: AudioOf | None
+
+
+def _attach_live(services: Services, live: LiveTurn, cursor: Cursor, manner: _Manner) -> Response:
     turn_id = live.spec.turn_id
     try:
         reader = services.event_log.attach(turn_id, cursor)
     except CursorLostError:
         # Invariant: text and cursor are read together, with no await until the reader stands.
         covers = live.writer.cursor
-        reset = TurnReset(text=live.draft.text, reason="cursor_lost")
+        reset = _reset(live)
         services.metrics.reset_sent("cursor_lost")
         services.metrics.attached("reset")
         return services.readers.follow(
             turn_id,
             services.event_log.attach(turn_id, covers),
-            headers=headers,
+            headers=manner.headers,
+            audio_of=manner.audio_of,
             prefix=reset_frame(turn_id, covers, reset),
         )
     services.metrics.attached("follow" if cursor == START else "replay")
-    return services.readers.follow(turn_id, reader, headers=headers)
+    return services.readers.follow(
+        turn_id, reader, headers=manner.headers, audio_of=manner.audio_of
+    )
+
+
+def _reset(live: LiveTurn) -> TurnReset:
+    speech = live.speech
+    return TurnReset(
+        text=live.draft.text,
+        reason="cursor_lost",
+        sentence=speech.sentence_count if speech else 0,
+        speech=speech.next_index if speech else 0,
+    )
 
 
 def _attach_recorded(
-    services: Services, record: TurnRecord, cursor: Cursor, headers: Mapping[str, str]
+    services: Services, record: TurnRecord, cursor: Cursor, manner: _Manner
 ) -> Response:
     try:
         reader = services.event_log.attach(record.turn_id, cursor)
     except (LogNotFoundError, CursorLostError):
-        return _rest_of_record(services, record, cursor, headers)
+        return _rest_of_record(services, record, cursor, manner.headers)
     if reader.at_end:
         services.metrics.attached("no_content")
-        return Response(status_code=204, headers=dict(headers))
+        return Response(status_code=204, headers=dict(manner.headers))
     services.metrics.attached("replay")
-    return services.readers.follow(record.turn_id, reader, headers=headers)
+    return services.readers.follow(
+        record.turn_id, reader, headers=manner.headers, audio_of=manner.audio_of
+    )
 
 
 def _rest_of_record(

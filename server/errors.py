@@ -19,6 +19,7 @@ from history.errors import (
     TurnRunningError,
 )
 from streaming.errors import BusyError, CursorMalformedError, DrainingError
+from streaming.speech.errors import SpeechError, SpeechOffError, SpeechTooLongError
 
 log = structlog.get_logger(__name__)
 
@@ -55,6 +56,9 @@ STATUS: dict[type[Exception], tuple[int, str]] = {
     ChatbotsUnavailableError: (503, "The chatbots cannot be reached; try again in a moment."),
     DrainingError: (503, "The server is restarting; try again in a moment."),
     BusyError: (503, "The server is full; try again in a moment."),
+    SpeechOffError: (503, "There is no speech here; its operator can set TTS_ENGINE."),
+    SpeechTooLongError: (422, "The speech engine wants shorter sentences."),
+    SpeechError: (503, "The speech engine cannot be used now; try again in a moment."),
 }
 RETRY_AFTER_S = 2
 

@@ -6,18 +6,20 @@ Past the plan nothing is asked any more: `streaming` sees a `TurnSpec`.
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 
 from chatbots.errors import ChatbotNotFoundError
 from chatbots.model import Chatbot
 from flags.bucketing import includes
 from history.model import Conversation, Idempotency, Message, NewTurn, TurnStatus
+from server.audio import check_voice
 from server.errors import ProblemError
 from server.identity import Owner
 from server.ids import new_id
 from server.services import Services
 from streaming.llm.base import Prompt, PromptMessage
+from streaming.speech.turn_speech import SpeechSpec
 from streaming.turn import TurnSpec
 
 IDEMPOTENCY_TTL = timedelta(hours=24)
@@ -85,6 +87,7 @@ async def plan_turn(
         streaming=streaming,
         max_response_chars=chatbot.max_response_chars or services.settings.max_response_chars,
         received_at=received_at,
+        speech=await _speech(services, chatbot, wanted) if streaming else None,
     )
     new_turn = NewTurn(
         turn_id=turn_id,
@@ -97,7 +100,11 @@ async def plan_turn(
         model=model,
         streaming=streaming,
         worker_id=services.worker_id,
-        spec={"max_response_chars": spec.max_response_chars, "temperature": chatbot.temperature},
+        spec={
+            "max_response_chars": spec.max_response_chars,
+            "temperature": chatbot.temperature,
+            "speech": None if spec.speech is None else asdict(spec.speech),
+        },
         metadata=wanted.metadata,
         started_at=datetime.now(UTC),
         retry_of=wanted.retry_of,
@@ -192,6 +199,26 @@ async def _chatbot(services: Services, chatbot_id: str) -> Chatbot:
     if not chatbot.enabled:
         raise ChatbotNotFoundError(chatbot_id)
     return chatbot
+
+
+async def _speech(services: Services, chatbot: Chatbot, wanted: Wanted) -> SpeechSpec | None:
+    """Return how the answer is spoken, None where nobody asked for it.
+
+    Raises:
+        ProblemError: there is no such voice.
+    """
+    asked = wanted.speech["speech"]
+    if not asked:
+        return None
+    wish: Mapping[str, object] = asked if isinstance(asked, Mapping) else {}
+    voice = str(wish.get("voice") or "")
+    if voice:
+        await check_voice(services, voice)
+    return SpeechSpec(
+        voice=voice or chatbot.voice or services.settings.tts_voice,
+        language=str(wish.get("language") or ""),
+        inline=wish.get("audio") != "url",
+    )
 
 
 def _context(messages: Sequence[Message], question: str, budget: int) -> list[PromptMessage]:

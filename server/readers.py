@@ -1,6 +1,6 @@
 """The event streams that are open in this process: opened, counted, and asked to leave."""
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 
 from starlette.responses import Response
 
@@ -9,6 +9,8 @@ from server.event_stream import CloseReason, EventStreamResponse, OnClose
 from streaming.event_log.base import EventReader, Wake
 from streaming.frames import bye_frame
 from streaming.runner import TurnRunner
+from streaming.speech.base import Audio
+from streaming.speech.inline import with_audio
 from streaming.sse import frames
 
 
@@ -41,9 +43,23 @@ class Readers:
         self._leaving = "restarting"
 
     def follow(
-        self, turn_id: str, reader: EventReader, *, headers: Mapping[str, str], prefix: bytes = b""
+        self,
+        turn_id: str,
+        reader: EventReader,
+        *,
+        headers: Mapping[str, str],
+        audio_of: Callable[[int], Awaitable[Audio | None]] | None = None,
+        prefix: bytes = b"",
     ) -> Response:
-        """Answer with the log after the reader's cursor, to its end."""
+        """Answer with the log after the reader's cursor, to its end.
+
+        Args:
+            turn_id: Whose log it is.
+            reader: Where to start.
+            headers: Of the answer.
+            audio_of: Gives the audio that chunks of speech carry; None: they carry none.
+            prefix: Sent first.
+        """
         if len(self._open) >= self._max_open:
             reader.close()
             return self.bye("full", headers=headers)
@@ -57,6 +73,8 @@ class Readers:
             heartbeat_s=self._heartbeat_s,
             leaving=lambda: self._leaving,
         )
+        if audio_of is not None:
+            batches = with_audio(batches, audio_of)
 
         def closed(reason: CloseReason) -> None:
             left = reason == "end" and not reader.at_end

@@ -6,7 +6,7 @@ Whoever opens services closes them in reverse, whatever happened in between.
 import fcntl
 import gc
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -33,12 +33,17 @@ from server.readers import Readers
 from server.settings import Settings
 from storage.errors import StorageError
 from storage.sqlite import SqliteDatabase
+from streaming.cache.memory import MemoryCache
 from streaming.event_log.base import EventLog
 from streaming.event_log.memory import MemoryEventLog
 from streaming.keeper import RecordKeeper
 from streaming.llm.base import TokenSource
 from streaming.reaper import REAP_EVERY_S, SILENT_AFTER_S, reap
-from streaming.runner import TurnRunner
+from streaming.runner import RunnerLimits, TurnRunner
+from streaming.speech.base import Speaker
+from streaming.speech.errors import SpeechError
+from streaming.speech.maker import AudioMaker
+from streaming.speech.turn_speech import SpeechLimits, Studio
 from streaming.turn import Deadlines
 
 log = structlog.get_logger(__name__)
@@ -63,6 +68,7 @@ class Services:
     chatbots: Chatbots
     event_log: EventLog
     source: TokenSource
+    studio: Studio
     metrics: TurnMetrics
     keeper: RecordKeeper
     runner: TurnRunner
@@ -95,6 +101,8 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         metrics = TurnMetrics()
         source = _token_source(settings, metrics)
         stack.push_async_callback(source.close)
+        studio = _studio(settings, metrics)
+        stack.push_async_callback(studio.maker.close)
         keeper = RecordKeeper(history, metrics)
         event_log = MemoryEventLog(
             replay_window_s=settings.replay_window_s,
@@ -106,13 +114,16 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             event_log=event_log,
             source=source,
             metrics=metrics,
-            deadlines=Deadlines(
-                first_token_s=settings.first_token_timeout_s,
-                inter_token_s=settings.inter_token_timeout_s,
-                turn_s=settings.turn_timeout_s,
+            limits=RunnerLimits(
+                Deadlines(
+                    first_token_s=settings.first_token_timeout_s,
+                    inter_token_s=settings.inter_token_timeout_s,
+                    turn_s=settings.turn_timeout_s,
+                ),
+                max_live=settings.max_live_turns,
+                abandon_after_s=settings.abandon_after_s,
             ),
-            max_live=settings.max_live_turns,
-            abandon_after_s=settings.abandon_after_s,
+            studio=studio,
         )
         services = Services(
             settings=settings,
@@ -120,6 +131,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             chatbots=chatbots,
             event_log=event_log,
             source=source,
+            studio=studio,
             metrics=metrics,
             keeper=keeper,
             runner=runner,
@@ -229,6 +241,72 @@ def _token_source(settings: Settings, metrics: TurnMetrics) -> TokenSource:
     )
 
 
+def _studio(settings: Settings, metrics: TurnMetrics) -> Studio:
+    maker = AudioMaker(
+        speakers=choose_speakers(settings),
+        cache=MemoryCache(
+            max_bytes=settings.tts_cache_max_bytes, ttl_s=settings.tts_cache_ttl_s, clock=monotonic
+        ),
+        metrics=metrics,
+        max_parallel=settings.tts_max_parallel,
+        timeout_s=settings.tts_timeout_s,
+        first_timeout_s=settings.tts_first_timeout_s,
+    )
+    limits = SpeechLimits(
+        timeout_s=settings.speech_timeout_s, idle_s=settings.speech_idle_timeout_s
+    )
+    return Studio(maker, metrics, limits)
+
+
+def choose_speakers(settings: Settings) -> Sequence[Speaker]:
+    """Return the engines that may speak, the first choice first; the silent one where none can.
+
+    Raises:
+        StartError: the engine that TTS_ENGINE names cannot be used.
+    """
+    from streaming.speech.silent import SilentSpeaker  # noqa: PLC0415  # only what is used
+
+    if settings.tts_engine == "off":
+        return [SilentSpeaker()]
+    found = [_google(settings), _espeak(settings)]
+    return [speaker for speaker in found if speaker is not None] or [SilentSpeaker()]
+
+
+def _google(settings: Settings) -> Speaker | None:
+    if settings.tts_engine not in {"auto", "google"}:
+        return None
+    from streaming.speech.google import GoogleSpeaker, credentials_fault  # noqa: PLC0415
+
+    fault = credentials_fault(settings.google_credentials, settings.google_tts_endpoint)
+    if fault is not None:
+        if settings.tts_engine == "google":
+            raise StartError(f"TTS_ENGINE=google: {fault}")
+        if settings.google_credentials or settings.google_tts_endpoint:
+            log.warning("speech.google_unusable", reason=fault)
+        return None
+    return GoogleSpeaker(
+        credentials_path=settings.google_credentials,
+        endpoint=settings.google_tts_endpoint,
+        encoding=settings.google_tts_encoding,
+        rate=settings.tts_rate,
+        streaming=settings.google_tts_streaming,
+    )
+
+
+def _espeak(settings: Settings) -> Speaker | None:
+    """Return the embedded engine; beside Google it stands in while Google cannot be reached."""
+    from streaming.speech.espeak import EspeakSpeaker, espeak_available  # noqa: PLC0415
+
+    if espeak_available():
+        return EspeakSpeaker(rate=settings.tts_rate)
+    if settings.tts_engine == "espeak":
+        raise StartError(
+            "TTS_ENGINE=espeak: eSpeak NG is not installed; `pip install chatstream[espeak]`, or"
+            " set TTS_ENGINE=off."
+        )
+    return None
+
+
 def _secret(settings: Settings, name: str) -> SecretStr:
     configured: SecretStr | None = getattr(settings, name)
     if configured is not None:
@@ -256,6 +334,14 @@ async def _reap_at_start(services: Services) -> None:
         ) from None
 
 
+async def _warm_up(studio: Studio) -> None:
+    """Load and connect the speech engine before somebody waits for its first word."""
+    try:
+        await studio.maker.voices()
+    except SpeechError as error:
+        log.warning("speech.not_ready", engine=studio.maker.engine, reason=error.detail)
+
+
 @asynccontextmanager
 async def _duties(services: Services) -> AsyncIterator[None]:
     """Run what nobody waits for, until the block ends."""
@@ -276,6 +362,7 @@ async def _duties(services: Services) -> AsyncIterator[None]:
         services.metrics.loop_lag(max(0.0, monotonic() - due))
 
     async with anyio.create_task_group() as tasks:
+        tasks.start_soon(_warm_up, services.studio)
         for name, step, every_s in (
             ("reap", reap_silent, REAP_EVERY_S),
             ("sweep", sweep, SWEEP_EVERY_S),

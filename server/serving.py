@@ -157,6 +157,7 @@ def _announce(settings: Settings, services: Services, sock: socket.socket) -> No
         version=VERSION,
         model=services.source.default_model,
         history=services.history_kind,
+        speech=services.studio.maker.engine,
         data_dir=str(settings.data_dir),
     )
     if settings.app_env == "production" and not settings.guests_allowed:

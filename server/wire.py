@@ -1,5 +1,6 @@
 """How stored values look in JSON answers (contract §1, §2), and how paths and queries are read."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from time import monotonic
 
@@ -128,9 +129,13 @@ def turn_json(record: TurnRecord) -> Json:
 
 
 def live_turn_json(record: TurnRecord, turn: LiveTurn) -> Json:
-    """Return the state of a turn that runs here: newer than its checkpoint, text and seq agree."""
+    """Return the state of a turn that runs here: newer than its checkpoint, text and seq agree.
+
+    It runs until its log ends, though its record ends with its text, before its speech.
+    """
     cursor = turn.writer.cursor
-    return turn_json(record) | {
+    answer = turn_json(replace(record, status=TurnStatus.RUNNING))
+    return answer | {
         "text": turn.draft.text,
         "epoch": cursor.epoch,
         "last_seq": cursor.seq,

@@ -66,6 +66,42 @@ class TextDone(Event, frozen=True):
     stored: bool
 
 
+class SentenceCompleted(Event, frozen=True):
+    """A sentence of the text is complete; only of a turn that is spoken."""
+
+    name = "sentence.completed"
+
+    index: int
+    text: str
+    kind: Literal["text", "code", "table", "math", "rule"]
+    start: int
+    end: int
+
+
+class SpeechChunk(Event, frozen=True):
+    """The next audio. Its bytes are not here: a reader's framing adds them (`speech.inline`)."""
+
+    name = "speech.chunk"
+
+    index: int
+    sentence: int
+    media_type: str
+    duration_s: float
+    size_bytes: int = msgspec.field(name="bytes")
+    audio_id: str
+    url: str
+
+
+class SpeechFailed(Event, frozen=True):
+    """This unit of speech will not come; text and later audio go on."""
+
+    name = "speech.failed"
+
+    index: int
+    sentence: int
+    code: str
+
+
 class TurnReset(Event, frozen=True):
     """Replace what you show with `text`; then come the sentence and speech of these indexes."""
 

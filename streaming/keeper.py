@@ -12,7 +12,7 @@ import structlog
 
 from history.base import History
 from history.errors import HistoryError, HistoryUnavailableError
-from history.model import Checkpoint, TurnEnd, TurnRecord
+from history.model import Checkpoint, TurnEnd, TurnRecord, TurnSeal
 from metrics.turns import TurnMetrics
 from streaming.ending import FENCED
 from streaming.turn import Interrupted, LiveTurn
@@ -34,14 +34,15 @@ SETTLE_EVERY_S = 0.2
 class RecordKeeper:
     """Writes the record; never raises, whatever the store does.
 
-    Bound: an end that is not stored takes the place of the live turn it was, and no turn starts
-    while history cannot be reached, so there are at most as many as may run at once.
+    Bound: an end or a seal that is not stored takes the place of the live turn it was, and no turn
+    starts while history cannot be reached, so there are at most as many as may run at once.
     """
 
     def __init__(self, history: History, metrics: TurnMetrics) -> None:
         self._history = history
         self._metrics = metrics
         self._unstored: dict[str, TurnEnd] = {}
+        self._unsealed: dict[str, TurnSeal] = {}
 
     def unstored(self, turn_id: str) -> TurnEnd | None:
         """Return the end of a turn that history could not be told of yet."""
@@ -71,6 +72,23 @@ class RecordKeeper:
         self._unstored.pop(end.turn_id, None)
         return record
 
+    async def seal(self, seal: TurnSeal) -> None:
+        """Tell history what a spoken turn's log came to; after its end, now or later."""
+        self._unsealed[seal.turn_id] = seal
+        if seal.turn_id not in self._unstored:
+            await self._tell_seal(seal)
+
+    async def _tell_seal(self, seal: TurnSeal) -> None:
+        try:
+            await self._history.turns.seal(seal)
+        except HistoryUnavailableError:
+            self._metrics.history_failed("seal")
+            return
+        except Exception:  # a bug, here or there; the answer itself is stored
+            self._metrics.history_failed("seal")
+            log.exception("turn.unsealable", turn_id=seal.turn_id)
+        self._unsealed.pop(seal.turn_id, None)
+
     async def retry_ends(self) -> None:
         """Tell history of the ends it has missed; stops at the first that still fails."""
         for end in list(self._unstored.values()):
@@ -79,11 +97,15 @@ class RecordKeeper:
                 return
             if record is not None:
                 log.info("turn.stored_late", turn_id=end.turn_id)
+        for seal in list(self._unsealed.values()):
+            await self._tell_seal(seal)
+            if seal.turn_id in self._unsealed:
+                return
 
     async def settle(self) -> None:
         """Retry until every end is stored; whoever waits bounds it."""
         await self.retry_ends()
-        while self._unstored:
+        while self._unstored or self._unsealed:
             await anyio.sleep(SETTLE_EVERY_S)
             await self.retry_ends()
 

@@ -7,6 +7,7 @@ event, and the record is written before it.
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from time import monotonic
@@ -23,7 +24,18 @@ from streaming.event_log.base import EventLog
 from streaming.events import TurnStarted
 from streaming.keeper import CHECKPOINT_EVERY_S, RETRY_EVERY_S, RecordKeeper
 from streaming.llm.base import TokenSource
-from streaming.turn import Cancelled, Deadlines, Failed, Interrupted, LiveTurn, Outcome, TurnSpec
+from streaming.speaking import Speaking
+from streaming.speech.turn_speech import Studio, TurnSpeech
+from streaming.turn import (
+    Cancelled,
+    Deadlines,
+    Failed,
+    Finished,
+    Interrupted,
+    LiveTurn,
+    Outcome,
+    TurnSpec,
+)
 
 log = structlog.get_logger(__name__)
 
@@ -33,7 +45,19 @@ STOP_GRACE_S = 5.0
 """After the drain deadline: time to store what the interrupted turns have."""
 
 
-class TurnRunner:  # noqa: PLR0904  # one over: starting is admitted, and readers are counted
+@dataclass(frozen=True, slots=True)
+class RunnerLimits:
+    """Bounds of one process's turns.
+
+    `max_live` turns run at once; `abandon_after_s` without a reader one is cancelled; 0: never.
+    """
+
+    deadlines: Deadlines
+    max_live: int
+    abandon_after_s: float = 0.0
+
+
+class TurnRunner:  # noqa: PLR0904  # starting is admitted, and readers are counted
     """Runs turns. `running()` must be entered before the first start.
 
     Args:
@@ -41,9 +65,8 @@ class TurnRunner:  # noqa: PLR0904  # one over: starting is admitted, and reader
         event_log: Where events go.
         source: The model.
         metrics: Told of each turn; never of each token.
-        deadlines: How long a turn waits for the model.
-        max_live: Turns that may run here at once.
-        abandon_after_s: Seconds without a reader before a turn is cancelled; 0 means never.
+        limits: How long a turn may take, and how many may run.
+        studio: What turns that are spoken share.
     """
 
     def __init__(
@@ -53,17 +76,16 @@ class TurnRunner:  # noqa: PLR0904  # one over: starting is admitted, and reader
         event_log: EventLog,
         source: TokenSource,
         metrics: TurnMetrics,
-        deadlines: Deadlines,
-        max_live: int,
-        abandon_after_s: float,
+        limits: RunnerLimits,
+        studio: Studio,
     ) -> None:
         self._keeper = keeper
         self._event_log = event_log
         self._source = source
         self._metrics = metrics
-        self._deadlines = deadlines
-        self._max_live = max_live
-        self._abandon_after_s = abandon_after_s
+        self._limits = limits
+        self._studio = studio
+        self._speaking = Speaking(keeper)
         self._live: dict[str, LiveTurn] = {}
         self._admitted = 0
         self._tasks: TaskGroup | None = None
@@ -94,7 +116,7 @@ class TurnRunner:  # noqa: PLR0904  # one over: starting is admitted, and reader
         """
         if self.is_draining:
             raise DrainingError
-        if len(self._live) + self._admitted >= self._max_live:
+        if len(self._live) + self._admitted >= self._limits.max_live:
             raise BusyError
 
     @contextmanager
@@ -116,6 +138,7 @@ class TurnRunner:  # noqa: PLR0904  # one over: starting is admitted, and reader
         assert self._tasks is not None, "enter running() first"  # noqa: S101  # wiring error
         first_delta = partial(self._metrics.first_delta, streaming=spec.streaming)
         turn = LiveTurn(spec, self._event_log.create(spec.turn_id), first_delta)
+        turn.speech = self._speech(turn)
         started = TurnStarted(
             spec.turn_id,
             spec.conversation_id,
@@ -125,6 +148,7 @@ class TurnRunner:  # noqa: PLR0904  # one over: starting is admitted, and reader
             spec.streaming,
         )
         turn.writer.append(started)
+        self.silence(spec.conversation_id)
         self._tasks.start_soon(self._run, turn, name=f"turn {spec.turn_id}")
         self._live[spec.turn_id] = turn  # nothing above may fail and leave it here for ever
         self._metrics.turn_started(streaming=spec.streaming)
@@ -153,17 +177,25 @@ class TurnRunner:  # noqa: PLR0904  # one over: starting is admitted, and reader
         with anyio.move_on_after(wait_s):
             await turn.ended.wait()
 
+    def silence(self, conversation_id: str) -> None:
+        """Cut speech that goes on in a conversation after its text: the turn is completed."""
+        self._speaking.silence(conversation_id)
+
     def reader_joined(self, turn_id: str) -> None:
         """Count a reader of a turn that may run here."""
         if (turn := self._live.get(turn_id)) is not None:
             turn.readers += 1
             self._watch_abandonment(turn)
+            if turn.speech is not None:
+                turn.speech.reader_joined()
 
     def reader_left(self, turn_id: str) -> None:
         """Count a reader out; the last one starts the clock of abandonment."""
         if (turn := self._live.get(turn_id)) is not None:
             turn.readers -= 1
             self._watch_abandonment(turn)
+            if turn.speech is not None:
+                turn.speech.reader_left()
 
     async def drain(self, timeout_s: float) -> None:
         """Take no new turns, let the running ones finish, interrupt what is left after `timeout_s`.
@@ -172,6 +204,9 @@ class TurnRunner:  # noqa: PLR0904  # one over: starting is admitted, and reader
         """
         self.is_draining = True
         log.info("drain.started", turns=len(self._live), timeout_s=timeout_s)
+        for turn in self._live.values():
+            if turn.speech is not None:
+                turn.speech.hurry()
         with anyio.move_on_after(timeout_s):
             await self._until_idle()
         for turn in list(self._live.values()):
@@ -181,10 +216,31 @@ class TurnRunner:  # noqa: PLR0904  # one over: starting is admitted, and reader
             await self._keeper.settle()
         log.info("drain.ended", turns=len(self._live), unstored=self._keeper.unstored_count)
 
+    def _speech(self, turn: LiveTurn) -> TurnSpeech | None:
+        spec = turn.spec
+        if spec.speech is None:
+            return None
+        return TurnSpeech(
+            spec.turn_id,
+            spec.speech,
+            self._studio,
+            writer=turn.writer,
+            draft=turn.draft,
+            received_at=spec.received_at,
+        )
+
     async def _run(self, turn: LiveTurn) -> None:
+        if turn.speech is None:
+            await self._produce(turn)
+            return
+        async with anyio.create_task_group() as beside:
+            beside.start_soon(turn.speech.run)
+            await self._produce(turn)
+
+    async def _produce(self, turn: LiveTurn) -> None:
         outcome: Outcome = Interrupted("shutdown")
         try:
-            outcome = await turn.write_text(self._source, self._deadlines, monotonic)
+            outcome = await turn.write_text(self._source, self._limits.deadlines, monotonic)
         except Exception:  # a bug must still end the turn it hit
             log.exception("turn.crashed", turn_id=turn.spec.turn_id)
             outcome = Failed("internal_error", "Something went wrong here; ask again.", True)
@@ -195,10 +251,13 @@ class TurnRunner:  # noqa: PLR0904  # one over: starting is admitted, and reader
     async def _finish(self, turn: LiveTurn, outcome: Outcome) -> None:
         """Tell the record, then the readers."""
         total_s = monotonic() - turn.spec.received_at
+        if turn.speech is not None and isinstance(outcome, Finished):
+            turn.speech.complete_text()
         ending = Ending(turn, outcome, total_s=total_s, at=datetime.now(UTC))
         end = turn.end = ending.record()
         record = await self._keeper.store_end(end)
-        for event in ending.events_told(end, record):
+        last = ending.events_told(end, record)
+        for event in await self._speaking.finish(turn, ending, last):
             turn.writer.append(event)
         turn.writer.close()
         del self._live[turn.spec.turn_id]
@@ -233,7 +292,8 @@ class TurnRunner:  # noqa: PLR0904  # one over: starting is admitted, and reader
         )
 
     async def _checkpoint(self) -> None:
-        await self._keeper.checkpoint(list(self._live.values()))
+        running = [turn for turn in self._live.values() if turn.end is None]
+        await self._keeper.checkpoint(running)
 
     async def _expire(self) -> None:
         self._event_log.expire()
@@ -244,10 +304,10 @@ class TurnRunner:  # noqa: PLR0904  # one over: starting is admitted, and reader
 
     def _watch_abandonment(self, turn: LiveTurn) -> None:
         _forget_abandonment(turn)
-        if self._abandon_after_s == 0 or turn.readers > 0:
+        if self._limits.abandon_after_s == 0 or turn.readers > 0:
             return
         turn.abandonment = asyncio.get_running_loop().call_later(
-            self._abandon_after_s, turn.stop, Cancelled("abandoned")
+            self._limits.abandon_after_s, turn.stop, Cancelled("abandoned")
         )
 
 

@@ -1,6 +1,6 @@
 """One turn while it runs: its specification, its state, and the writing of its text.
 
-Speech will run beside the text, may lag, and never delays it. A turn is stopped by a cause, which
+Speech runs beside the text, may lag, and never delays it. A turn is stopped by a cause, which
 is a value: whoever stops it first decides how it ends.
 """
 
@@ -20,6 +20,7 @@ from streaming.event_log.base import EventWriter
 from streaming.events import CancelledBy, TextDelta
 from streaming.limit import ResponseLimit
 from streaming.llm.base import Finish, FinishReason, Prompt, TokenSource
+from streaming.speech.turn_speech import SpeechSpec, TurnSpeech
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,7 @@ class TurnSpec:
     streaming: bool
     max_response_chars: int
     received_at: float
-    epoch: int = 1
+    speech: SpeechSpec | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +95,7 @@ class LiveTurn:
     writer: EventWriter
     on_first_delta: Callable[[float], None]
     draft: Draft = field(default_factory=Draft)
+    speech: TurnSpeech | None = None
     gaps_s: list[float] = field(default_factory=list)
     ttft_s: float | None = None
     readers: int = 0
@@ -107,7 +109,9 @@ class LiveTurn:
     _last_delta_at: float = 0.0
 
     def stop(self, cause: Outcome) -> bool:
-        """Stop writing at once, for this cause; False where the turn is already ending."""
+        """Stop writing and speaking at once, for this cause; False where it is already ending."""
+        if self.speech is not None:
+            self.speech.cut()
         if self._outcome is not None:
             return False
         self._outcome = cause
@@ -189,6 +193,8 @@ class LiveTurn:
         else:
             text.encode()  # text that is none fails here, as in `append`, not where it is stored
         self.draft.add(text, seq)
+        if self.speech is not None:
+            self.speech.hear(text)
 
     def _time_out(self, phase: Phase, limit_s: float) -> None:
         error = SourceTimeoutError(phase, limit_s)

@@ -41,7 +41,7 @@ async def health(request: Request) -> Response:
         "checks": {
             "history": history,
             "model": {"status": _model_status(services), "kind": services.model_kind},
-            "speech": {"status": "off"},
+            "speech": _speech(services),
         },
     }
     return JSONResponse(answer, headers=NO_STORE)
@@ -57,6 +57,23 @@ def _model_status(services: Services) -> str:
         return "unknown"
     share = failed / snapshot.all.settled
     return "unhealthy" if share > UNHEALTHY_SHARE else "degraded" if failed else "healthy"
+
+
+def _speech(services: Services) -> dict[str, object]:
+    """Tell the engines by their breakers: asking them would cost money. Text never needs them."""
+    maker = services.studio.maker
+    if maker.engine == "off":
+        return {"status": "off", "engine": "off"}
+    engines = [
+        {"engine": each.engine, "breaker": each.breaker.state, "refuses": each.refuses}
+        for each in maker.health()
+    ]
+    are_well = all(each["breaker"] == "closed" and not each["refuses"] for each in engines)
+    return {
+        "status": "healthy" if are_well else "degraded",
+        "engine": maker.engine,
+        "engines": engines,
+    }
 
 
 async def _check_history(services: Services) -> dict[str, object]:

@@ -182,7 +182,10 @@ def _streaming(snapshot: StreamingSnapshot) -> dict[str, object]:
             "turn_duration_ms": _latency(snapshot.all.duration),
             "event_loop_lag_ms": _latency(snapshot.loop_lag),
             "page_ttft_ms": _latency(snapshot.page_ttft),
+            "ttfa_ms": _latency(snapshot.speech.first_audio),
+            "speech_call_ms": _latency(snapshot.speech.call_duration),
         },
+        "speech": {"units": snapshot.speech.units, "calls": snapshot.speech.calls},
         "cache": {name: _cache(use) for name, use in snapshot.caches.items()},
         "tokens": {**snapshot.tokens, "output_per_s": _rounded(snapshot.output_tokens_per_s, 1)},
         "errors": {

@@ -57,7 +57,9 @@ class SpeechOptions(StrictModel):
     """How an answer is spoken."""
 
     voice: str | None = Field(None, max_length=100)
-    language: str | None = Field(None, max_length=35)
+    language: str | None = Field(
+        None, max_length=35, pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$"
+    )
     audio: Literal["inline", "url"] = "inline"
 
 
@@ -93,6 +95,13 @@ class CancelTurn(StrictModel):
     """The optional body of `POST /api/v1/turns/{turn_id}/cancel`."""
 
     seen: str | None = Field(None, max_length=128)
+
+
+class Playback(StrictModel):
+    """The body of `POST /api/v1/turns/{turn_id}/playback`, in seconds of audio."""
+
+    played_s: float = Field(ge=0, le=86_400)
+    buffered_s: float = Field(ge=0, le=86_400)
 
 
 async def start_turn(request: Request) -> Response:
@@ -135,7 +144,10 @@ async def attach_turn(request: Request) -> Response:
     headers = {"X-Turn-ID": turn_id} if _KEY.fullmatch(turn_id) else {}
     try:
         cursor = _cursor(request, turn_id)
-        return await attach(services, owner_of(request), turn_id, cursor, headers=headers)
+        inline = {"inline": True, "url": False}.get(request.query_params.get("audio", ""))
+        return await attach(
+            services, owner_of(request), turn_id, cursor, headers=headers, inline=inline
+        )
     except CursorMalformedError:
         services.metrics.attached("malformed")
         raise
@@ -170,6 +182,19 @@ async def cancel_turn(request: Request) -> Response:
             raise
         return JSONResponse(ended_turn_json(live, live.end), headers=_NO_STORE)
     return _state_response(services, record)
+
+
+async def report_playback(request: Request) -> Response:
+    """Note how far a turn's audio has been played: no more than is soon heard is made."""
+    services, owner = services_of(request), owner_of(request)
+    turn_id = request.path_params["turn_id"]
+    body = await read_model(request, Playback)
+    live = services.runner.find(turn_id)
+    if live is None or live.spec.owner_id != owner.owner_id:
+        await services.history.turns.get(owner.owner_id, turn_id)
+    elif live.speech is not None:
+        live.speech.played(played_s=body.played_s, buffered_s=body.buffered_s)
+    return Response(status_code=204, headers=_NO_STORE)
 
 
 async def _begin(services: Services, owner: Owner, plan: Plan) -> TurnRecord:
@@ -222,7 +247,7 @@ def _state(services: Services, record: TurnRecord) -> Json:
     live, end = services.runner.find(record.turn_id), services.keeper.unstored(record.turn_id)
     if end is not None:
         return unstored_turn_json(record, end)
-    if live is not None and record.status is TurnStatus.RUNNING:
+    if live is not None:  # also where only its speech goes on: its log has not ended
         return live_turn_json(record, live)
     return turn_json(record)
 
@@ -271,4 +296,5 @@ routes = [
     Route("/api/v1/turns/{turn_id}", get_turn, methods=["GET"]),
     Route("/api/v1/turns/{turn_id}/events", attach_turn, methods=["GET"]),
     Route("/api/v1/turns/{turn_id}/cancel", cancel_turn, methods=["POST"]),
+    Route("/api/v1/turns/{turn_id}/playback", report_playback, methods=["POST"]),
 ]

@@ -50,12 +50,12 @@ def test_a_record_of_a_release_without_speech_has_none() -> None:
 
 def test_fields_that_a_newer_release_adds_are_ignored() -> None:
     usage = codec.load_usage('{"input":1,"output":null,"source":"exact","cached":9}')
-    speech = codec.load_speech('[{"sentence":2,"text":"Hi.","voice":"en"}]')
+    speech = codec.load_speech('[{"sentence":2,"text":"Hi.","language":"en","voice":"x"}]')
     feedback = codec.load_feedback('{"rating":"up","comment":null,"at":0,"tags":["x"]}')
 
     assert usage is not None
     assert (usage.input_tokens, usage.output_tokens) == (1, None)
-    assert speech == (SpokenUnit(2, "Hi."),)
+    assert speech == (SpokenUnit(2, "Hi.", "en"),)
     assert feedback is not None
     assert feedback.at == codec.from_ms(0)
 

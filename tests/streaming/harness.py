@@ -3,7 +3,7 @@
 import json
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -16,16 +16,20 @@ from hypothesis import settings
 
 from history.base import Conversations, History, Messages, Turns
 from history.errors import HistoryError, HistoryUnavailableError
-from history.model import Checkpoint, NewTurn, TurnEnd, TurnRecord, TurnStatus
+from history.model import Checkpoint, NewTurn, TurnEnd, TurnRecord, TurnSeal, TurnStatus
 from history.sqlite import SqliteHistory
 from metrics.turns import TurnMetrics
 from storage.sqlite import SqliteDatabase
+from streaming.cache.memory import MemoryCache
 from streaming.cursor import START, Cursor, parse_id
 from streaming.event_log.base import EventLog, EventReader
 from streaming.event_log.memory import MemoryEventLog
 from streaming.keeper import RecordKeeper
 from streaming.llm.base import Prompt, PromptMessage, TokenSource
-from streaming.runner import TurnRunner
+from streaming.runner import RunnerLimits, TurnRunner
+from streaming.speech.base import Speaker
+from streaming.speech.maker import AudioMaker
+from streaming.speech.turn_speech import SpeechLimits, SpeechSpec, Studio
 from streaming.turn import Deadlines, LiveTurn, TurnSpec
 from tests.history.factories import OWNER, a_first_turn
 
@@ -119,6 +123,10 @@ class FaultyTurns:
         self.rounds.append(checkpoints)
         return await self._turns.checkpoint(checkpoints)
 
+    async def seal(self, seal: TurnSeal) -> None:
+        self._may_fail(seal.turn_id)
+        await self._turns.seal(seal)
+
     async def end(self, end: TurnEnd) -> TurnRecord:
         self._may_fail(end.turn_id)
         if self.gate is not None:
@@ -188,6 +196,8 @@ class Stage:
     deadlines: Deadlines = PATIENT
     max_live: int = 1000
     abandon_after_s: float = 0
+    speakers: Sequence[Speaker] = ()
+    speech_limits: SpeechLimits = field(default_factory=SpeechLimits)
     metrics: TurnMetrics = field(default_factory=TurnMetrics)
     log: EventLog = field(
         default_factory=lambda: MemoryEventLog(
@@ -202,16 +212,22 @@ class Stage:
             event_log=self.log,
             source=self.source,
             metrics=self.metrics,
-            deadlines=self.deadlines,
-            max_live=self.max_live,
-            abandon_after_s=self.abandon_after_s,
+            limits=RunnerLimits(self.deadlines, self.max_live, self.abandon_after_s),
+            studio=a_studio(self.speakers, self.metrics, self.speech_limits),
         )
 
-    async def start(self, *, streaming: bool = True, max_chars: int = 100_000) -> LiveTurn:
+    async def start(
+        self,
+        *,
+        streaming: bool = True,
+        max_chars: int = 100_000,
+        speech: SpeechSpec | None = None,
+    ) -> LiveTurn:
         """Begin a turn in a conversation of its own, and start it."""
         new_turn = a_first_turn(streaming=streaming)
         await self.history.turns.begin(new_turn)
-        return self.runner.start(spec_of(new_turn, max_chars=max_chars))
+        spec = spec_of(new_turn, max_chars=max_chars)
+        return self.runner.start(replace(spec, speech=speech))
 
     async def record(self, turn: LiveTurn) -> TurnRecord:
         """Return what is stored of a turn."""
@@ -244,8 +260,10 @@ class Stage:
         assert last.data["stored"] is True
         await self._check_message(record)
         if last.name == "turn.completed" and turn.spec.streaming:
-            assert events[-2].name == "text.done"
-            assert events[-2].data["text"] == record.text == deltas(events)
+            (done,) = [event for event in events if event.name == "text.done"]
+            after = {event.name for event in events[events.index(done) + 1 : -1]}
+            assert after <= {"speech.chunk", "speech.failed"}
+            assert done.data["text"] == record.text == deltas(events)
         if not turn.spec.streaming:
             assert len(events) == 2
         assert self.runner.find(turn.spec.turn_id) is None
@@ -277,6 +295,21 @@ def spec_of(turn: NewTurn, *, max_chars: int = 100_000) -> TurnSpec:
         max_response_chars=max_chars,
         received_at=anyio.current_time(),
     )
+
+
+def a_studio(
+    speakers: Sequence[Speaker], metrics: TurnMetrics, limits: SpeechLimits | None = None
+) -> Studio:
+    """Return a studio with these engines; none means that speech is off."""
+    maker = AudioMaker(
+        speakers=speakers,
+        cache=MemoryCache(max_bytes=1 << 24, ttl_s=3600, clock=anyio.current_time),
+        metrics=metrics,
+        max_parallel=16,
+        timeout_s=10,
+        first_timeout_s=5,
+    )
+    return Studio(maker, metrics, limits or SpeechLimits(), anyio.current_time)
 
 
 @asynccontextmanager

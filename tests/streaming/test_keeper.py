@@ -4,6 +4,7 @@ import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
@@ -30,7 +31,7 @@ from tests.support.sources import STOP, ScriptedTokenSource, StallingTokenSource
 BOTH_ARMS = pytest.mark.parametrize("streaming", [True, False], ids=["on", "off"])
 
 
-async def stalled(stage: Stage, source: StallingTokenSource, **options: bool) -> LiveTurn:
+async def stalled(stage: Stage, source: StallingTokenSource, **options: Any) -> LiveTurn:
     """Start a turn and let it come to where its model falls silent."""
     source.stalled = anyio.Event()
     turn = await stage.start(**options)

@@ -1,0 +1,97 @@
+"""Speech outside the event stream: a chunk again, the voices, and a given text spoken."""
+
+from typing import Annotated
+
+import anyio.to_thread
+from pydantic import AfterValidator, Field
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from server.audio import check_voice, parse_audio_id, spoken_answer
+from server.audio_response import audio_response
+from server.body import StrictModel, read_model
+from server.errors import ProblemError
+from server.wire import owner_of, services_of
+from streaming.languages import guess_language
+from streaming.speech.base import MAX_UTTERANCE_BYTES, Utterance
+from streaming.speech.errors import SpeechOffError
+from streaming.speech.whole import units_of
+
+MAX_SPOKEN_CHARS = 4000
+
+
+def _speakable(value: str) -> str:
+    if not value.strip():
+        raise ValueError("must not be empty")
+    return value
+
+
+class SpeakText(StrictModel):
+    """The body of `POST /api/v1/speech`."""
+
+    text: Annotated[str, Field(max_length=MAX_SPOKEN_CHARS), AfterValidator(_speakable)]
+    voice: str | None = Field(None, max_length=100)
+
+
+async def get_audio(request: Request) -> Response:
+    """Answer with a unit of a turn's speech, made again where it is no longer kept."""
+    services = services_of(request)
+    turn_id, index = parse_audio_id(request.path_params["audio_id"])
+    answer = await spoken_answer(services, owner_of(request), turn_id)
+    utterance = answer.utterance(index)
+    if utterance is None:
+        raise ProblemError(404, "audio_not_found", "This turn has no such audio (yet).")
+    try:
+        made = await services.studio.maker.make(utterance)
+    except SpeechOffError:
+        raise ProblemError(
+            410, "audio_gone", "This audio is no longer kept, and there is no engine to make it."
+        ) from None
+    headers = {"X-Speech-Sentence": str(answer.units[index].sentence)}
+    place = await answer.range_of(index)
+    if place is not None:
+        headers["X-Speech-Range"] = f"{place[0]}-{place[1]}"
+    return audio_response(request, made.audio, headers)
+
+
+async def list_voices(request: Request) -> Response:
+    """List the voices of the engine that speaks."""
+    maker = services_of(request).studio.maker
+    answer = {
+        "engine": maker.engine,
+        "voices": [
+            {"name": voice.name, "language": voice.language} for voice in await maker.voices()
+        ],
+    }
+    return JSONResponse(answer, headers={"Cache-Control": "private, max-age=300"})
+
+
+async def speak_text(request: Request) -> Response:
+    """Answer with a given text as audio; what is no speech (code, markup) is left out."""
+    services = services_of(request)
+    body = await read_model(request, SpeakText)
+    if body.voice:
+        await check_voice(services, body.voice)
+    units = await anyio.to_thread.run_sync(units_of, body.text)
+    spoken = " ".join(unit.text for unit in units)
+    if not spoken:
+        raise _unspeakable("has nothing that can be said", "nothing_to_say")
+    if len(spoken.encode()) > MAX_UTTERANCE_BYTES:
+        raise _unspeakable(f"must be at most {MAX_UTTERANCE_BYTES} bytes when spoken", "invalid")
+    voice = body.voice or services.settings.tts_voice
+    made = await services.studio.maker.make(Utterance(spoken, guess_language(body.text), voice))
+    return audio_response(request, made.audio, {})
+
+
+def _unspeakable(message: str, code: str) -> ProblemError:
+    return ProblemError(
+        422, code, f"text {message}.", errors=[{"field": "text", "message": message}]
+    )
+
+
+routes = [
+    Route("/api/v1/speech", speak_text, methods=["POST"]),
+    Route("/api/v1/speech/voices", list_voices, methods=["GET"]),
+    Route("/api/v1/speech/{audio_id}", get_audio, methods=["GET"]),
+]

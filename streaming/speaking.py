@@ -1,0 +1,78 @@
+"""Turns whose text is complete, and told, while their speech goes on.
+
+For the record such a turn has ended: its conversation is free. Its log ends when the speech does,
+or is cut: by the user, by the next turn of the conversation, by a limit.
+"""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from history.model import TurnSeal
+from streaming.ending import Ending
+from streaming.events import Event, TextDone, TurnCompleted
+from streaming.keeper import RecordKeeper
+from streaming.speech.turn_speech import TurnSpeech
+from streaming.turn import LiveTurn
+
+
+class Speaking:
+    """The turns of this process that only speak; one a conversation."""
+
+    def __init__(self, keeper: RecordKeeper) -> None:
+        self._keeper = keeper
+        self._turns: dict[str, LiveTurn] = {}
+
+    def silence(self, conversation_id: str) -> None:
+        """Cut the speech that goes on in a conversation, if any: its turn ends at once."""
+        turn = self._turns.pop(conversation_id, None)
+        if turn is not None and turn.speech is not None:
+            turn.speech.cut()
+
+    async def finish(
+        self, turn: LiveTurn, ending: Ending, last: Sequence[Event]
+    ) -> Sequence[Event]:
+        """Tell that the text is complete, let the speech end, and return what is left to be told.
+
+        A turn without speech, or that ends otherwise than completed, is left as it is.
+
+        Args:
+            turn: Its record has ended.
+            ending: How it ends.
+            last: Its last events, the terminal one at the end.
+        """
+        speech = turn.speech
+        if speech is None:
+            return last
+        match last:
+            case [TextDone() as done, TurnCompleted(stored=stored)]:
+                turn.writer.append(done)
+                was_kept = self._keeper.unstored(turn.spec.turn_id) is not None
+                await self._speak_out(turn, speech)
+            case _:
+                speech.cut()
+                return last
+        is_stored = stored or (was_kept and self._keeper.unstored(turn.spec.turn_id) is None)
+        if speech.units:
+            await self._keeper.seal(_seal(turn, ending.events(stored=True)[-1], speech))
+        return [ending.events(stored=is_stored)[-1]]
+
+    async def _speak_out(self, turn: LiveTurn, speech: TurnSpeech) -> None:
+        conversation_id = turn.spec.conversation_id
+        self._turns[conversation_id] = turn
+        try:
+            await speech.finish()
+        finally:
+            if self._turns.get(conversation_id) is turn:
+                del self._turns[conversation_id]
+
+
+def _seal(turn: LiveTurn, terminal: Event, speech: TurnSpeech) -> TurnSeal:
+    cursor = turn.writer.cursor
+    return TurnSeal(
+        turn_id=turn.spec.turn_id,
+        epoch=cursor.epoch,
+        last_seq=cursor.seq + 1,
+        end=msgspec.to_builtins(terminal),
+        speech=tuple(speech.units),
+    )
