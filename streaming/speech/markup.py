@@ -155,7 +155,7 @@ _LINKS: tuple[Step, ...] = (
     step("{", r":contentReference\[oaicite:\d{1,3}\]\{index=\d{1,3}\}", " "),
     step(
         "([（【",  # noqa: RUF001
-        rf"[(（] ?(?:{_SEE}[.:]? ?)?{_CITED}(?: ?{_AND}? ?{_CITED}){{0,20}} ?[)）]",  # noqa: RUF001
+        rf"[(（] ?(?:{_SEE}[.:]? ?)?{_CITED}(?: ?(?:{_AND} ?)?{_CITED}){{0,20}} ?[)）]",  # noqa: RUF001
         " ",
     ),
     step("[【〔［", rf"(?<!=)(?<!= )\[?{_CITED}\]?(?:{_LEADING_TO})?", " "),  # noqa: RUF001
