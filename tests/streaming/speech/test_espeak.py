@@ -5,6 +5,7 @@ import signal
 import sys
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import anyio
 import pytest
@@ -190,18 +191,32 @@ async def test_closing_while_it_hangs_ends_process_and_calls(espeak: EspeakSpeak
         os.kill(pid, 0)
 
 
-async def test_closing_while_it_starts_leaves_no_process(espeak: EspeakSpeaker) -> None:
-    async with anyio.create_task_group() as tasks:
+async def test_closing_while_it_starts_leaves_no_process(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    pid, go = tmp_path / "pid", tmp_path / "go"
+    play(
+        monkeypatch,
+        "import os, pathlib, time",
+        f"pathlib.Path({str(pid)!r}).write_text(str(os.getpid()))",
+        f"while not os.path.exists({str(go)!r}): time.sleep(0.001)",
+        "say(hello)",
+        "read()",
+    )
+    async with a_speaker() as espeak, anyio.create_task_group() as tasks:
 
         async def say() -> None:
-            with pytest.raises(SpeechUnavailableError):
+            with pytest.raises(SpeechUnavailableError, match="closed"):
                 await said(espeak)
 
         tasks.start_soon(say)
         await anyio.wait_all_tasks_blocked()
         await espeak.close()
+        go.touch()
 
     assert espeak._running is None
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(pid.read_text()), 0)
 
 
 async def test_a_start_that_is_given_up_is_tried_again_by_the_next(espeak: EspeakSpeaker) -> None:
