@@ -4,7 +4,24 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
+from streaming.languages import bare_language, guess_language
+from streaming.splitting.answers import UNKNOWN, Answer, Window
+from streaming.splitting.blocks import read_head
+from streaming.splitting.characters import NEWLINES
+from streaming.splitting.inline import CANDIDATE, CANDIDATE_OR_BLANK, judge
+from streaming.splitting.length import MAX_TEXT, cut
+from streaming.splitting.opaque import Opaque
+from streaming.splitting.table import Table, table_of
+
 SentenceKind = Literal["text", "code", "table", "math", "rule"]
+
+_SPACE = re.compile(r"\s*")
+_NEWLINE = re.compile(f"[{NEWLINES}]")
+_UNSPACED = frozenset(["th", "lo"])
+
+# The language is judged from at most so many characters, and anew after every step of them.
+_JUDGED = 384
+_STEP = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,39 +37,189 @@ class Sentence:
     end: int
 
 
-_UNIT = re.compile(r"\s*(```.*?```(?=\n|$)|(?:(?!```).)+?(?:[.!?](?=\s)|\n))", re.DOTALL)
-
-
 class SentenceSplitter:
-    """Interim: stops and lines only."""
+    """Cuts text that arrives in pieces into sentences, blocks and rules.
 
-    def __init__(self, language: str = "en") -> None:  # noqa: ARG002  # interim
-        self._text = ""
-        self._at = 0
+    Never takes a sentence back; what comes out depends on the whole text alone, not on how it was
+    sliced. A sentence is out at the latest 24 characters behind its end (tables a row, fences a
+    line), in most cases two. Work is linear in the text, on any input; what is kept is the open
+    unit and the first characters of the text.
+
+    Args:
+        language: BCP 47 tag of the text («de», «de-CH»): the choice where the text itself says
+            too little. "" leaves it to the text.
+    """
+
+    def __init__(self, language: str = "en") -> None:
+        self._hint = bare_language(language) or "en"
+        self._window = Window(self._table_at)
+        self._base = 0  # offset of the window's first character
+        self._block: Opaque | None = None
+        self._block_parts: list[str] = []
+        self._block_from = 0  # index of what is not in the parts yet
+        self._block_start = 0  # offset
+        self._at_line_head = True
+        self._candidate = CANDIDATE
+        self._opening = ""
+        self._languages: dict[int, str] = {}
 
     def push(self, text: str) -> list[Sentence]:
-        """Take the next piece of text; return the sentences that are complete."""
-        self._text += text
-        found: list[Sentence] = []
-        while match := _UNIT.match(self._text, self._at):
-            self._at = match.end()
-            found += self._sentence(match.start(1), match[1].rstrip())
-        return found
+        """Return the sentences that are complete now that `text` has come."""
+        window = self._window
+        window.text += text
+        if len(self._opening) < _JUDGED:
+            self._opening += text[: _JUDGED - len(self._opening)]
+        if window.start != UNKNOWN and self._block is None:
+            # The usual case: nothing in the new text could end the open sentence.
+            size = len(window.text)
+            if size - window.start < MAX_TEXT and not self._candidate.search(
+                window.text, window.scan
+            ):
+                window.scan = size
+                return []
+        return self._advance()
 
     def flush(self) -> list[Sentence]:
-        """Return what is left: the text has ended."""
-        rest = self._text[self._at :]
-        start = self._at + len(rest) - len(rest.lstrip())
-        self._at = len(self._text)
-        return self._sentence(start, rest.strip())
+        """Return what is left, the text having ended; an open block ends as its kind.
+
+        The splitter is then as new, but offsets go on counting.
+        """
+        window = self._window
+        window.is_final = True
+        found = self._advance()
+        if self._block is not None:
+            self._close_block(len(window.text), found)
+        elif window.start != UNKNOWN:
+            self._close_text(len(window.text), found)
+        self._base += len(window.text)
+        window.drop(len(window.text))
+        window.scan = window.line = 0
+        window.is_final = window.is_heading = window.is_quoted = False
+        self._at_line_head = True
+        return found
 
     def pending(self) -> tuple[int, str]:
-        """Return where the unfinished sentence starts, and what there is of it."""
-        rest = self._text[self._at :].lstrip()
-        return (len(self._text) - len(rest), rest) if rest and "`" not in rest else (0, "")
+        """Return where the unfinished sentence starts and its text so far.
 
-    def _sentence(self, start: int, text: str) -> list[Sentence]:
-        if not text:
-            return []
-        kind: SentenceKind = "code" if text.startswith("```") else "text"
-        return [Sentence(text, kind, start, start + len(text))]
+        (0, "") while there is none, or while it is not certain that it will be text.
+        """
+        window = self._window
+        if self._block is not None or window.start == UNKNOWN:
+            return 0, ""
+        return self._base + window.start, window.text[window.start :]
+
+    def _advance(self) -> list[Sentence]:
+        found: list[Sentence] = []
+        while self._step(found):
+            pass
+        window = self._window
+        if self._block is not None:
+            self._block_parts.append(window.text[self._block_from : window.scan])
+            self._block_from = 0
+        done = window.scan if window.start == UNKNOWN else window.start
+        self._base += done
+        window.drop(done)
+        return found
+
+    def _step(self, found: list[Sentence]) -> bool:
+        """Do what comes next; return False when there is nothing left or more text is needed."""
+        if self._block is not None:
+            end = self._block.advance(self._window)
+            if end == UNKNOWN:
+                return False
+            self._close_block(end, found)
+            return True
+        if self._window.start == UNKNOWN:
+            return self._open()
+        return self._read_text(found)
+
+    def _open(self) -> bool:
+        """Find where the next unit starts and what it is."""
+        window = self._window
+        space = _SPACE.match(window.text, window.scan)
+        first = space.end() if space else window.scan
+        for newline in _NEWLINE.finditer(window.text, window.scan, first):
+            self._at_line_head = True
+            window.line = newline.end()
+        window.scan = first
+        if first == len(window.text):
+            return False
+        if self._at_line_head and not self._open_line():
+            return False
+        if self._block is None:
+            window.start = first
+            self._candidate = self._candidate_at(first)
+        return True
+
+    def _open_line(self) -> bool:
+        """Ask the block layer what the line at `scan` begins; False: wait."""
+        window = self._window
+        head = read_head(window)
+        if head is None:
+            return False
+        window.is_heading, window.is_quoted = head.is_heading, head.is_quoted
+        self._at_line_head = False
+        if head.block is not None:
+            self._block = head.block
+            self._block_from = window.scan
+            self._block_start = self._base + window.scan
+            window.scan = head.body
+        return True
+
+    def _candidate_at(self, index: int) -> re.Pattern[str]:
+        is_unspaced = "\u0e00" <= self._window.text[index] <= "\u0eff"
+        if is_unspaced or self._language_at(index) in _UNSPACED:
+            return CANDIDATE_OR_BLANK
+        return CANDIDATE
+
+    def _read_text(self, found: list[Sentence]) -> bool:
+        """Ask the inline layer about one candidate after another, until one is an end."""
+        window = self._window
+        text, limit = window.text, window.start + MAX_TEXT
+        while candidate := self._candidate.search(text, window.scan, limit):
+            answer, index = judge(window, candidate.start())
+            if answer is Answer.SPLIT:
+                self._close_text(index, found)
+                return True
+            if answer is Answer.WAIT:
+                window.scan = candidate.start()
+                return False
+            window.scan = index
+        if len(text) <= limit:
+            window.scan = len(text)
+            return False
+        self._close_text(cut(window), found)
+        return True
+
+    def _close_text(self, end: int, found: list[Sentence]) -> None:
+        window = self._window
+        text = window.text[window.start : end].rstrip()
+        start = self._base + window.start
+        found.append(Sentence(text, "text", start, start + len(text)))
+        window.scan = end
+        window.start = window.code_span = UNKNOWN
+
+    def _close_block(self, end: int, found: list[Sentence]) -> None:
+        window = self._window
+        block = self._block
+        assert block is not None  # noqa: S101  - only called with one
+        text = "".join((*self._block_parts, window.text[self._block_from : end])).rstrip()
+        found.append(Sentence(text, block.kind, self._block_start, self._block_start + len(text)))
+        self._block, self._block_parts = None, []
+        window.scan = end
+        window.line = end
+        self._at_line_head = True
+
+    def _table_at(self, index: int) -> Table:
+        return table_of(self._language_at(index))
+
+    def _language_at(self, index: int) -> str:
+        """Return the language, judged from the text before `index` and nothing else."""
+        length = min(self._base + index, _JUDGED)
+        if length > _STEP:
+            length -= length % _STEP
+        language = self._languages.get(length)
+        if language is None:
+            language = guess_language(self._opening[:length], self._hint)
+            self._languages[length] = language
+        return language

@@ -1,0 +1,61 @@
+"""The rule for lists that run on in one line: «1. one 2. two», «a) one b) two», «• one • two».
+
+Only the expected next mark, in the style of the one the unit starts with, is believed.
+"""
+
+import re
+
+from streaming.splitting.answers import UNKNOWN, WAIT, Verdict, Window, no, split
+
+_FIRST = re.compile(r"\(?(\d{1,3}|[a-z])(\.\)|[.)])(?=\s)")
+_MARK = re.compile(r"(?<=[ \u00a0])\(?(\d{1,3}|[a-z])\Z")
+_MAX_MARK = 6
+
+
+def next_item(window: Window, index: int) -> Verdict:
+    """Judge the `.` or `)` at `index`: it ends the unit before its number if it marks an item.
+
+    The verdict «no» resumes at `index` itself: another rule has yet to judge it.
+    """
+    text = window.text
+    low = max(window.start, index - _MAX_MARK)
+    mark = _MARK.search(text[low:index])
+    first = _FIRST.match(text, window.start) if mark else None
+    if mark is None or first is None or not _follows(first[1], mark[1]):
+        return no(index)
+    style = first[2]
+    end = index + len(style)
+    if end >= len(text) and not window.is_final:
+        return WAIT
+    if text[index:end] != style or not window.has(end) or not text[end].isspace():
+        return no(index)
+    before = low + mark.start()
+    return split(window.start + len(text[window.start : before].rstrip()))
+
+
+def _follows(first: str, mark: str) -> bool:
+    if first.isdigit() != mark.isdigit():
+        return False
+    return int(mark) == int(first) + 1 if mark.isdigit() else ord(mark) == ord(first) + 1
+
+
+def bracket(window: Window, index: int) -> Verdict:
+    """Judge a closing bracket: «2)» may begin the next item of a list."""
+    if index == window.start or not window.text[index - 1].isalnum():
+        return no(index + 1)
+    verdict = next_item(window, index)
+    return no(index + 1) if verdict == no(index) else verdict
+
+
+def bullet(window: Window, index: int) -> Verdict:
+    """Judge a bullet within a line: it ends a unit that began with the same bullet."""
+    text = window.text
+    is_item = (
+        window.start != UNKNOWN
+        and index > window.start
+        and text[window.start] == text[index]
+        and text[index - 1].isspace()
+    )
+    if not is_item:
+        return no(index + 1)
+    return split(window.start + len(text[window.start : index].rstrip()))

@@ -1,0 +1,201 @@
+"""The rule for a single full stop: abbreviations, initials, numbers, and everything else.
+
+When unsure it does not split: a merge is inaudible, a cut in «Dr. | Smith» is not.
+"""
+
+import re
+
+from streaming.splitting.answers import WAIT, Verdict, Window, no, split
+from streaming.splitting.characters import DASHES
+from streaming.splitting.lookahead import Next, read_beyond, read_word
+from streaming.splitting.lookbehind import (
+    is_marker,
+    spaced_word_before,
+    starts_lower,
+    word_before,
+)  # fmt: skip
+from streaming.splitting.table import Abbreviation, Table
+
+_NOT_FIRST = ",;:)]}%=+/&|<"
+_CONSONANTS = re.compile(
+    r"[b-df-hj-np-tv-xzB-DF-HJ-NP-TV-XZ][b-df-hj-np-tv-xz]{1,4}"
+    r"|[бвгджзйклмнпрстфхцчшщБВГДЖЗЙКЛМНПРСТФХЦЧШЩ][бвгджзйклмнпрстфхцчшщ]{1,4}"
+)
+_ACRONYM = re.compile(r"(?:[^\W\d_]{1,2}\.)+[^\W\d_]{1,2}")
+_ROMAN = re.compile(r"[IVXL]{1,6}")
+_CLOCK = frozenset(["a.m", "p.m"])
+_TITLES = frozenset(["mr", "mrs", "ms", "dr", "prof", "miss", "sir"])
+_LEAD_IN = re.compile(r"(?:At|By|Around|From|Before|After|Until|Since|On|In)(?:\s+\S+){1,3}")
+_MAX_LEAD_IN = 40
+_ORDINAL_DIGITS = 2
+
+
+def full_stop(window: Window, index: int) -> Verdict:
+    """Judge the single full stop at `index`; no letter or digit follows it directly."""
+    beyond = read_beyond(window, index + 1)
+    if beyond is None:
+        return WAIT
+    tail, following = beyond
+    if following is None or not following.first or following.first in _NOT_FIRST:
+        return no(index + 1)
+    if index == window.start or is_marker(window, index):
+        return no(index + 1)
+    if not _is_small(window, following):
+        return _before_sentence(window, index, following, tail)
+    if _is_undecided_small(window, following):
+        return WAIT
+    return _before_small(window, index, following, tail)
+
+
+def _is_small(window: Window, following: Next) -> bool:
+    """Return whether the next word starts small; «iPhone» and «eBay» do not count as such."""
+    if not following.first.islower():
+        return False
+    second = following.at + 1
+    is_name = following.first in "ie" and window.has(second) and window.text[second].isupper()
+    return not is_name
+
+
+def _is_undecided_small(window: Window, following: Next) -> bool:
+    return following.first in "ie" and not window.has(following.at + 1) and not window.is_final
+
+
+def _before_small(window: Window, index: int, following: Next, tail: int) -> Verdict:
+    """Judge a full stop before a small letter: an end only where sentences start small."""
+    if "..." in following.opening or "\u2026" in following.opening:
+        return split(tail)
+    word = word_before(window, index)
+    is_plain = len(word) > 1 and word[-1].isalpha() and "." not in word
+    if not is_plain or tail > index + 1 or following.opening or not starts_lower(window):
+        return no(index + 1)
+    is_known = _kind(window.table_at(index), word, word) is not None
+    return no(index + 1) if is_known else split(tail)
+
+
+def _before_sentence(window: Window, index: int, following: Next, tail: int) -> Verdict:
+    """Judge a full stop before a capital, a digit, a newline or a letter without case."""
+    word = word_before(window, index)
+    if not word:
+        return split(tail)
+    if word.isdecimal():
+        return _after_number(window, following, word, (index, tail))
+    table = window.table_at(index)
+    key = spaced_word_before(window, index, word)
+    kind = _kind(table, key, word)
+    if kind is None:
+        return _after_word(window, following, word, (index, tail))
+    if following.first == "\n":
+        return no(index + 1) if kind is Abbreviation.NEVER else split(tail)
+    return _after_abbreviation(window, following, (kind, key), (index, tail))
+
+
+def _kind(table: Table, key: str, word: str) -> Abbreviation | None:
+    """Return how the abbreviation before the stop behaves; None for a usual word."""
+    known = table.abbreviations
+    small = key.lower()
+    kind = known.get(small) or known.get(key) or known.get(small.replace(".", ""))
+    if kind is None and key != word:
+        kind = known.get(word.lower())
+    if kind is not None:
+        return kind
+    if _ACRONYM.fullmatch(key) or _CONSONANTS.fullmatch(word):
+        return Abbreviation.AMBIGUOUS
+    return None
+
+
+def _after_word(window: Window, following: Next, word: str, at: tuple[int, int]) -> Verdict:
+    """Judge the stop behind a usual word; a single letter may be an initial."""
+    index, tail = at
+    if len(word) == 1 and word.isalpha():
+        if following.first == "\n":
+            return split(tail)
+        return _if_opener(window, following, at)
+    if following.first != "\n" and _ROMAN.fullmatch(word) and window.table_at(index).has_ordinals:
+        return _if_opener(window, following, at)
+    return split(tail)
+
+
+def _after_abbreviation(
+    window: Window, following: Next, what: tuple[Abbreviation, str], at: tuple[int, int]
+) -> Verdict:
+    kind, key = what
+    index, tail = at
+    if kind is Abbreviation.NEVER:
+        return no(index + 1)
+    if kind is Abbreviation.NUMBER:
+        return _if_no_number(window, following, at)
+    if kind is Abbreviation.LAST and not window.table_at(index).has_capital_nouns:
+        return split(tail) if not following.first.isdigit() else no(index + 1)
+    if key.lower() in _CLOCK:
+        return _after_clock(window, following, at)
+    return _if_opener(window, following, at)
+
+
+def _if_no_number(window: Window, following: Next, at: tuple[int, int]) -> Verdict:
+    """Split unless a number follows: digits, Roman digits or a single letter («Fig. B»)."""
+    index, tail = at
+    if following.first.isdigit():
+        return no(index + 1)
+    if not following.first.isupper():
+        return split(tail)
+    word = read_word(window, following.at)
+    if word is None:
+        return WAIT
+    is_number = (len(word) == 1 and word not in "ia") or _ROMAN.fullmatch(word.upper())
+    return no(index + 1) if is_number and word != "i" else split(tail)
+
+
+def _after_clock(window: Window, following: Next, at: tuple[int, int]) -> Verdict:
+    """Judge «p.m.»: titles open a sentence too, but not after a lead-in like «At 5 a.m.»."""
+    index, tail = at
+    start = window.start
+    if index - start <= _MAX_LEAD_IN and _LEAD_IN.fullmatch(window.text, start, index):
+        return no(index + 1)
+    word = read_word(window, following.at)
+    if word is None:
+        return WAIT
+    if following.first.isupper() and word in _TITLES:
+        return split(tail)
+    return _if_opener(window, following, at)
+
+
+def _if_opener(window: Window, following: Next, at: tuple[int, int]) -> Verdict:
+    """Split only before a word that is known to begin sentences."""
+    index, tail = at
+    if not following.first.isupper():
+        return no(index + 1)
+    word = read_word(window, following.at)
+    if word is None:
+        return WAIT
+    stop = following.at + len(word)
+    is_initial = len(word) == 1 and window.has(stop) and window.text[stop] == "."
+    if is_initial or not _is_opener(window, index, word):
+        return no(index + 1)
+    return split(tail)
+
+
+def _is_opener(window: Window, index: int, word: str) -> bool:
+    openers = window.table_at(index).openers
+    if word in openers:
+        return True
+    # «L'exploitation», «d'abord»: what stands before an apostrophe opens the sentence.
+    stem = re.split("['\u2019]", word, maxsplit=1)[0]
+    return stem != word and stem in openers
+
+
+def _after_number(window: Window, following: Next, word: str, at: tuple[int, int]) -> Verdict:
+    """Judge «3.»: an ordinal or a date in some languages, the end of a sentence in others."""
+    index, tail = at
+    if following.first == "\n":
+        return split(tail)
+    is_ordinal = len(word) <= _ORDINAL_DIGITS and window.table_at(index).has_ordinals
+    if is_ordinal and (following.first.isdigit() or following.opening[:1] in tuple(DASHES)):
+        return no(index + 1)
+    if not following.first.isupper() or len(word) > _ORDINAL_DIGITS:
+        return split(tail)
+    if is_ordinal:
+        return _if_opener(window, following, at)
+    following_word = read_word(window, following.at)
+    if following_word is None:
+        return WAIT
+    return no(index + 1) if following_word in window.table_at(index).months else split(tail)

@@ -1,0 +1,66 @@
+"""What stands before a candidate, never further back than the start of its unit."""
+
+import re
+
+from streaming.splitting.answers import UNKNOWN, Window
+
+_MAX_BACK = 24
+_MAX_CODE_SPAN = 160
+_MARKER_CHARS = 24
+_OPENING = "\"'\u201c\u201e\u00ab\u2039\u2018\u201a([{*_~\u00bf\u00a1`-\u2013\u2014/"
+# Markers a unit may start with: quote, heading, bullet, task box, number, letter, in any order.
+_MARKER = re.compile(
+    r"(?:[>\u2022\u2043\u2023\u25e6\u25aa\u25cf*_+~-]|#{1,6}|\[[ xX]\]|\d{1,3}[.)]|\s)*"
+    r"\(?(?:\d{1,3}(?:\.\d{1,3}){0,3}|[a-zA-Z]|[ivxlIVXL]{1,5})[*_]{0,3}"
+)
+_LEAD_IN = re.compile(r"[^\w]*")
+
+
+def word_before(window: Window, index: int) -> str:
+    """Return the word that ends before `index`, without what opens before it; "" if none does."""
+    text = window.text
+    piece = text[max(window.start, index - _MAX_BACK) : index]
+    if not piece or piece[-1].isspace():
+        return ""
+    word = piece.rsplit(None, 1)[-1].lstrip(_OPENING)
+    return word.rsplit("/", 1)[-1] if "/" in word else word
+
+
+def spaced_word_before(window: Window, index: int, word: str) -> str:
+    """Return `word` with the dotted single letters before it: «B» in «z. B.» gives «z.B»."""
+    text = window.text
+    end = index - len(word)
+    while len(word) < _MAX_BACK:
+        here = end - 1
+        if here > window.start + 1 and text[here] in " \u00a0\u202f" and text[here - 1] == ".":
+            here -= 1
+        elif here < window.start or text[here] != ".":
+            return word
+        letter = here - 1
+        if letter < window.start or not text[letter].isalpha():
+            return word
+        if letter > window.start and text[letter - 1].isalnum():
+            return word
+        word = f"{text[letter]}.{word}"
+        end = letter
+    return word
+
+
+def is_marker(window: Window, index: int) -> bool:
+    """Return whether the unit up to `index` is nothing but the marker of an item or heading."""
+    if index - window.start > _MARKER_CHARS:
+        return False
+    return _MARKER.fullmatch(window.text, window.start, index) is not None
+
+
+def in_code_span(window: Window, index: int) -> bool:
+    """Return whether an open back-tick stands before `index`, near enough to be believed."""
+    return window.code_span != UNKNOWN and index - window.code_span <= _MAX_CODE_SPAN
+
+
+def starts_lower(window: Window) -> bool:
+    """Return whether the unit starts with a lower case letter, as in chats without capitals."""
+    text = window.text
+    found = _LEAD_IN.match(text, window.start, window.start + _MAX_BACK)
+    first = found.end() if found else window.start
+    return first < len(text) and text[first].islower()

@@ -1,0 +1,179 @@
+"""The rules for `.`, `!`, `?` and ellipses: marks that end a sentence only if the rest agrees."""
+
+import re
+
+from streaming.splitting.answers import WAIT, Answer, Verdict, Window, no, split
+from streaming.splitting.characters import DASHES, HAN_KANA, QUOTE_CLOSERS, SOFT_STOPS
+from streaming.splitting.full_stops import full_stop
+from streaming.splitting.lookahead import Next, read_beyond, read_word
+from streaming.splitting.lookbehind import in_code_span, word_before
+
+_RUN = re.compile(rf"[{re.escape(SOFT_STOPS)}]{{1,24}}")
+_SPACED_DOTS = re.compile(r"\.(?:[ \u00a0]\.){2,23}(?!\.)")
+_SPACED_DOTS_BEGUN = re.compile(r"\.(?:[ \u00a0]\.){0,22}[ \u00a0]?\Z")
+_EAST_ASIAN = re.compile(f"[{HAN_KANA}]")
+_LONG_ELLIPSIS = 4
+_EXCLAMATIONS = frozenset(
+    [
+        "yahoo",
+        "yum",
+        "jeopardy",
+        "joomla",
+        "chips ahoy",
+        "oklahoma",
+        "mamma mia",
+        "guitars",
+        "airplane",
+    ]
+)
+
+
+def stop(window: Window, index: int) -> Verdict:
+    """Judge the run of stops that begins at `index`."""
+    text = window.text
+    found = _RUN.match(text, index)
+    end = found.end() if found else index + 1
+    if end == len(text):
+        return no(end) if window.is_final else WAIT
+    if in_code_span(window, index):
+        return no(end)
+    run = text[index:end]
+    if run == ".":
+        return _dot(window, index)
+    if _is_mentioned(text, index, end, window.start):
+        return no(end)
+    if "!" in run or "?" in run or run[0] not in ".\u2026":
+        return _exclamation(window, index, end)
+    return _ellipsis(window, end, end - index)
+
+
+def _is_mentioned(text: str, index: int, end: int, start: int) -> bool:
+    """Return whether the run is talked about: alone in brackets or quotes, or before a word."""
+    return index == start or (
+        text[index - 1] in "([\"'\u201c\u2018\u00ab`" and text[end] in ")]\"'\u201d\u2019\u00bb`"
+    )
+
+
+def _dot(window: Window, index: int) -> Verdict:
+    text = window.text
+    following = text[index + 1]
+    if following in " \u00a0":
+        if not window.is_final and _SPACED_DOTS_BEGUN.match(text, index):
+            return WAIT
+        found = _SPACED_DOTS.match(text, index)
+        if found:
+            return _spaced_ellipsis(window, index, found.end())
+    elif following.isalnum():
+        return _between_letters(window, index)
+    return full_stop(window, index)
+
+
+def _between_letters(window: Window, index: int) -> Verdict:
+    """Judge a full stop with a letter right behind it: an end only in Chinese or Japanese."""
+    text = window.text
+    is_end = (
+        index > window.start
+        and _EAST_ASIAN.match(text[index - 1])
+        and _EAST_ASIAN.match(text[index + 1])
+    )
+    return split(index + 1) if is_end else no(index + 1)
+
+
+def _spaced_ellipsis(window: Window, index: int, end: int) -> Verdict:
+    """Judge `. . .`: with a fourth dot right behind a word, that first dot is the full stop."""
+    if index == window.start:
+        return no(end)
+    dots = (end - index + 1) // 2
+    verdict = _ellipsis(window, end, dots)
+    is_after_word = window.text[index - 1].isalnum()
+    if verdict[0] is Answer.SPLIT and is_after_word and dots >= _LONG_ELLIPSIS:
+        return split(index + 1)
+    return verdict
+
+
+def _ellipsis(window: Window, end: int, dots: int) -> Verdict:
+    """Judge dots: an end before a capital that is not the English «I»."""
+    beyond = read_beyond(window, end)
+    if beyond is None:
+        return WAIT
+    tail, following = beyond
+    if following is None:
+        return no(end)
+    if following.first == "\n":
+        return split(tail)
+    if not following.first.isupper():
+        return no(end)
+    if dots >= _LONG_ELLIPSIS or following.opening:
+        return split(tail)
+    return _unless_i(window, following, end, tail)
+
+
+def _unless_i(window: Window, following: Next, end: int, tail: int) -> Verdict:
+    word = read_word(window, following.at)
+    if word is None:
+        return WAIT
+    is_i = word in {
+        "i",
+        "i'm",
+        "i\u2019m",
+        "i'd",
+        "i\u2019d",
+        "i'll",
+        "i\u2019ll",
+        "i've",
+        "i\u2019ve",
+    }
+    return no(end) if is_i else split(tail)
+
+
+def _exclamation(window: Window, index: int, end: int) -> Verdict:
+    """Judge `!`, `?` and their runs."""
+    beyond = read_beyond(window, end)
+    if beyond is None:
+        return WAIT
+    tail, following = beyond
+    if following is None:
+        return _glued(window, index, end, tail)
+    if following.first == "\n":
+        return split(tail)
+    if following.first.islower():
+        return _before_lower(window, index, following, (end, tail))
+    if window.text[index] == "!" and _is_name(window, index):
+        return _after_name(window, following, (index, end, tail))
+    return split(tail) if following.first else no(end)
+
+
+def _glued(window: Window, index: int, end: int, tail: int) -> Verdict:
+    """Judge a mark with no blank behind it: an end only between Chinese or Japanese letters."""
+    text = window.text
+    is_end = _EAST_ASIAN.match(text[tail]) and _EAST_ASIAN.match(text[index - 1])
+    return split(tail) if is_end else no(end)
+
+
+def _after_name(window: Window, following: Next, at: tuple[int, int, int]) -> Verdict:
+    """Judge the mark of a name that has one: «Yahoo! Finance»."""
+    index, end, tail = at
+    word = read_word(window, following.at)
+    if word is None:
+        return WAIT
+    return split(tail) if word in window.table_at(index).openers else no(end)
+
+
+def _before_lower(window: Window, index: int, following: Next, ends: tuple[int, int]) -> Verdict:
+    """Judge `!` or `?` before a small letter: not an end if speech is being reported."""
+    end, tail = ends
+    closers = window.text[end:tail]
+    is_reported = any(mark in closers for mark in QUOTE_CLOSERS + ")]")
+    is_dialogue = following.opening[:1] in DASHES if following.opening else False
+    if is_reported or is_dialogue or _is_name(window, index) or _is_french_dialogue(window):
+        return no(end)
+    return split(tail)
+
+
+def _is_name(window: Window, index: int) -> bool:
+    return word_before(window, index).lower() in _EXCLAMATIONS
+
+
+def _is_french_dialogue(window: Window) -> bool:
+    """Return whether the unit opens with a dash or guillemet: «- Quoi ? dit-il»."""
+    return window.text[window.start] in "\u00ab\u2014\u2013"
