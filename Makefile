@@ -34,8 +34,11 @@ clean: ## remove what was made here, but never DATA_DIR
 	@echo "Setting up .venv with $(PYTHON) ..."
 	@$(PYTHON) -m venv .venv
 
-.venv/.run: requirements.lock | .venv/bin/python
+# The extra (eSpeak NG, GPL, a program of its own) is tried once; without it only speech is missing.
+.venv/.run: requirements.lock requirements-espeak.lock | .venv/bin/python
 	@$(PIP) install --require-hashes -r requirements.lock
+	@$(PIP) install --retries 1 --timeout 10 --require-hashes -r requirements-espeak.lock >/dev/null 2>&1 \
+		|| echo "eSpeak NG could not be installed: answers are spoken by Google only, if set up. To try again: $(PIP) install -r requirements-espeak.lock"
 	@touch $@
 
 .venv/.dev: requirements-dev.lock pyproject.toml | .venv/bin/python
