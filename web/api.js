@@ -15,7 +15,7 @@ let refreshing = null;
 /** @type {Promise<unknown>|null} */
 let first = null;
 
-/** @typedef {{body?: unknown, headers?: Record<string, string>, timeoutMs?: number}} Options */
+/** @typedef {{body?: unknown, headers?: Record<string, string>, timeoutMs?: number, cache?: RequestCache}} Options */
 
 /**
  * The first call goes alone: its answer makes a stranger a guest, and two such answers at once
@@ -46,7 +46,7 @@ async function send(method, path, options = {}) {
  * @throws {NetworkError} No answer.
  */
 async function request(method, path, options) {
-  const { body, headers = {}, timeoutMs = CALL_TIMEOUT_MS } = options;
+  const { body, headers = {}, timeoutMs = CALL_TIMEOUT_MS, cache = "no-store" } = options;
   const controller = new AbortController();
   const timer = setTimeout(() => controller.abort(), timeoutMs);
   try {
@@ -59,7 +59,7 @@ async function request(method, path, options) {
       },
       body: body === undefined ? undefined : JSON.stringify(body),
       signal: controller.signal,
-      cache: "no-store",
+      cache,
     });
   } catch (error) {
     throw new NetworkError(String(error));
@@ -163,10 +163,47 @@ export async function cancelTurn(turnId, seen) {
   return json(await call("POST", `/api/v1/turns/${part(turnId)}/cancel`, { body }));
 }
 
-/** @param {string} turnId @param {string} cursor Event id, or empty for the start. */
-export function eventsUrl(turnId, cursor) {
-  const url = `/api/v1/turns/${part(turnId)}/events`;
-  return cursor ? `${url}?last_event_id=${encodeURIComponent(cursor)}` : url;
+/**
+ * @param {string} turnId
+ * @param {string} cursor Event id, or empty for the start.
+ * @param {boolean} [hasAudio] Whether audio is to come along; without, events only name it.
+ */
+export function eventsUrl(turnId, cursor, hasAudio = true) {
+  const query = new URLSearchParams({ ...(cursor && { last_event_id: cursor }), ...(!hasAudio && { audio: "url" }) });
+  return `/api/v1/turns/${part(turnId)}/events${query.size ? `?${query}` : ""}`;
+}
+
+/**
+ * A unit of an answer's speech; it is made (again) where the server does not have it.
+ *
+ * @param {string} turnId @param {number} index
+ * @returns {Promise<{sentence: number, range: [number, number]|null, durationS: number, mediaType: string, bytes: ArrayBuffer}>}
+ *   `range` is where its first sentence stands in the text, in code points.
+ * @throws {NetworkError|ProblemError} 404: the answer has no more; 410: it cannot be made.
+ */
+export async function audio(turnId, index) {
+  const answer = await call("GET", `/api/v1/speech/${part(turnId)}.${index}`, {
+    headers: { Accept: "audio/*" },
+    cache: "default",
+  });
+  const range = /^(\d+)-(\d+)$/.exec(answer.headers.get("X-Speech-Range") ?? "");
+  return {
+    sentence: Number(answer.headers.get("X-Speech-Sentence") ?? index),
+    range: range && [Number(range[1]), Number(range[2])],
+    durationS: Number(answer.headers.get("X-Speech-Duration") ?? 0),
+    mediaType: answer.headers.get("Content-Type") ?? "",
+    bytes: await answer.arrayBuffer().catch((error) => { throw new NetworkError(String(error)); }),
+  };
+}
+
+/** @returns {Promise<{engine: string, voices: {name: string, language: string}[]}>} */
+export const voices = () => get("/api/v1/speech/voices");
+
+/** @param {string} turnId @param {number} playedS @param {number} bufferedS */
+export async function reportPlayback(turnId, playedS, bufferedS) {
+  await call("POST", `/api/v1/turns/${part(turnId)}/playback`, {
+    body: { played_s: playedS, buffered_s: bufferedS },
+  });
 }
 
 /** @param {string|null} cursor @param {number} limit */

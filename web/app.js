@@ -11,6 +11,9 @@ import * as api from "./api.js";
 import { OpenConversation } from "./conversation.js";
 import { sentence } from "./problems.js";
 import { draft, keepDraft, listen, pendingStart, forgetStart } from "./tabs.js";
+import { Preference } from "./speech/preference.js";
+import { Sound } from "./speech/sound.js";
+import { Speaking } from "./speech/speaking.js";
 import { Announcer } from "./view/announcer.js";
 import { Composer } from "./view/composer.js";
 import { ConversationList } from "./view/conversations.js";
@@ -18,6 +21,7 @@ import { notify } from "./view/dialogs.js";
 import { find } from "./view/dom.js";
 import { Drawer } from "./view/drawer.js";
 import { listenToKeys } from "./view/shortcuts.js";
+import { SpeechChoice } from "./view/speech_choice.js";
 import { showLink } from "./view/status.js";
 import { manageTheme } from "./view/theme.js";
 import { Pane } from "./view/messages/pane.js";
@@ -33,6 +37,18 @@ const pane = new Pane(
     jump: find("#jump", HTMLElement),
   },
   announcer.say,
+);
+const sound = new Sound();
+const speaking = new Speaking(sound);
+const preference = new Preference();
+const speechChoice = new SpeechChoice(
+  {
+    toggle: find("#speak", HTMLButtonElement),
+    field: find("#voice-field", HTMLElement),
+    select: find("#voice", HTMLSelectElement),
+  },
+  preference,
+  { switched: (isOn) => (isOn ? sound.unlock() : open.stopSpeech()) },
 );
 const composer = new Composer(
   {
@@ -73,6 +89,8 @@ function openConversation(id) {
   return new OpenConversation(id, {
     pane,
     composer,
+    speaking,
+    preference,
     announce: announcer.say,
     notify,
     setLink: showLink,
@@ -127,6 +145,7 @@ function showTitle(id, title) {
 
 /** @param {import("./tabs.js").TabNews} news */
 function hear(news) {
+  if (news.type === "speech.begun") return speaking.stop();
   if (news.type === "conversation.deleted") {
     list.remove(news.conversationId);
     if (news.conversationId === shownId()) location.hash = "#/";
@@ -146,8 +165,9 @@ async function repeatPendingStart() {
 
 manageTheme(find("#theme", HTMLButtonElement));
 listenToKeys({
-  stop: () => open.stop(),
-  isBusy: () => composer.isBusy,
+  stop: () => (composer.isBusy ? open.stop() : open.stopSpeech()),
+  isBusy: () => composer.isBusy || speaking.isActive,
+  speak: () => speechChoice.switch(),
   write: () => composer.focus(),
   begin: () => { location.hash = "#/"; composer.focus(); },
 });
@@ -156,4 +176,5 @@ window.addEventListener("hashchange", show);
 window.addEventListener("offline", () => showLink("offline"));
 window.addEventListener("online", () => showLink(composer.isBusy ? "reconnecting" : "idle"));
 list.load();
+preference.load();
 show().then(repeatPendingStart);

@@ -10,9 +10,10 @@ import * as api from "./api.js";
 import { toExchanges, withoutOrphans } from "./exchanges.js";
 import { ProblemError, sentence } from "./problems.js";
 import { Reader } from "./reader.js";
+import { SpokenTurn } from "./speech/spoken_turn.js";
 import { newKey, postUntilAnswered } from "./starting.js";
 import { forgetStart, keepDraft, keepStart, tell } from "./tabs.js";
-import { isFinal, newTurn, reduce } from "./turn.js";
+import { isFinal, isWriting, newTurn, reduce } from "./turn.js";
 import { ExchangeView } from "./view/messages/pane.js";
 
 /** @typedef {import("./turn.js").TurnState} TurnState */
@@ -24,6 +25,8 @@ const PAGE = 40;
  * @typedef {object} Surroundings
  * @property {import("./view/messages/pane.js").Pane} pane
  * @property {import("./view/composer.js").Composer} composer
+ * @property {import("./speech/speaking.js").Speaking} speaking
+ * @property {import("./speech/preference.js").Preference} preference
  * @property {(text: string) => void} announce
  * @property {(text: string, seconds?: number) => void} notify
  * @property {(link: import("./reader.js").Link|"idle") => void} setLink
@@ -44,14 +47,26 @@ export class OpenConversation {
   #isClosed = false;
   #isStopWanted = false;
   #giveUp = new AbortController();
+  /** @type {SpokenTurn} */
+  #speech;
 
   /** @param {string} id Empty for a new conversation. @param {Surroundings} around */
   constructor(id, around) {
     this.id = id;
     this.around = around;
+    this.#speech = new SpokenTurn(around.speaking, around.preference, {
+      now: () => ({ turn: this.#turn, answer: this.#answer }),
+      apply: (event) => this.#apply(event),
+      reattach: () => this.#reader?.attach(),
+    });
   }
 
+  /** Whether an answer is being written; one that is only spoken still does not hold anybody up. */
   get isBusy() {
+    return this.#turn !== null && isWriting(this.#turn);
+  }
+
+  get #goesOn() {
     return this.#turn !== null && !isFinal(this.#turn);
   }
 
@@ -60,6 +75,7 @@ export class OpenConversation {
     this.#isClosed = true;
     this.#giveUp.abort();
     this.#reader?.close();
+    this.around.speaking.stop();
   }
 
   /** Show the newest messages, and follow the turn that is running. */
@@ -70,6 +86,7 @@ export class OpenConversation {
       ]);
       if (this.#isClosed) return;
       this.#reader?.close();
+      this.around.speaking.stop();
       this.#turn = null;
       this.#showPage(page);
       await this.#resume(conversation.active_turn_id);
@@ -84,7 +101,7 @@ export class OpenConversation {
   send(text) {
     const exchange = this.#make(text);
     this.around.pane.append(exchange);
-    const body = { message: text, ...(this.id ? { conversation_id: this.id } : {}) };
+    const body = { message: text, ...this.#speech.wish(), ...(this.id ? { conversation_id: this.id } : {}) };
     return this.#start({ key: newKey(), body }, exchange);
   }
 
@@ -101,13 +118,15 @@ export class OpenConversation {
     const exchange = this.around.pane.last;
     const turnId = this.#turn?.turnId || exchange?.turnId;
     if (!exchange || !turnId || this.isBusy) return;
-    return this.#start({ key: newKey(), body: { conversation_id: this.id, retry_of: turnId } }, exchange);
+    const body = { conversation_id: this.id, retry_of: turnId, ...this.#speech.wish() };
+    return this.#start({ key: newKey(), body }, exchange);
   }
 
   /** Stop the answer: nothing more is shown from now on, and the record ends there too. */
   async stop() {
     const turn = this.#turn;
-    if (!turn || isFinal(turn)) return;
+    if (!turn || !isWriting(turn)) return;
+    this.around.speaking.stop();
     this.#isStopWanted = true;
     this.#apply({ type: "stop.asked", data: {} });
     if (!turn.turnId) return this.#giveUp.abort();
@@ -120,6 +139,11 @@ export class OpenConversation {
     } finally {
       this.#isStopWanted = false;
     }
+  }
+
+  /** No more speech; the text goes on. */
+  stopSpeech() {
+    this.#speech.stop();
   }
 
   /** @param {{messages: any[], next: string|null}} page */
@@ -152,6 +176,10 @@ export class OpenConversation {
       rate: (messageId, rating) => this.#rate(messageId, rating),
       turnPage: () => {},
       announce: this.around.announce,
+      listen: (answer, turn) => this.#speech.listen(answer, turn),
+      toggleSpeech: () => this.around.speaking.toggle(),
+      skipSpeech: () => this.around.speaking.skip(),
+      stopSpeech: () => this.stopSpeech(),
     });
 
   #waiting = () => {
@@ -187,7 +215,7 @@ export class OpenConversation {
     exchange.turnId = turnId;
     this.#follow(newTurn({ turnId, conversationId: this.id }), exchange.addAnswer());
     this.#apply({ type: "turn.state", data: state });
-    if (this.isBusy) this.#read();
+    if (this.#goesOn) this.#read();
   }
 
   /** @param {TurnState} turn @param {AnswerView} answer */
@@ -197,13 +225,13 @@ export class OpenConversation {
     this.#answer = answer;
     this.#isStopWanted = false;
     answer.show(turn);
-    this.around.composer.setBusy(!isFinal(turn));
+    this.around.composer.setBusy(isWriting(turn));
   }
 
   #read() {
     this.around.setLink("connecting");
     this.#reader = new Reader({
-      url: () => api.eventsUrl(this.#turn?.turnId ?? "", this.#turn?.cursor ?? ""),
+      url: () => api.eventsUrl(this.#turn?.turnId ?? "", this.#turn?.cursor ?? "", this.#turn?.keepsAudio),
       onEvent: (event) => this.#apply(event),
       onLink: (link) => this.around.setLink(link),
       check: () => this.#check(),
@@ -216,7 +244,7 @@ export class OpenConversation {
     try {
       const data = await api.turn(turnId);
       if (this.#turn?.turnId === turnId) this.#apply({ type: "turn.state", data });
-      return this.isBusy;
+      return this.#goesOn;
     } catch (error) {
       const isFinalWord = error instanceof ProblemError && [401, 403, 404].includes(error.status);
       if (isFinalWord && this.#turn?.turnId === turnId) this.#loseSight(error);
@@ -241,10 +269,12 @@ export class OpenConversation {
     this.#turn = turn;
     if (turn.gap && turn.gap !== before.gap) this.#reader?.attach();
     this.#answer?.show(turn);
+    this.#speech.follow(before, turn);
     if (turn.sessionEnded && !before.sessionEnded) {
       this.around.notify("Your sign-in has ended. Sign in again to see the rest of this answer.");
     }
     if (isFinal(turn)) this.#settle();
+    else if (isWriting(turn) !== isWriting(before)) this.around.composer.setBusy(isWriting(turn));
   }
 
   #settle() {
@@ -260,9 +290,11 @@ export class OpenConversation {
    */
   async #start(start, exchange) {
     keepStart(start);
+    this.around.speaking.stop();
+    this.#apply({ type: "turn.left", data: {} });
     const answer = exchange.addAnswer();
     this.#giveUp = new AbortController();
-    this.#follow(newTurn(), answer);
+    this.#follow(newTurn({ keepsAudio: Boolean(start.body.speech) }), answer);
     try {
       const started = await postUntilAnswered(start, this.#giveUp.signal, this.#waiting);
       forgetStart();
@@ -289,7 +321,8 @@ export class OpenConversation {
     else this.around.changed(conversationId);
     if (this.#isStopWanted) this.stop();
     if (isStreaming) this.#read();
-    else this.#awaitWhole(turnId, state);
+    if (isStreaming && this.#turn.keepsAudio) this.#speech.begin();
+    if (!isStreaming) this.#awaitWhole(turnId, state);
   }
 
   /**
@@ -301,7 +334,9 @@ export class OpenConversation {
     this.#answer?.setWaiting("Writing the whole answer…");
     try {
       const data = await state;
-      if (this.#turn?.turnId === turnId) this.#apply({ type: "turn.state", data });
+      if (this.#turn?.turnId !== turnId) return;
+      this.#apply({ type: "turn.state", data });
+      if (this.#turn.keepsAudio) this.#speech.beginWhole();
     } catch {
       if (this.#turn?.turnId === turnId && this.isBusy && !this.#isClosed) this.#read();
     }

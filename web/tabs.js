@@ -7,7 +7,8 @@
 /**
  * @typedef {{type: "turn.begun", conversationId: string, turnId: string}
  *   | {type: "conversations.changed", conversationId: string}
- *   | {type: "conversation.deleted", conversationId: string}} TabNews
+ *   | {type: "conversation.deleted", conversationId: string}
+ *   | {type: "speech.begun"}} TabNews
  */
 
 const channel = "BroadcastChannel" in window ? new BroadcastChannel("chatstream") : null;
@@ -59,6 +60,23 @@ export function draft(conversationId) {
     return sessionStorage.getItem(`chatstream.draft.${conversationId}`) ?? "";
   } catch {
     return "";
+  }
+}
+
+const HEARD = "chatstream.heard";
+
+/** @param {string} turnId @param {number} count Units of its speech that were heard, or skipped. */
+export function keepHeard(turnId, count) {
+  put(HEARD, JSON.stringify({ turnId, count }));
+}
+
+/** @param {string} turnId @returns {number} 0 for a turn that was not the last to be heard. */
+export function heardUnits(turnId) {
+  try {
+    const heard = JSON.parse(sessionStorage.getItem(HEARD) || "null");
+    return heard?.turnId === turnId ? heard.count : 0;
+  } catch {
+    return 0;
   }
 }
 

@@ -7,6 +7,8 @@
  * @module turn
  */
 
+import { addChunk, addFailure, addSentence, resetSpeech, silence, takeAudio } from "./speech/state.js";
+
 /** @typedef {"starting"|"running"|"completed"|"failed"|"cancelled"|"interrupted"} Status */
 
 /**
@@ -31,6 +33,8 @@
  * @property {string} cancelledBy
  * @property {boolean} isStored        False where the history could not be written (yet).
  * @property {string} sessionEnded     Why the sign-in ended, if it did.
+ * @property {boolean} keepsAudio      This tab asked for speech: audio that comes along is kept.
+ * @property {import("./speech/state.js").SpeechState} speech
  */
 
 /** @typedef {{type: string, id?: string, data: Record<string, any>}} TurnEvent */
@@ -56,13 +60,18 @@ export function newTurn(known = {}) {
     turnId: "", conversationId: "", messageId: "", status: "starting", text: "", isTextDone: false,
     epoch: 1, seq: 0, cursor: "", gap: null, stoppedAt: null, isStreaming: true, model: "",
     usage: null, timings: null, finishReason: "", error: null, cancelledBy: "", isStored: true,
-    sessionEnded: "", ...known,
+    sessionEnded: "", keepsAudio: false, speech: silence(), ...known,
   };
 }
 
 /** @param {Pick<TurnState, "status">} turn */
 export function isFinal(turn) {
   return FINAL.has(turn.status);
+}
+
+/** Whether text may still come: what only speaks counts as written. @param {TurnState} turn */
+export function isWriting(turn) {
+  return !isFinal(turn) && !turn.isTextDone;
 }
 
 /**
@@ -95,11 +104,13 @@ export function parseId(turnId, id) {
  *
  * @param {TurnState} turn
  * @param {TurnEvent} event An entry of the log, a signal, `turn.state` (the answer of GET), or
- *   what the user did: `stop.asked`, `stop.refused`.
+ *   what the page did: `stop.asked`, `stop.refused`, `speech.taken`,
+ *   `speech.declined`, `turn.left`.
  * @returns {TurnState} A new state, or the same object when nothing changed.
  */
 export function reduce(turn, event) {
-  if (isFinal(turn)) return turn;
+  // The player may still be busy with what it was given when the turn has long ended.
+  if (isFinal(turn) && event.type !== "speech.taken") return turn;
   const local = LOCAL[event.type];
   if (local) return local(turn, event.data);
   const place = event.id ? parseId(turn.turnId, event.id) : null;
@@ -156,8 +167,12 @@ const ENTRY = {
     status: "running",
     text: data.text,
     isTextDone: true,
+    messageId: data.message_id ?? turn.messageId,
     isStored: data.stored ?? true,
   }),
+  "sentence.completed": (turn, data) => ({ speech: addSentence(turn.speech, data) }),
+  "speech.chunk": (turn, data) => ({ speech: addChunk(turn.speech, data, turn.keepsAudio) }),
+  "speech.failed": (turn, data) => ({ speech: addFailure(turn.speech, data) }),
 };
 
 /** @type {Change} */
@@ -165,6 +180,7 @@ const reset = (turn, data) => ({
   status: "running",
   text: data.text,
   isTextDone: false,
+  speech: resetSpeech(turn.speech, data, turn.text, data.text),
   stoppedAt: turn.stoppedAt === null ? null : Math.min(turn.stoppedAt, data.text.length),
 });
 
@@ -242,6 +258,10 @@ const LOCAL = {
   "turn.state": applySnapshot,
   "stop.asked": (turn) => ({ ...turn, stoppedAt: turn.stoppedAt ?? turn.text.length }),
   "stop.refused": (turn) => ({ ...turn, stoppedAt: null }),
+  "speech.taken": (turn, data) => ({ ...turn, speech: takeAudio(turn.speech, data.through) }),
+  "speech.declined": (turn) => ({ ...turn, keepsAudio: false, speech: takeAudio(turn.speech, Infinity) }),
+  // The next message cuts the speech of a whole text; its terminal event is not waited for.
+  "turn.left": (turn) => (turn.isTextDone ? { ...turn, status: "completed", finishReason: "stop", stoppedAt: null } : turn),
   "session.ended": (turn, data) => ({ ...turn, sessionEnded: data.reason ?? "ended" }),
   heartbeat: (turn) => turn,
   bye: (turn) => turn,

@@ -13,6 +13,7 @@ import { find } from "./dom.js";
  * @property {() => boolean} isBusy
  * @property {() => void} write
  * @property {() => void} begin
+ * @property {() => void} speak   Switch speech on or off.
  */
 
 /** @param {KeyActions} actions */
@@ -39,6 +40,7 @@ export function listenToKeys(actions) {
 function choose(event, actions, help) {
   const isControl = event.ctrlKey || event.metaKey;
   if (isControl && event.shiftKey && event.key.toLowerCase() === "o") return actions.begin;
+  if (isControl && event.shiftKey && event.key.toLowerCase() === "l") return actions.speak;
   if (isControl || event.altKey) return null;
   if (event.key === "Escape" && actions.isBusy()) return actions.stop;
   if (isWriting(event.target)) return null;

@@ -5,11 +5,13 @@
  */
 
 import { ending } from "../../problems.js";
-import { isFinal, shownText } from "../../turn.js";
+import { isFinal, isWriting, shownText } from "../../turn.js";
 import { AnswerBar } from "./answer_bar.js";
 import { copyText } from "./clipboard.js";
 import { h } from "../dom.js";
 import { Prose } from "./prose.js";
+import { SpeechControls } from "./speech_controls.js";
+import { SpokenMark } from "./spoken_mark.js";
 
 /** @typedef {import("../../turn.js").TurnState} TurnState */
 /** @typedef {{label: string, press: () => void}} Choice */
@@ -20,6 +22,10 @@ import { Prose } from "./prose.js";
  * @property {(messageId: string, rating: "up"|"down") => Promise<boolean>} rate  Whether it is kept.
  * @property {(step: number) => void} turnPage
  * @property {(text: string) => void} announce
+ * @property {(answer: AnswerView, turn: TurnState) => void} listen  Speak it; again: stop.
+ * @property {() => void} toggleSpeech
+ * @property {() => void} skipSpeech
+ * @property {() => void} stopSpeech
  */
 
 /** Drawing may take this share of the time at most, however long the last block grows. */
@@ -33,6 +39,7 @@ export class AnswerView {
   #drawnAt = 0;
   #drawingMs = 0;
   #wasLive = false;
+  #isSpoken = false;
 
   /** @param {AnswerActions} actions */
   constructor(actions) {
@@ -44,27 +51,61 @@ export class AnswerView {
     this.note = h("div", { class: "note", hidden: true });
     this.bar = new AnswerBar({
       copy: () => this.#copyAnswer(),
+      listen: () => { if (this.#turn) actions.listen(this, this.#turn); },
       rate: (rating) => this.#rate(rating),
       retry: () => actions.retry(),
       turnPage: (step) => actions.turnPage(step),
     });
+    this.speech = new SpeechControls({
+      toggle: () => (this.speech.isOffered && this.#turn ? actions.listen(this, this.#turn) : actions.toggleSpeech()),
+      skip: () => actions.skipSpeech(),
+      stop: () => actions.stopSpeech(),
+    });
     this.element = h("article", { class: "answer", "aria-label": "Answer" },
-      h("h2", { class: "unseen" }, "Assistant"), this.text, this.waiting, this.note, this.bar.element);
-    this.prose = new Prose(this.text, (block) => actions.announce(spoken(block)));
+      h("h2", { class: "unseen" }, "Assistant"), this.text, this.waiting, this.note, this.speech.element, this.bar.element);
+    // What is spoken aloud is not read out as well.
+    this.prose = new Prose(this.text, (block) => { if (!this.#isSpoken) actions.announce(spoken(block)); });
+    this.mark = new SpokenMark(this.prose);
   }
 
   /** @param {TurnState} turn @param {{rating?: string}} [known] */
   show(turn, known = {}) {
+    const before = this.#turn;
     this.#turn = turn;
     if (known.rating) this.bar.markRating(known.rating);
-    if (!isFinal(turn)) {
+    if (before && looksSame(before, turn)) return;
+    if (isWriting(turn)) {
       this.#wasLive = true;
       this.#drawSoon();
       return;
     }
     this.#draw();
-    if (this.#wasLive) this.actions.announce(ending(turn) || "The answer is complete.");
+    if (this.#wasLive) this.#announceEnd(turn);
     this.#wasLive = false;
+  }
+
+  /**
+   * @param {import("./speech_controls.js").SpeechViewState} state
+   * @param {string} [note]
+   */
+  showSpeech(state, note) {
+    const wasSpoken = this.#isSpoken;
+    this.#isSpoken = state !== "ended" && state !== "offered";
+    this.speech.show(state, note);
+    this.bar.setSpoken(this.#isSpoken);
+    // Not a word was heard: then it is read out after all.
+    if (note && wasSpoken) [note, ...[...this.text.children].map(spoken)].forEach(this.actions.announce);
+  }
+
+  /** @param {{start: number, end: number}|null} piece What is heard now; code points of the text. */
+  markSpoken(piece) {
+    this.mark.show(piece);
+  }
+
+  /** @param {TurnState} turn */
+  #announceEnd(turn) {
+    const words = ending(turn) || (this.#isSpoken ? "" : "The answer is complete.");
+    this.actions.announce(words);
   }
 
   /** @param {string} text @param {Choice[]} [choices] */
@@ -117,9 +158,10 @@ export class AnswerView {
     this.#isDrawn = true;
     const began = performance.now();
     const text = shownText(turn);
-    const isLive = !isFinal(turn);
+    const isLive = isWriting(turn);
     if (isLive) this.prose.grow(text);
     else this.prose.finish(text);
+    this.mark.refresh();
     this.#drawState(turn, text, isLive);
     this.#drawnAt = performance.now();
     this.#drawingMs = this.#drawnAt - began;
@@ -133,7 +175,7 @@ export class AnswerView {
     this.text.classList.toggle("is-writing", isLive && turn.stoppedAt === null && text !== "");
     this.waiting.hidden = !isLive || text !== "";
     this.bar.show(turn, text);
-    if (!isLive) this.say(ending(turn), this.#waysOn(turn));
+    if (isFinal(turn)) this.say(ending(turn), this.#waysOn(turn));
   }
 
   /** @param {TurnState} turn @returns {Choice[]} Shown for the newest answer only. */
@@ -154,6 +196,17 @@ export class AnswerView {
     if (!messageId) return;
     if (await this.actions.rate(messageId, rating)) this.bar.markRating(rating);
   }
+}
+
+/**
+ * Whether nothing has changed that an answer shows: while it is only spoken, events come and go.
+ *
+ * @param {TurnState} before @param {TurnState} after
+ */
+function looksSame(before, after) {
+  return isWriting(before) === isWriting(after) && before.status === after.status
+    && shownText(before) === shownText(after) && before.stoppedAt === after.stoppedAt
+    && before.messageId === after.messageId && before.isStored === after.isStored;
 }
 
 /** @param {Element} block @returns {string} What a screen reader is told of a finished block. */

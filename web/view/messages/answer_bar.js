@@ -4,12 +4,13 @@
  * @module view/messages/answer_bar
  */
 
-import { isFinal } from "../../turn.js";
+import { isWriting } from "../../turn.js";
 import { h, icon, iconButton } from "../dom.js";
 
 /**
  * @typedef {object} BarActions
  * @property {() => void} copy
+ * @property {() => void} listen  Speak it; again: stop.
  * @property {(rating: "up"|"down") => void} rate
  * @property {() => void} retry
  * @property {(step: number) => void} turnPage  To another of several answers.
@@ -20,6 +21,7 @@ export class AnswerBar {
   /** @param {BarActions} actions */
   constructor(actions) {
     this.copy = iconButton("copy", "Copy the answer", actions.copy);
+    this.listen = iconButton("speaker", "Listen to the answer", actions.listen);
     this.up = iconButton("up", "Good answer", () => actions.rate("up"));
     this.down = iconButton("down", "Bad answer", () => actions.rate("down"));
     this.retry = iconButton("retry", "Try again", actions.retry);
@@ -29,13 +31,14 @@ export class AnswerBar {
     this.version = h("span", { class: "version", hidden: true }, this.earlier, this.versionLabel, this.later);
     this.details = h("span", { class: "details" });
     this.element = h("div", { class: "answer-bar", role: "group", "aria-label": "About this answer", hidden: true },
-      this.version, this.copy, this.up, this.down, this.retry, this.details);
+      this.version, this.copy, this.listen, this.up, this.down, this.retry, this.details);
   }
 
   /** @param {import("../../turn.js").TurnState} turn @param {string} text As shown. */
   show(turn, text) {
-    this.element.hidden = !isFinal(turn);
+    this.element.hidden = isWriting(turn);
     this.copy.hidden = text === "";
+    this.listen.hidden = text === "" || turn.turnId === "";
     this.up.hidden = this.down.hidden = turn.messageId === "" || !turn.isStored;
     this.details.textContent = turn.model;
     this.details.title = describe(turn);
@@ -58,6 +61,14 @@ export class AnswerBar {
   markRating(rating) {
     this.up.setAttribute("aria-pressed", String(rating === "up"));
     this.down.setAttribute("aria-pressed", String(rating === "down"));
+  }
+
+  /** @param {boolean} isSpoken */
+  setSpoken(isSpoken) {
+    const label = isSpoken ? "Stop speaking" : "Listen to the answer";
+    this.listen.title = label;
+    this.listen.setAttribute("aria-label", label);
+    this.listen.classList.toggle("is-on", isSpoken);
   }
 
   /** @param {boolean} isDone */

@@ -22,7 +22,7 @@ export class ExchangeView {
   /** @param {string} text @param {import("./answer.js").AnswerActions} actions */
   constructor(text, actions) {
     this.text = text;
-    this.actions = { ...actions, turnPage: (/** @type {number} */ step) => this.showVersion(this.#shown + step) };
+    this.actions = { ...actions, turnPage: (/** @type {number} */ step) => this.#turnPage(step) };
     this.element = h("section", { class: "exchange" },
       h("article", { class: "question", "aria-label": "Your message", hidden: text === "" },
         h("h2", { class: "unseen" }, "You"), h("div", { class: "bubble" }, text)));
@@ -42,6 +42,12 @@ export class ExchangeView {
     answer.element.remove();
     this.answers = this.answers.filter((other) => other !== answer);
     if (this.answers.length) this.showVersion(this.answers.length - 1);
+  }
+
+  /** What is out of sight is not spoken. @param {number} step */
+  #turnPage(step) {
+    this.actions.stopSpeech();
+    this.showVersion(this.#shown + step);
   }
 
   /** @param {number} index */

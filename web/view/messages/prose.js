@@ -20,6 +20,8 @@ export class Prose {
   #waitsForColours = false;
   /** @type {string[]} */
   #html = [];
+  /** Where in the text each block begins. @type {number[]} */
+  starts = [];
 
   /**
    * @param {HTMLElement} root
@@ -28,6 +30,10 @@ export class Prose {
   constructor(root, onBlock = () => {}) {
     this.root = root;
     this.onBlock = onBlock;
+  }
+
+  get text() {
+    return this.#text;
   }
 
   /** What the next delta may still change, in characters: the bound of its cost. */
@@ -42,6 +48,7 @@ export class Prose {
     this.#isLive = true;
     const tail = text.slice(this.#settledEnd);
     const blocks = toBlocks(heal(tail), { isLive: true });
+    blocks.forEach((block, index) => { this.starts[this.#settledCount + index] = this.#settledEnd + block.start; });
     blocks.forEach((block, index) => this.#show(this.#settledCount + index, block.html));
     this.#trim(this.#settledCount + blocks.length);
     this.#settle(tail, blocks);
@@ -51,6 +58,7 @@ export class Prose {
   finish(text) {
     const blocks = toBlocks(text, {});
     const told = this.#settledCount;
+    this.starts = blocks.map((block) => block.start);
     blocks.forEach((block, index) => this.#show(index, block.html));
     this.#trim(blocks.length);
     if (this.#isLive) [...this.root.children].slice(told).forEach(this.onBlock);
@@ -109,6 +117,7 @@ export class Prose {
   /** @param {number} count */
   #trim(count) {
     this.#html.length = count;
+    this.starts.length = Math.min(count, this.starts.length);
     while (this.root.children.length > count) this.root.lastElementChild?.remove();
   }
 }

@@ -1,0 +1,163 @@
+/**
+ * Who speaks on this page: at most one answer at a time, in one tab at a time.
+ *
+ * A live answer speaks by itself only in the tab that asked for it and on the page that asked: after
+ * a reload it waits for a tap, and then goes on behind what had been heard.
+ *
+ * @module speech/speaking
+ */
+
+import * as api from "../api.js";
+import { heardUnits, keepHeard, tell } from "../tabs.js";
+import { shownText } from "../turn.js";
+import { Player } from "./player.js";
+import { LiveSource, ReplaySource } from "./sources.js";
+import { pieceAt, piecesOf } from "./state.js";
+
+/** @typedef {import("../turn.js").TurnState} TurnState */
+/** @typedef {import("../view/messages/answer.js").AnswerView} AnswerView */
+
+/** The server makes audio for those who play it, and not much more than they will hear soon. */
+const REPORT_EVERY_MS = 2000;
+const NOTE_FOR_MS = 6000;
+
+/**
+ * @typedef {object} Performance One answer while it is spoken.
+ * @property {AnswerView} answer
+ * @property {TurnState} turn
+ * @property {LiveSource|null} live
+ * @property {Player} player
+ */
+
+/** The page's voice. */
+export class Speaking {
+  /** @type {Performance|null} */
+  #now = null;
+  /** @type {number|undefined} */
+  #reporter;
+
+  /** @param {import("./sound.js").Sound} sound */
+  constructor(sound) {
+    this.sound = sound;
+    window.addEventListener("pagehide", () => this.stop());
+  }
+
+  get isActive() {
+    return this.#now !== null;
+  }
+
+  /** @param {AnswerView} answer */
+  speaks(answer) {
+    return this.#now?.answer === answer;
+  }
+
+  /**
+   * Speak a running turn.
+   *
+   * @param {AnswerView} answer
+   * @param {TurnState} turn
+   * @param {(through: number) => void} taken Told which audio need not be kept any more.
+   */
+  speakTurn(answer, turn, taken) {
+    const live = new LiveSource(turn, heardUnits(turn.turnId), taken);
+    this.#begin(answer, turn, live);
+  }
+
+  /** Speak an answer that was written; again: stop. @param {AnswerView} answer @param {TurnState} turn */
+  listen(answer, turn) {
+    const isStop = this.speaks(answer);
+    this.stop();
+    if (isStop) return;
+    this.sound.unlock();
+    this.#begin(answer, turn, null);
+  }
+
+  /** The turn that is spoken has gone on. @param {TurnState} turn */
+  follow(turn) {
+    const now = this.#now;
+    if (!now || now.turn.turnId !== turn.turnId) return;
+    if (turn.status === "cancelled" || turn.sessionEnded || turn.stoppedAt !== null) return this.stop();
+    const isSame = now.turn.speech === turn.speech && now.turn.status === turn.status;
+    now.turn = turn;
+    if (isSame || !now.live) return;
+    const { live, player } = now;
+    live.update(turn);
+    player.withdraw((clip) => !live.holds(clip));
+  }
+
+  /** Silence at once; nothing that waits will be heard. */
+  stop() {
+    this.#now?.player.stop();
+  }
+
+  skip() {
+    this.#now?.player.skip();
+    this.#report();
+  }
+
+  /** Pause, or go on. */
+  toggle() {
+    const player = this.#now?.player;
+    if (player?.state === "playing" || player?.state === "loading") player.pause();
+    else {
+      this.sound.unlock();
+      player?.resume();
+    }
+  }
+
+  /** @param {AnswerView} answer @param {TurnState} turn @param {LiveSource|null} live */
+  #begin(answer, turn, live) {
+    this.stop();
+    tell({ type: "speech.begun" });
+    answer.showSpeech("loading");
+    /** @type {Partial<Performance>} */
+    const now = { answer, turn, live };
+    const mine = /** @type {Performance} */ (now);
+    this.#now = mine;
+    now.player = new Player(this.sound, live ?? new ReplaySource(turn), {
+      onState: (state) => this.#changed(mine, state),
+      onPosition: (position) => answer.markSpoken(this.#pieceAt(mine, position)),
+      onHeard: (clip) => { if (live) keepHeard(turn.turnId, clip.index + 1); },
+    });
+    if (live) this.#reporter = setInterval(() => this.#report(), REPORT_EVERY_MS);
+  }
+
+  /** @param {Performance} mine @param {import("./player.js").PlayerState} state */
+  #changed(mine, state) {
+    if (this.#now !== mine) return;
+    if (state !== "ended") {
+      mine.answer.showSpeech(state);
+      if (state !== "loading") this.#report();
+      return;
+    }
+    clearInterval(this.#reporter);
+    this.#report();
+    this.#now = null;
+    if (mine.live) mine.live.taken(Infinity);
+    mine.answer.markSpoken(null);
+    const isMute = mine.player.isDrained && !mine.player.successes && mine.player.failures > 0;
+    mine.answer.showSpeech("ended", isMute ? "This answer could not be spoken." : "");
+    if (isMute) setTimeout(() => { if (!this.speaks(mine.answer)) mine.answer.showSpeech("ended"); }, NOTE_FOR_MS);
+  }
+
+  /**
+   * @param {Performance} mine
+   * @param {import("./player.js").Position} position
+   */
+  #pieceAt({ turn, player }, { clip, following, share }) {
+    const pieces = piecesOf(clip, following, {
+      sentences: turn.speech.sentences,
+      length: [...shownText(turn)].length,
+      isLast: player.isDrained && !following,
+    });
+    return pieceAt(pieces, share);
+  }
+
+  /** A report that is lost is made good by the next. */
+  #report() {
+    const now = this.#now;
+    if (!now?.live || now.player === undefined) return;
+    const { playedS, aheadS, state } = now.player;
+    api.reportPlayback(now.turn.turnId, playedS, state === "playing" ? aheadS : 0).catch(() => {});
+  }
+}
