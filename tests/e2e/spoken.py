@@ -104,7 +104,13 @@ async def spoken_server(
         }
         running = running_server(folder, **{**defaults, **settings})
         server = await stack.enter_async_context(running)
-        yield Spoken(server, engine.stats, engine.reset, engine.endpoint)
+        spoken = Spoken(server, engine.stats, engine.reset, engine.endpoint)
+        if not {"tts_engine", "google_tts_endpoint"} & settings.keys():
+            await spoken.until(
+                lambda stats: stats["voices"] == stats["completed"] == 1
+            )  # warmed up
+            await spoken.reset()
+        yield spoken
 
 
 def spoken_fixtures(**settings: object) -> tuple[object, object]:
@@ -160,9 +166,11 @@ async def echoing_model() -> AsyncGenerator[str, None]:
     async with listener, anyio.create_task_group() as tasks:
         tasks.start_soon(listener.serve, model.serve)
         tasks.start_soon(echo)
-        yield f"http://127.0.0.1:{port}/v1"
-        tasks.cancel_scope.cancel()
-        model.close()
+        try:
+            yield f"http://127.0.0.1:{port}/v1"
+        finally:
+            tasks.cancel_scope.cancel()
+            model.close()
 
 
 async def _echo(telling: Telling) -> None:
