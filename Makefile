@@ -7,7 +7,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 p
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: run test check lock bench clean
+.PHONY: run test acceptance check lock bench clean
 .DEFAULT_GOAL := run
 
 run: .venv/.run ## serve on http://localhost:8000 (PORT=... to change)
@@ -15,6 +15,10 @@ run: .venv/.run ## serve on http://localhost:8000 (PORT=... to change)
 
 test: .venv/.dev ## run all tests
 	@$(BIN)/python -m pytest --numprocesses auto --dist loadfile
+
+acceptance: .venv/.dev ## the seeded tests at full length, and the figures in docs/
+	@$(BIN)/python -m pytest --numprocesses auto --dist loadfile --runs 10000 -k "whatever_happens"
+	@$(BIN)/python -m tests.benchmarks.sentences
 
 check: .venv/.dev ## format, lint, types, imports, dead code, dependencies
 	@scripts/check

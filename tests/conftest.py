@@ -4,7 +4,7 @@ import pytest
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Take the number of runs of each seeded test; `make acceptance` wants more than `make test`."""
+    """Take the number of runs of each seeded test: `make acceptance` wants more of them."""
     parser.addoption("--runs", type=int, default=300, help="runs of each seeded test")
 
 

@@ -232,7 +232,7 @@ def test_what_was_made_behind_a_stuck_unit_is_still_told_when_time_is_up() -> No
 
     async def script(scene: Scene) -> None:
         scene.speech.reader_joined()
-        scene.write(f"{A_SENTENCE} Then it rained for a while. ")
+        scene.write(f"{A_SENTENCE} Then it rained for a while. Now")
         await engine.until_asked(2)
         await anyio.sleep(1)
         scene.speech._give_up("speech_timeout")  # before the call's own deadline
