@@ -18,12 +18,17 @@ _OPENING = re.compile(
     rf"<!--|<(?:\w+:)?({_REASONING}|script|style)(?:\s[^<>]{{0,200}})?>", re.IGNORECASE
 )
 # What a sentence names hides nothing: "put it into <think> tags", "it opens with <think>."
-_NAMED = re.compile(r"\s*[.,;:!?)\"'”’]|\s+(?:and|or|tags?|blocks?|elements?)\b")  # noqa: RUF001
+_NAMED = re.compile(
+    r"\s*[.,;:!?)\"'”’]"  # noqa: RUF001
+    r"|\s+(?:and|or|for|is|are|means|tags?|blocks?|elements?|sections?|tokens?)\b"
+)
 _ENDS = {
     "": re.compile("-->"),
     "script": re.compile(r"</\s*script\s*>", re.IGNORECASE),
     "style": re.compile(r"</\s*style\s*>", re.IGNORECASE),
 }
+# Within a sentence these are a topic, where their end does not follow: "the <style> of a page".
+_CLOSED_AT_ONCE = frozenset((_ENDS["script"], _ENDS["style"]))
 _REASONING_END = re.compile(rf"</\s*(?:\w+:)?(?:{_REASONING})\s*>", re.IGNORECASE)
 
 _SAYABLE = re.compile(r"[^\W_]")
@@ -122,12 +127,16 @@ class SpokenText:
         """Return a text without the spans that open in it; one that stays open is remembered."""
         shown: list[str] = []
         place = 0
+        endless: set[re.Pattern[str]] = set()  # looked for once, so that many openings cost no more
         for opening in _OPENING.finditer(text):
-            if opening.start() < place or _is_named(opening):
+            until = _ENDS.get((opening[1] or "").lower(), _REASONING_END)
+            if opening.start() < place or until in endless or _is_named(opening):
+                continue
+            end = until.search(text, opening.end())
+            if end is None and until in _CLOSED_AT_ONCE and not _is_at_head(opening):
+                endless.add(until)
                 continue
             shown.append(text[place : opening.start()])
-            until = _ENDS.get((opening[1] or "").lower(), _REASONING_END)
-            end = until.search(text, opening.end())
             if end is None:
                 self._hidden_until = until
                 return " ".join(shown)
@@ -135,10 +144,13 @@ class SpokenText:
         return " ".join((*shown, text[place:]))
 
 
+def _is_at_head(opening: re.Match[str]) -> bool:
+    return not _SAYABLE.search(opening.string, 0, opening.start())
+
+
 def _is_named(opening: re.Match[str]) -> bool:
     """Return whether a sentence speaks of a tag rather than opens it."""
-    is_head = not _SAYABLE.search(opening.string, 0, opening.start())
-    return not is_head and _NAMED.match(opening.string, opening.end()) is not None
+    return not _is_at_head(opening) and bool(_NAMED.match(opening.string, opening.end()))
 
 
 def ended(text: str) -> str:

@@ -135,7 +135,10 @@ def test_a_span_that_ends_within_a_block_is_closed() -> None:
         "It opens with <think>.",
         'The "<think>" element opens it.',
         "Write `<think>` first.",
+        "Use <think> for what is not to be read.",
         "Add a <script> block to the page.",
+        "Put the <script> or the <style> where you like.",
+        "The <style> of a page comes first, <script> last.",
     ],
 )
 def test_a_tag_that_is_only_named_hides_nothing_that_follows(text: str) -> None:
