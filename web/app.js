@@ -174,6 +174,7 @@ listenToKeys({
 listen(hear);
 window.addEventListener("hashchange", show);
 window.addEventListener("offline", () => showLink("offline"));
+window.addEventListener("online", () => { if (!preference.voices.length) preference.load(); });
 window.addEventListener("online", () => showLink(composer.isBusy ? "reconnecting" : "idle"));
 list.load();
 preference.load();

@@ -36,16 +36,18 @@ function masked(source) {
 /**
  * @param {string} source Markdown.
  * @param {string} shown Its text on the page.
- * @returns {Int32Array} For each UTF-16 unit that is shown its place in the source; never decreasing.
+ * @returns {Int32Array} For each UTF-16 unit that is shown its place in the source, each behind the
+ *   one before; -1 for blanks, and for what is not in the source.
  */
 export function align(source, shown) {
   const text = masked(source);
-  const places = new Int32Array(shown.length);
+  const places = new Int32Array(shown.length).fill(-1);
   let at = 0;
   for (let index = 0; index < shown.length; index += 1) {
     const found = /\s/.test(shown[index]) ? -1 : findNext(text, at, shown, index);
-    places[index] = found < 0 ? at : found;
-    if (found >= 0) at = found + 1;
+    if (found < 0) continue;
+    places[index] = found;
+    at = found + 1;
   }
   return places;
 }

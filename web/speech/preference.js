@@ -15,9 +15,9 @@ const VOICE = "chatstream.voice";
 export class Preference {
   /** @type {Voice[]} */
   voices = [];
-  /** False until the server has said that it can speak. */
-  isPossible = false;
   isOn = read(ON) === "on";
+  /** Whether the server can speak. Until it has said so: whether it once could. */
+  isPossible = this.isOn;
   voice = read(VOICE);
   /** @type {() => void} */
   onChange = () => {};
@@ -31,11 +31,12 @@ export class Preference {
     });
   }
 
-  /** Ask the server for its voices; without an answer the page stays silent. */
+  /** Ask the server for its voices; without an answer all stays as it is. */
   async load() {
-    const { engine, voices } = await api.voices().catch(() => ({ engine: "off", voices: [] }));
-    this.isPossible = engine !== "off";
-    this.voices = voices;
+    const answer = await api.voices().catch(() => null);
+    if (!answer) return;
+    this.isPossible = answer.engine !== "off";
+    this.voices = answer.voices;
     this.onChange();
   }
 

@@ -60,7 +60,7 @@ function rangeIn(block, source, from, to) {
   const nodes = textNodes(block);
   const shown = nodes.map(({ data }) => data).join("");
   const places = align(source, shown);
-  const isIn = (/** @type {number} */ index) => places[index] >= from && places[index] < to && /\S/.test(shown[index]);
+  const isIn = (/** @type {number} */ index) => places[index] >= Math.max(0, from) && places[index] < to;
   let first = 0;
   while (first < shown.length && !isIn(first)) first += 1;
   let last = shown.length - 1;
