@@ -188,8 +188,8 @@ export class Player {
     this.#pastS += entry.clip.durationS;
     this.listeners.onHeard(entry.clip);
     this.#wake();
-    this.#tell();
     this.#endIfAllIsOver();
+    this.#tell();
   }
 
   /** Take units off the clock; those behind them move up. @param {(entry: Scheduled) => boolean} isWrong */
@@ -204,8 +204,8 @@ export class Player {
       else this.#start(entry.clip, entry.sounding);
     }
     this.#wake();
-    this.#tell();
     this.#endIfAllIsOver();
+    this.#tell();
   }
 
   /** @returns {Promise<void>} Until another unit may be decoded. */
