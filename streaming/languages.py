@@ -36,12 +36,18 @@ _KIN: dict[str, tuple[tuple[str, re.Pattern[str]], ...]] = {
         ("uk", re.compile("[їєґ]|\\bі\\b|ьо")),
         ("be", re.compile("ў")),
         ("sr", re.compile("[ђћљњџј]")),
-        ("bg", re.compile(r"ъ[лрнтгбвзкс]|\b(?:и|на|е|са|се|да|от|за)\s(?:на|да|се|е|са)\b|ят\b")),
+        (
+            "bg",
+            re.compile(
+                r"ъ[лрнтгбвзкс]|\b(?:и|на|е|са|се|да|от|за)\s(?:на|да|се|е|са)\b|ят\b|\b(?:това|този|тази|който|която|което)\b"
+            ),
+        ),
     ),
     "ar": (("ur", re.compile("[ٹڈڑےںھ]")), ("fa", re.compile("[پچژگ]|\\b(?:است|که|از|این|را)\\b"))),
     "hi": (
-        ("mr", re.compile("ळ|\\b(?:आहे|आणि|आहेत|होते|मध्ये)\\b")),
-        ("ne", re.compile("\\b(?:छ|छन्|हो|गर्न|पनि)\\b")),
+        # No word boundary here: to `re` the vowel signs are no letters.
+        ("mr", re.compile("ळ|(?:^|\\s)(?:आहे|आणि|आहेत|होते|मध्ये)(?![^\\s।.,!?])")),
+        ("ne", re.compile("(?:^|\\s)(?:छ|छन्|गर्न|पनि)(?![^\\s।.,!?])")),
     ),
     "he": (("yi", re.compile("[װױײ]")),),
 }
@@ -113,7 +119,7 @@ _COMMON = {
     "id": """
         yang dan di dengan untuk ini dari dalam tidak pada adalah itu akan juga atau ke bisa kami
     """,
-    "vi": "và của là có cho không được trong một các với những này khi người để đã từ như tôi bạn",
+    "vi": "và của có cho không được trong một các với những này khi người để đã từ như tôi bạn",
     "hr": "i je se na u da za su od s ne koji kao što sa ili o iz bi ali po nije biti može",
     "ca": "el la els que i en és un una de per amb les no del al com més però aquesta són també",
     "sl": "in je se na v da za so ki z pa od ne kot s po tudi ali iz bi lahko kar ni",
@@ -124,8 +130,9 @@ _TELLING = {
     "it": "òìù", "fi": "äö", "hr": "đćčšž", "ca": "·ï", "nl": "", "sl": "čšž",
 }  # fmt: skip
 _MOST_LETTERS = 2
-_LEAST_VOTES = 2.0
-_LEAD = 1.4
+_LEAST_VOTES = 1.0
+_LEAD = 1.5
+_HANDICAP = 0.3  # votes given to the default
 
 
 def _index(lists: dict[str, list[str]]) -> dict[str, tuple[str, ...]]:
@@ -201,5 +208,5 @@ def _latin(text: str, default: str) -> str:
     if not votes:
         return default
     best, most = max(votes.items(), key=lambda vote: vote[1])
-    is_clear = most >= _LEAST_VOTES and most >= _LEAD * votes[default]
+    is_clear = most >= _LEAST_VOTES and most >= _LEAD * (votes[default] + _HANDICAP)
     return best if is_clear else default

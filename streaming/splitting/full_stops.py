@@ -7,7 +7,7 @@ import re
 
 from streaming.splitting.answers import WAIT, Verdict, Window, no, split
 from streaming.splitting.characters import DASHES
-from streaming.splitting.lookahead import Next, read_beyond, read_word
+from streaming.splitting.lookahead import I_FORMS, Next, read_beyond, read_word
 from streaming.splitting.lookbehind import (
     is_marker,
     spaced_word_before,
@@ -16,18 +16,21 @@ from streaming.splitting.lookbehind import (
 )  # fmt: skip
 from streaming.splitting.table import Abbreviation, Table
 
-_NOT_FIRST = ",;:)]}%=+/&|<"
+_NOT_FIRST = ",;:)]}%=/&|"
 _CONSONANTS = re.compile(
     r"[b-df-hj-np-tv-xzB-DF-HJ-NP-TV-XZ][b-df-hj-np-tv-xz]{1,4}"
     r"|[бвгджзйклмнпрстфхцчшщБВГДЖЗЙКЛМНПРСТФХЦЧШЩ][бвгджзйклмнпрстфхцчшщ]{1,4}"
 )
 _ACRONYM = re.compile(r"(?:[^\W\d_]{1,2}\.)+[^\W\d_]{1,2}")
 _ROMAN = re.compile(r"[IVXL]{1,6}")
+_ELISION = re.compile("^[^\\W\\d_]{1,5}['\u2019]")
 _CLOCK = frozenset(["a.m", "p.m"])
 _TITLES = frozenset(["mr", "mrs", "ms", "dr", "prof", "miss", "sir"])
 _LEAD_IN = re.compile(r"(?:At|By|Around|From|Before|After|Until|Since|On|In)(?:\s+\S+){1,3}")
 _MAX_LEAD_IN = 40
 _ORDINAL_DIGITS = 2
+_FIRST_SYLLABLE = "\u1100"  # from here on a single letter can be a whole word («yes» in Korean)
+_AMOUNT = "$\u20ac\u00a3\u00a5+~<\u2248"
 
 
 def full_stop(window: Window, index: int) -> Verdict:
@@ -66,14 +69,28 @@ def _before_small(window: Window, index: int, following: Next, tail: int) -> Ver
         return split(tail)
     word = word_before(window, index)
     is_plain = len(word) > 1 and word[-1].isalpha() and "." not in word
-    if not is_plain or tail > index + 1 or following.opening or not starts_lower(window):
+    if not is_plain or tail > index + 1 or following.opening:
         return no(index + 1)
+    if not starts_lower(window):
+        is_i = _is_small_i(window, following)
+        if not is_i:
+            return WAIT if is_i is None else no(index + 1)
     is_known = _kind(window.table_at(index), word, word) is not None
     return no(index + 1) if is_known else split(tail)
 
 
+def _is_small_i(window: Window, following: Next) -> bool | None:
+    """Return whether the next word is the English «I» in small; None: wait."""
+    if following.first != "i":
+        return False
+    word = read_word(window, following.at)
+    return None if word is None else word in I_FORMS
+
+
 def _before_sentence(window: Window, index: int, following: Next, tail: int) -> Verdict:
     """Judge a full stop before a capital, a digit, a newline or a letter without case."""
+    if _is_inside_guillemets(window, index, following):
+        return no(index + 1)
     word = word_before(window, index)
     if not word:
         return split(tail)
@@ -89,15 +106,26 @@ def _before_sentence(window: Window, index: int, following: Next, tail: int) -> 
     return _after_abbreviation(window, following, (kind, key), (index, tail))
 
 
+def _is_inside_guillemets(window: Window, index: int, following: Next) -> bool:
+    """Return whether a dash goes on with speech that was interrupted: «- said he. - Then …»."""
+    if following.opening[:1] not in tuple(DASHES):
+        return False
+    opened = window.text.rfind("\u00ab", window.start, index)
+    return opened > window.text.rfind("\u00bb", window.start, index)
+
+
 def _kind(table: Table, key: str, word: str) -> Abbreviation | None:
     """Return how the abbreviation before the stop behaves; None for a usual word."""
     known = table.abbreviations
     small = key.lower()
     kind = known.get(small) or known.get(key) or known.get(small.replace(".", ""))
-    if kind is None and key != word:
-        kind = known.get(word.lower())
+    if kind is None:
+        # «l'Ing.», «dell'Avv.»: an article stands before the abbreviation.
+        kind = known.get(_ELISION.sub("", word.lower()))
     if kind is not None:
         return kind
+    if small.endswith("str") and table.has_capital_nouns:
+        return Abbreviation.NEVER  # «Hauptstr. 5»
     if _ACRONYM.fullmatch(key) or _CONSONANTS.fullmatch(word):
         return Abbreviation.AMBIGUOUS
     return None
@@ -106,7 +134,8 @@ def _kind(table: Table, key: str, word: str) -> Abbreviation | None:
 def _after_word(window: Window, following: Next, word: str, at: tuple[int, int]) -> Verdict:
     """Judge the stop behind a usual word; a single letter may be an initial."""
     index, tail = at
-    if len(word) == 1 and word.isalpha():
+    is_unit = window.text.startswith("/", max(window.start, index - 2))  # «km/h»
+    if len(word) == 1 and word.isalpha() and word < _FIRST_SYLLABLE and not is_unit:
         if following.first == "\n":
             return split(tail)
         return _if_opener(window, following, at)
@@ -134,7 +163,7 @@ def _after_abbreviation(
 def _if_no_number(window: Window, following: Next, at: tuple[int, int]) -> Verdict:
     """Split unless a number follows: digits, Roman digits or a single letter («Fig. B»)."""
     index, tail = at
-    if following.first.isdigit():
+    if following.first.isdigit() or following.first in _AMOUNT:
         return no(index + 1)
     if not following.first.isupper():
         return split(tail)
@@ -164,6 +193,8 @@ def _if_opener(window: Window, following: Next, at: tuple[int, int]) -> Verdict:
     index, tail = at
     if not following.first.isupper():
         return no(index + 1)
+    if "\u00bf" in following.opening or "\u00a1" in following.opening:
+        return split(tail)
     word = read_word(window, following.at)
     if word is None:
         return WAIT

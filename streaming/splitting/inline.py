@@ -40,6 +40,8 @@ def _ticks(window: Window, index: int) -> Verdict:
     if end == len(text) and not window.is_final:
         return WAIT
     if not in_code_span(window, index):
+        if index > window.start and text[index - 1].isalnum():
+            return no(end)  # no code begins in a word; in Armenian it is a kind of comma
         window.code_span, window.code_ticks = index, end - index
     elif end - index == window.code_ticks:
         window.code_span = UNKNOWN

@@ -37,6 +37,13 @@ _OPENING = re.compile(
 )
 _WORD = re.compile(r"[^\W_][\w'\u2019-]{0,14}")
 
+# The English «I» and its contractions: a capital that says nothing about a beginning.
+I_FORMS = frozenset(
+    ["i", *(f"i{mark}{rest}" for mark in "'\u2019" for rest in ("m", "d", "ll", "ve"))]
+)
+
+_KOREAN_REPORT = ("\ub77c", "\ud558", "\uace0")
+
 _MAX_WORD = 15
 _ELLIPSIS_CHARS = 3
 
@@ -94,7 +101,11 @@ def read_beyond(window: Window, end: int) -> tuple[int, Next | None] | None:
     if window.has(tail) and not window.text[tail].isspace():
         return tail, None
     following = read_next(window, tail)
-    return None if following is None else (tail, following)
+    if following is None:
+        return None
+    if following.first in _KOREAN_REPORT and tail > end:
+        return tail, None  # «"…" said»: the particle belongs to the quote before it
+    return tail, following
 
 
 def _may_be_dots(text: str, at: int) -> bool:

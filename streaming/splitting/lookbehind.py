@@ -5,6 +5,7 @@ import re
 from streaming.splitting.answers import UNKNOWN, Window
 
 _MAX_BACK = 24
+_MAX_SPACED = 8
 _MAX_CODE_SPAN = 160
 _MARKER_CHARS = 24
 _OPENING = "\"'\u201c\u201e\u00ab\u2039\u2018\u201a([{*_~\u00bf\u00a1`-\u2013\u2014/"
@@ -30,7 +31,7 @@ def spaced_word_before(window: Window, index: int, word: str) -> str:
     """Return `word` with the dotted single letters before it: «B» in «z. B.» gives «z.B»."""
     text = window.text
     end = index - len(word)
-    while len(word) < _MAX_BACK:
+    while len(word) < _MAX_SPACED:
         here = end - 1
         if here > window.start + 1 and text[here] in " \u00a0\u202f" and text[here - 1] == ".":
             here -= 1

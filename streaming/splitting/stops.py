@@ -5,7 +5,7 @@ import re
 from streaming.splitting.answers import WAIT, Answer, Verdict, Window, no, split
 from streaming.splitting.characters import DASHES, HAN_KANA, QUOTE_CLOSERS, SOFT_STOPS
 from streaming.splitting.full_stops import full_stop
-from streaming.splitting.lookahead import Next, read_beyond, read_word
+from streaming.splitting.lookahead import I_FORMS, Next, read_beyond, read_word
 from streaming.splitting.lookbehind import in_code_span, word_before
 
 _RUN = re.compile(rf"[{re.escape(SOFT_STOPS)}]{{1,24}}")
@@ -112,18 +112,7 @@ def _unless_i(window: Window, following: Next, end: int, tail: int) -> Verdict:
     word = read_word(window, following.at)
     if word is None:
         return WAIT
-    is_i = word in {
-        "i",
-        "i'm",
-        "i\u2019m",
-        "i'd",
-        "i\u2019d",
-        "i'll",
-        "i\u2019ll",
-        "i've",
-        "i\u2019ve",
-    }
-    return no(end) if is_i else split(tail)
+    return no(end) if word in I_FORMS else split(tail)
 
 
 def _exclamation(window: Window, index: int, end: int) -> Verdict:

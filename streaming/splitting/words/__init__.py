@@ -3,7 +3,16 @@
 from streaming.splitting.words.east_slavic import BULGARIAN, KAZAKH, RUSSIAN, UKRAINIAN
 from streaming.splitting.words.english import ENGLISH
 from streaming.splitting.words.germanic import DANISH, DUTCH, GERMAN, NORWEGIAN, SWEDISH
-from streaming.splitting.words.others import ARMENIAN, FINNISH, GREEK, HUNGARIAN, TURKISH
+from streaming.splitting.words.others import (
+    ARMENIAN,
+    BENGALI,
+    FINNISH,
+    GREEK,
+    HINDI,
+    HUNGARIAN,
+    MARATHI,
+    TURKISH,
+)  # fmt: skip
 from streaming.splitting.words.romance import (
     CATALAN,
     FRENCH,
@@ -20,6 +29,7 @@ __all__ = ["LANGUAGES", "SHARED", "Words"]
 
 LANGUAGES: dict[str, Words] = {
     "bg": BULGARIAN,
+    "bn": BENGALI,
     "ca": CATALAN,
     "cs": CZECH,
     "da": DANISH,
@@ -29,11 +39,13 @@ LANGUAGES: dict[str, Words] = {
     "es": SPANISH,
     "fi": FINNISH,
     "fr": FRENCH,
+    "hi": HINDI,
     "hr": CROATIAN,
     "hu": HUNGARIAN,
     "hy": ARMENIAN,
     "it": ITALIAN,
     "kk": KAZAKH,
+    "mr": MARATHI,
     "nb": NORWEGIAN,
     "nl": DUTCH,
     "nn": NORWEGIAN,

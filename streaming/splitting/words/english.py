@@ -24,21 +24,18 @@ ENGLISH = Words(
     """,
     last="etc et.c ect",
     openers="""
-        the this that these those a an it its he she we
-             they you
-            i there
-        here his her hers my our ours your yours their theirs what
-        which who whom whose when where why how in on at by for from with without to
-        of as if unless until since because although though while whereas after before during and
-        but or so yet nor then thus hence therefore however moreover furthermore additionally also
-        finally first second third next last meanwhile instead otherwise overall once did do does
-          is are was were will would can could should may might must have
-        has had let please note yes no not now don isn today tomorrow yesterday maybe perhaps
-        just even both all each every some any many most more much few several other others
-        another such one two three nobody everyone everything nothing something someone anyone
-        only still despite according consider remember think try use make take see go get keep
-        whether sometimes usually often never always later soon again okay ok well oh thanks sorry
-        hi hello hey
+        the this that these those a an it its he she we they you i there here his her hers my our
+        ours your yours their theirs what which who whom whose when where why how in on at by for
+        from with without to of as if unless until since because although though while whereas
+        after before during and but or so yet nor then thus hence therefore however moreover
+        furthermore additionally also finally first second third next last meanwhile instead
+        otherwise overall once did do does is are was were will would can could should may might
+        must have has had let please note yes no not now don isn today tomorrow yesterday maybe
+        perhaps just even both all each every some any many most more much few several other
+        others another such one two three nobody everyone everything nothing something someone
+        anyone only still despite according consider remember think try use make take see go get
+        keep whether sometimes usually often never always later soon again okay ok well oh thanks
+        sorry hi hello hey
     """,
     connectors="""
         the a an of in on at by for from with to and or but nor as that which who whose is are was

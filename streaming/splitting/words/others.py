@@ -1,4 +1,4 @@
-"""Words of Greek, Armenian, Turkish, Hungarian and Finnish."""
+"""Words of Greek, Armenian, Turkish, Hungarian, Finnish, Hindi, Marathi and Bengali."""
 
 # ruff: noqa: RUF001  - letters of other scripts are the point
 
@@ -91,3 +91,9 @@ FINNISH = Words(
     """,
     has_ordinals=True,
 )
+
+HINDI = Words(never="डॉ श्री प्रो पं कु सु मो रु कि.मी ई.पू स्व डा")
+
+MARATHI = Words(never="डॉ श्री प्रा पं कु सौ रु कि.मी इ.स इ डा")
+
+BENGALI = Words(never="ড ডা ডঃ মো মোঃ অধ্যাপক কি.মি রা প্রফ")

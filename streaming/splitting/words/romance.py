@@ -9,7 +9,9 @@ FRENCH = Words(
         fasc fr gal hab ibid id l.c ll.aa ltd max min n.b n.d.l.r obs op.cit p.c.c p.i pp resp s
         sq suiv sup trad v vs zool
     """,
-    before_number="no n° nº p pp art chap fig vol t tél éd réf al",
+    before_number="""
+        no n° nº p pp art chap fig vol t tél éd réf al janv févr avr juil sept oct nov déc
+    """,
     ambiguous="s.a s.a.r.l sarl cie inc ltd jr u.s a.m p.m",
     last="etc",
     openers="""
