@@ -8,10 +8,10 @@ characters. The result is plain text, never SSML: a `&` in it is an ampersand.
 import re
 
 from streaming.sentences import SentenceKind
-from streaming.speech.formulas import without_formulas
-from streaming.speech.glyphs import plain_line, visible
-from streaming.speech.markup import hide_code, lines_of, show_code, without_markup
-from streaming.speech.phrases import phrases_for
+from streaming.speech.spoken.formulas import without_formulas
+from streaming.speech.spoken.glyphs import plain_line, visible
+from streaming.speech.spoken.markup import hide_code, lines_of, show_code, without_markup
+from streaming.speech.spoken.phrases import phrases_for
 
 _REASONING = "think|thinking|thoughts?|reasoning|scratchpad"
 _OPENING = re.compile(

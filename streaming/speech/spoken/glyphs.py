@@ -10,7 +10,7 @@ import unicodedata
 from collections.abc import Callable
 from functools import cache
 
-from streaming.speech.phrases import Phrases
+from streaming.speech.spoken.phrases import Phrases
 
 Replacement = str | Callable[[re.Match[str]], str]
 Step = tuple[frozenset[str], re.Pattern[str], Replacement]

@@ -7,8 +7,8 @@ being in the sentence before. `[` goes wherever it stands, and `](…)` with wha
 import re
 from html import unescape
 
-from streaming.speech.glyphs import UNDERSCORE, Step, applied, step, visible
-from streaming.speech.phrases import Phrases
+from streaming.speech.spoken.glyphs import UNDERSCORE, Step, applied, step, visible
+from streaming.speech.spoken.phrases import Phrases
 
 _FIRST_TOKEN = 0xF0000  # private-use planes: two of 65,534 characters, and none in visible text
 _MAX_CODES = 100_000

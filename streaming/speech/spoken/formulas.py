@@ -6,7 +6,7 @@ Prices are no mathematics: `$5 and $6` stays. What stands in a block of its own 
 import re
 from collections.abc import Callable
 
-from streaming.speech.phrases import Phrases
+from streaming.speech.spoken.phrases import Phrases
 
 _MAX_CHARS = 60
 _MAX_SAID_CHARS = 32
