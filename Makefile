@@ -7,7 +7,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 p
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: run test acceptance check lock bench clean
+.PHONY: run test acceptance check lock bench bench-speech clean
 .DEFAULT_GOAL := run
 
 run: .venv/.run ## serve on http://localhost:8000 (PORT=... to change)
@@ -25,6 +25,9 @@ check: .venv/.dev ## format, lint, types, imports, dead code, dependencies
 
 bench: .venv/.dev ## CPU per token and added time to first token, beside a tutorial app
 	@$(BIN)/python -m loadtests.bench
+
+bench-speech: .venv/.dev ## how soon answers sound, with how many gaps, at what cost
+	@$(BIN)/python -m loadtests.bench.speech
 
 lock: .venv/.dev ## resolve the newest versions within pyproject.toml's ranges
 	@scripts/lock
