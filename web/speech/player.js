@@ -91,12 +91,6 @@ export class Player {
     return this.#pastS + (now ? now.share * now.clip.durationS : 0);
   }
 
-  /** Seconds of audio that wait on the clock. */
-  get aheadS() {
-    const all = this.#schedule.reduce((sum, { clip }) => sum + clip.durationS, 0);
-    return Math.max(0, all - (this.playedS - this.#pastS));
-  }
-
   pause() {
     if (this.#isOver) return;
     this.#isPaused = true;

@@ -26,6 +26,7 @@ const NOTE_FOR_MS = 6000;
  * @property {AnswerView} answer
  * @property {TurnState} turn
  * @property {LiveSource|null} live
+ * @property {number} first   Index of the first unit that it is to speak.
  * @property {Player} player
  */
 
@@ -59,8 +60,8 @@ export class Speaking {
    * @param {(through: number) => void} taken Told which audio need not be kept any more.
    */
   speakTurn(answer, turn, taken) {
-    const live = new LiveSource(turn, heardUnits(turn.turnId), taken);
-    this.#begin(answer, turn, live);
+    const first = heardUnits(turn.turnId);
+    this.#begin({ answer, turn, live: new LiveSource(turn, first, taken), first });
   }
 
   /** Speak an answer that was written; again: stop. @param {AnswerView} answer @param {TurnState} turn */
@@ -69,7 +70,7 @@ export class Speaking {
     this.stop();
     if (isStop) return;
     this.sound.unlock();
-    this.#begin(answer, turn, null);
+    this.#begin({ answer, turn, live: null, first: 0 });
   }
 
   /** The turn that is spoken has gone on. @param {TurnState} turn */
@@ -105,13 +106,14 @@ export class Speaking {
     }
   }
 
-  /** @param {AnswerView} answer @param {TurnState} turn @param {LiveSource|null} live */
-  #begin(answer, turn, live) {
+  /** @param {Omit<Performance, "player">} what */
+  #begin(what) {
+    const { answer, turn, live } = what;
     this.stop();
     tell({ type: "speech.begun" });
     answer.showSpeech("loading");
     /** @type {Partial<Performance>} */
-    const now = { answer, turn, live };
+    const now = { ...what };
     const mine = /** @type {Performance} */ (now);
     this.#now = mine;
     now.player = new Player(this.sound, live ?? new ReplaySource(turn), {
@@ -157,7 +159,13 @@ export class Speaking {
   #report() {
     const now = this.#now;
     if (!now?.live || now.player === undefined) return;
-    const { playedS, aheadS, state } = now.player;
-    api.reportPlayback(now.turn.turnId, playedS, state === "playing" ? aheadS : 0).catch(() => {});
+    const { units } = now.turn.speech;
+    const before = secondsOf(units.filter(({ index }) => index < now.first));
+    const playedS = before + now.player.playedS;
+    const waitingS = now.player.state === "playing" ? Math.max(0, secondsOf(units) - playedS) : 0;
+    api.reportPlayback(now.turn.turnId, playedS, waitingS).catch(() => {});
   }
 }
+
+/** @param {import("./state.js").Unit[]} units */
+const secondsOf = (units) => units.reduce((sum, { durationS }) => sum + durationS, 0);
