@@ -27,6 +27,9 @@ PLAIN_CHARACTERS_PER_S = 15.0
 UNFINISHED = "…"
 """The model never ends an answer that ends so."""
 
+BROKEN = "‼"
+"""The model hangs up behind an answer that ends so."""
+
 Stats = dict[str, Any]
 Event = ServerSentEvent
 
@@ -179,6 +182,8 @@ async def _echo(telling: Telling) -> None:
             await telling.say(piece)
         if telling.prompt.endswith(UNFINISHED):
             await _until_closed(telling)
+        elif telling.prompt.endswith(BROKEN):
+            await telling.break_off()
         else:
             await telling.end()
     except (anyio.BrokenResourceError, anyio.ClosedResourceError):
