@@ -32,14 +32,15 @@ _STARTS = [first for first, _, _ in _SCRIPTS]
 # Languages of one script, the letters and words that only some of them have.
 _KIN: dict[str, tuple[tuple[str, re.Pattern[str]], ...]] = {
     "ru": (
-        ("kk", re.compile("[әғқңөұүһі]*[әғқңұһ]")),
+        ("kk", re.compile("[әғқңұһ]")),
         ("uk", re.compile("[їєґ]|\\bі\\b|ьо")),
         ("be", re.compile("ў")),
         ("sr", re.compile("[ђћљњџј]")),
         (
             "bg",
             re.compile(
-                r"ъ[лрнтгбвзкс]|\b(?:и|на|е|са|се|да|от|за)\s(?:на|да|се|е|са)\b|ят\b|\b(?:това|този|тази|който|която|което)\b"
+                r"ъ[лрнтгбвзкс]|ят\b|\b(?:и|на|е|са|се|да|от|за)\s(?:на|да|се|е|са)\b"
+                r"|\b(?:това|този|тази|който|която|което)\b"
             ),
         ),
     ),
@@ -55,7 +56,8 @@ _KIN: dict[str, tuple[tuple[str, re.Pattern[str]], ...]] = {
 _COMMON = {
     "en": """
         the and of to is in that it for you was with are this have be not but what can they from
-        your an i my we or if will do which when how there has more would about their all use
+        your an i my we on at he she as by me so no or if will do which when how there has more
+        would about their all use
     """,
     "de": """
         der die das und ist nicht ein eine zu den von mit sich auf für dem es auch als wie im ich
@@ -131,6 +133,7 @@ _TELLING = {
 }  # fmt: skip
 _MOST_LETTERS = 2
 _LEAST_VOTES = 1.0
+_SHORT = 60  # characters; in fewer a single word says nothing
 _LEAD = 1.5
 _HANDICAP = 0.3  # votes given to the default
 
@@ -208,5 +211,6 @@ def _latin(text: str, default: str) -> str:
     if not votes:
         return default
     best, most = max(votes.items(), key=lambda vote: vote[1])
-    is_clear = most >= _LEAST_VOTES and most >= _LEAD * (votes[default] + _HANDICAP)
+    least = _LEAST_VOTES if len(text) >= _SHORT else 2 * _LEAST_VOTES
+    is_clear = most >= least and most >= _LEAD * (votes[default] + _HANDICAP)
     return best if is_clear else default

@@ -24,6 +24,8 @@ _SHORTEST_FENCE = 3
 _INFO = re.compile(r"[^`\r\n]{0,120}")
 _MAX_ROW = 400
 _FEWEST_BARS = 3
+_ALIGNED = re.compile(r":-{1,24}:?[ \t]{0,8}\|")
+_ALIGNED_BEGUN = re.compile(r":(?:-{1,24}(?::?[ \t]{0,8})?)?\Z")
 _BEGIN = re.compile(r"\\begin\{([a-z]{1,16}\*?)\}")
 _BEGIN_BEGUN = re.compile(r"\\(?:b(?:e(?:g(?:i(?:n(?:\{[a-z]{0,16}\*?)?)?)?)?)?)?\Z")
 _TAG = re.compile(r"<(!--|[a-z]{1,10})", re.IGNORECASE)
@@ -93,6 +95,10 @@ def _rule(window: Window, body: int, is_quoted: bool) -> Head | None:
     end = found.end() if found else body
     if end == len(text) and not window.is_final:
         return None
+    if text[body] == "-" and text.startswith(
+        "|", end
+    ):  # the row below the head of a table without edges
+        return Head(Rows(has_edges=False), end, is_quoted=is_quoted)
     first = text[body]
     marks = text.count(first, body, end)
     is_whole = end == len(text) or text[end] in NEWLINES
@@ -131,6 +137,14 @@ def _row(window: Window, body: int, is_quoted: bool) -> Head | None:
     if (len(row) > 1 and row.endswith("|")) or row.count("|") >= _FEWEST_BARS:
         return Head(Rows(has_edges=True), end, is_quoted=is_quoted)
     return Head(None, body, is_quoted=is_quoted)
+
+
+def _aligned(window: Window, body: int, is_quoted: bool) -> Head | None:
+    """Return a table if the line is «:--- | ---:»."""
+    if not window.is_final and _ALIGNED_BEGUN.match(window.text, body):
+        return None
+    block = Rows(has_edges=False) if _ALIGNED.match(window.text, body) else None
+    return Head(block, body, is_quoted=is_quoted)
 
 
 def _dollars(window: Window, body: int, is_quoted: bool) -> Head | None:
@@ -175,5 +189,5 @@ def _tag(window: Window, body: int, is_quoted: bool) -> Head | None:
 _READERS = (
     dict.fromkeys("-*_=+\u2e3b\u2500\u2501\u2550", _rule)
     | dict.fromkeys("`~", _fence)
-    | {"#": _heading, "|": _row, "$": _dollars, "\\": _backslash, "<": _tag}
+    | {"#": _heading, ":": _aligned, "|": _row, "$": _dollars, "\\": _backslash, "<": _tag}
 )

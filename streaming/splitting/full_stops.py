@@ -24,6 +24,11 @@ _CONSONANTS = re.compile(
 _ACRONYM = re.compile(r"(?:[^\W\d_]{1,2}\.)+[^\W\d_]{1,2}")
 _ROMAN = re.compile(r"[IVXL]{1,6}")
 _ELISION = re.compile("^[^\\W\\d_]{1,5}['\u2019]")
+_PLAIN_WORD = 4
+_CARELESS = frozenset([
+    "he", "she", "it", "it's", "they", "we", "you", "this", "that", "there", "then", "but",
+    "so", "my", "his", "her", "their", "what", "how", "why",
+])  # fmt: skip
 _CLOCK = frozenset(["a.m", "p.m"])
 _TITLES = frozenset(["mr", "mrs", "ms", "dr", "prof", "miss", "sir"])
 _LEAD_IN = re.compile(r"(?:At|By|Around|From|Before|After|Until|Since|On|In)(?:\s+\S+){1,3}")
@@ -72,19 +77,21 @@ def _before_small(window: Window, index: int, following: Next, tail: int) -> Ver
     if not is_plain or tail > index + 1 or following.opening:
         return no(index + 1)
     if not starts_lower(window):
-        is_i = _is_small_i(window, following)
-        if not is_i:
-            return WAIT if is_i is None else no(index + 1)
+        opens = _opens_small(window, following, word)
+        if not opens:
+            return WAIT if opens is None else no(index + 1)
     is_known = _kind(window.table_at(index), word, word) is not None
     return no(index + 1) if is_known else split(tail)
 
 
-def _is_small_i(window: Window, following: Next) -> bool | None:
-    """Return whether the next word is the English «I» in small; None: wait."""
-    if following.first != "i":
+def _opens_small(window: Window, following: Next, word: str) -> bool | None:
+    """Return whether a small word opens a carelessly typed English sentence; None: wait."""
+    if following.first not in "hitwysbm":
         return False
-    word = read_word(window, following.at)
-    return None if word is None else word in I_FORMS
+    next_word = read_word(window, following.at)
+    if next_word is None:
+        return None
+    return next_word in I_FORMS or (len(word) >= _PLAIN_WORD and next_word in _CARELESS)
 
 
 def _before_sentence(window: Window, index: int, following: Next, tail: int) -> Verdict:
@@ -118,10 +125,13 @@ def _kind(table: Table, key: str, word: str) -> Abbreviation | None:
     """Return how the abbreviation before the stop behaves; None for a usual word."""
     known = table.abbreviations
     small = key.lower()
-    kind = known.get(small) or known.get(key) or known.get(small.replace(".", ""))
-    if kind is None:
+    kind = known.get(key)
+    if kind is None and not (len(key) == 1 and key.isupper()):  # a capital alone is an initial
+        kind = known.get(small) or known.get(small.replace(".", ""))
         # «l'Ing.», «dell'Avv.»: an article stands before the abbreviation.
-        kind = known.get(_ELISION.sub("", word.lower()))
+        kind = kind or known.get(_ELISION.sub("", small))
+    if kind is None and key != word and not word.isupper():
+        kind = known.get(word.lower())
     if kind is not None:
         return kind
     if small.endswith("str") and table.has_capital_nouns:

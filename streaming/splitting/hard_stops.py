@@ -44,11 +44,23 @@ def hard_stop(window: Window, index: int) -> Verdict:
     tail = read_tail(window, end)
     if tail == UNKNOWN or _may_be_khmer_etc(window, tail):
         return WAIT
+    tail = _before_opening(window, end, tail)
     if text.startswith(_KHMER_ETC, tail) or _is_quoted(window, index, text[end:tail]):
         return no(end)
     if any(mark in _CLOSING for mark in text[end:tail]):
         return _after_quote(window, end, tail)
     return split(tail)
+
+
+def _before_opening(window: Window, end: int, tail: int) -> int:
+    """Return where the tail ends if a quote in it opens what follows: no blank tells it apart."""
+    text = window.text
+    curly = text.find("\u201c", end, tail)
+    straight = text.find('"', end, tail)
+    if straight != -1 and text.count('"', window.start, straight) % 2:
+        straight = -1
+    opened = [at for at in (curly, straight) if at != -1]
+    return min(opened, default=tail)
 
 
 def _is_decimal_point(window: Window, index: int, end: int) -> bool:
@@ -63,7 +75,9 @@ def _may_be_khmer_etc(window: Window, at: int) -> bool:
 
 
 def _is_quoted(window: Window, index: int, closers: str) -> bool:
-    """Return whether a near quote or bracket is still open behind the stop."""
+    """Return whether a near quote or bracket is still open behind the stop, or it ends a title."""
+    if "\u300b" in closers:
+        return True
     low = max(window.start, index - _MAX_QUOTE)
     for opening, closing in _PAIRS:
         opened = window.text.rfind(opening, low, index)

@@ -12,6 +12,9 @@ _OPENING = "\"'\u201c\u201e\u00ab\u2039\u2018\u201a([{*_~\u00bf\u00a1`-\u2013\u2
 # Markers a unit may start with: quote, heading, bullet, task box, number, letter, in any order.
 _MARKER = re.compile(
     r"(?:[>\u2022\u2043\u2023\u25e6\u25aa\u25cf*_+~-]|#{1,6}|\[[ xX]\]|\d{1,3}[.)]|\s)*"
+    r"(?:(?i:step|chapter|section|part|phase|stage|example|question|rule|tip|day|week|lesson|task"
+    r"|exercise|option|method|reason|level|schritt|kapitel|teil|tag|regel|tipp|frage|étape|chapitre"
+    r"|partie|paso|capítulo|parte|passo|capitolo|krok|stap|шаг|глава)[ \u00a0])?"
     r"\(?(?:\d{1,3}(?:\.\d{1,3}){0,3}|[a-zA-Z]|[ivxlIVXL]{1,5})[*_]{0,3}"
 )
 _LEAD_IN = re.compile(r"[^\w]*")

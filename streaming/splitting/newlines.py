@@ -9,9 +9,10 @@ import re
 
 from streaming.splitting.answers import WAIT, Verdict, Window, no, split
 from streaming.splitting.characters import BLANKS, NEWLINES
-from streaming.splitting.lookbehind import starts_lower, word_before
+from streaming.splitting.lookbehind import word_before
 
 _LONG_LINE = 40
+_ITEM_INDENT = 2
 _INDENT = re.compile(rf"[{BLANKS}]{{0,24}}(?:>[ \t]?){{0,3}}")
 _MARKUP = re.compile(r"[*_`\"'\u201c\u2018(\[]{0,3}")
 _LETTER_MARK = re.compile(r"[a-z]{1,4}[.)](?:\s|\Z)")
@@ -33,7 +34,7 @@ def newline(window: Window, index: int) -> Verdict:
     joins = not window.is_heading and _may_go_on(window, index, kept)
     if not joins:
         return split(kept)
-    goes_on = _goes_on(window, after, _ends_open(window, kept))
+    goes_on = _goes_on(window, after, index, kept)
     if goes_on is None:
         return WAIT
     return no(after) if goes_on else split(kept)
@@ -53,13 +54,19 @@ def _may_go_on(window: Window, index: int, kept: int) -> bool:
     if kept <= window.start or index - kept > 1:  # two blanks are a line break in Markdown
         return False
     last = text[kept - 1]
-    if last == "\\" or starts_lower(window):
+    if last == "\\" or text[window.start].islower():
         return False
+    is_long = index - window.line >= _LONG_LINE
     if last == ".":
-        return index - window.line >= _LONG_LINE
+        return is_long
     if last in _STOPPED:
         return False
-    return last == "," or index - window.line >= _LONG_LINE or _ends_open(window, kept)
+    return last == "," or is_long or _is_item(window) or _ends_open(window, kept)
+
+
+def _is_item(window: Window) -> bool:
+    """Return whether the unit starts with a list marker; its next line may be indented."""
+    return _NUMBER_MARK.match(window.text, window.start) is not None
 
 
 def _ends_open(window: Window, kept: int) -> bool:
@@ -68,14 +75,16 @@ def _ends_open(window: Window, kept: int) -> bool:
     return bool(word) and word.lower() in window.table_at(kept).connectors
 
 
-def _goes_on(window: Window, after: int, is_open: bool) -> bool | None:
+def _goes_on(window: Window, after: int, index: int, kept: int) -> bool | None:
     """Return whether the next line continues the sentence; None while that cannot be told."""
     text = window.text
+    is_open = _ends_open(window, kept)
+    is_short = index - window.line < _LONG_LINE and text[kept - 1] != "," and not is_open
     found = _INDENT.match(text, after)
     here = found.end() if found else after
     if here == len(text):
         return False if window.is_final else None
-    if text[here] in NEWLINES:
+    if text[here] in NEWLINES or (is_short and here - after < _ITEM_INDENT):
         return False
     found = _MARKUP.match(text, here)
     first = found.end() if found else here

@@ -129,7 +129,7 @@ def _exclamation(window: Window, index: int, end: int) -> Verdict:
         return _before_lower(window, index, following, (end, tail))
     if window.text[index] == "!" and _is_name(window, index):
         return _after_name(window, following, (index, end, tail))
-    return split(tail) if following.first else no(end)
+    return split(tail) if following.first and following.first not in "=,;)" else no(end)
 
 
 def _glued(window: Window, index: int, end: int, tail: int) -> Verdict:
@@ -153,8 +153,15 @@ def _before_lower(window: Window, index: int, following: Next, ends: tuple[int, 
     end, tail = ends
     closers = window.text[end:tail]
     is_reported = any(mark in closers for mark in QUOTE_CLOSERS + ")]")
+    is_factorial = len(word_before(window, index)) == 1  # «n! is»
     is_dialogue = following.opening[:1] in DASHES if following.opening else False
-    if is_reported or is_dialogue or _is_name(window, index) or _is_french_dialogue(window):
+    if (
+        is_reported
+        or is_factorial
+        or is_dialogue
+        or _is_name(window, index)
+        or _is_french_dialogue(window)
+    ):
         return no(end)
     return split(tail)
 
