@@ -1,6 +1,7 @@
 """Cuts an answer into sentences while it is written."""
 
 import re
+from bisect import bisect_right
 from dataclasses import dataclass
 from typing import Literal
 
@@ -19,9 +20,9 @@ _SPACE = re.compile(r"\s*")
 _NEWLINE = re.compile(f"[{NEWLINES}]")
 _UNSPACED = frozenset(["th", "lo"])
 
-# The language is judged from at most so many characters, and anew after every step of them.
-_JUDGED = 384
-_STEP = 64
+# The language is judged anew whenever so many characters are there, and then no more.
+_PREFIXES = (0, 16, 32, 64, 128, 256, 384)
+_JUDGED = _PREFIXES[-1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,23 +61,25 @@ class SentenceSplitter:
         self._block_start = 0  # offset
         self._at_line_head = True
         self._candidate = CANDIDATE
+        self._is_unspaced = self._hint in _UNSPACED
         self._opening = ""
         self._languages: dict[int, str] = {}
 
     def push(self, text: str) -> list[Sentence]:
         """Return the sentences that are complete now that `text` has come."""
         window = self._window
-        window.text += text
+        window.text = whole = window.text + text
         if len(self._opening) < _JUDGED:
             self._opening += text[: _JUDGED - len(self._opening)]
-        if window.start != UNKNOWN and self._block is None:
-            # The usual case: nothing in the new text could end the open sentence.
-            size = len(window.text)
-            if size - window.start < MAX_TEXT and not self._candidate.search(
-                window.text, window.scan
-            ):
-                window.scan = size
-                return []
+        start = window.start
+        # The usual case: nothing in the new text could end the open sentence.
+        if (
+            start != UNKNOWN
+            and len(whole) - start < MAX_TEXT
+            and not self._candidate.search(whole, window.scan)
+        ):
+            window.scan = len(whole)
+            return []
         return self._advance()
 
     def flush(self) -> list[Sentence]:
@@ -138,9 +141,10 @@ class SentenceSplitter:
         window = self._window
         space = _SPACE.match(window.text, window.scan)
         first = space.end() if space else window.scan
-        for newline in _NEWLINE.finditer(window.text, window.scan, first):
-            self._at_line_head = True
-            window.line = newline.end()
+        if first > window.scan:
+            for newline in _NEWLINE.finditer(window.text, window.scan, first):
+                self._at_line_head = True
+                window.line = newline.end()
         window.scan = first
         if first == len(window.text):
             return False
@@ -167,10 +171,8 @@ class SentenceSplitter:
         return True
 
     def _candidate_at(self, index: int) -> re.Pattern[str]:
-        is_unspaced = "\u0e00" <= self._window.text[index] <= "\u0eff"
-        if is_unspaced or self._language_at(index) in _UNSPACED:
-            return CANDIDATE_OR_BLANK
-        return CANDIDATE
+        self._is_unspaced = self._is_unspaced or _is_unspaced(self._window.text[index])
+        return CANDIDATE_OR_BLANK if self._is_unspaced else CANDIDATE
 
     def _read_text(self, found: list[Sentence]) -> bool:
         """Ask the inline layer about one candidate after another, until one is an end."""
@@ -195,6 +197,7 @@ class SentenceSplitter:
         window = self._window
         text = window.text[window.start : end].rstrip()
         start = self._base + window.start
+        self._is_unspaced = self._is_unspaced or _is_unspaced(text[-1])
         found.append(Sentence(text, "text", start, start + len(text)))
         window.scan = end
         window.start = window.code_span = UNKNOWN
@@ -215,11 +218,14 @@ class SentenceSplitter:
 
     def _language_at(self, index: int) -> str:
         """Return the language, judged from the text before `index` and nothing else."""
-        length = min(self._base + index, _JUDGED)
-        if length > _STEP:
-            length -= length % _STEP
+        length = _PREFIXES[bisect_right(_PREFIXES, self._base + index) - 1]
         language = self._languages.get(length)
         if language is None:
             language = guess_language(self._opening[:length], self._hint)
             self._languages[length] = language
         return language
+
+
+def _is_unspaced(character: str) -> bool:
+    """Return whether a character is Thai or Lao: blanks part clauses there, not words."""
+    return "\u0e00" <= character <= "\u0eff"

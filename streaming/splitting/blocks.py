@@ -5,7 +5,7 @@ as deep), a list item or heading is plain text with its marker, and a setext und
 """
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from streaming.splitting.answers import Window
 from streaming.splitting.characters import NEWLINES
@@ -35,8 +35,7 @@ _THOUGHT_TAGS = frozenset(["think", "thinking", "thought", "reasoning"])
 _MATHS_STOPS = ".,;:"
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
+class Head(NamedTuple):
     """What a line begins.
 
     Args:

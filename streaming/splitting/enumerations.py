@@ -10,6 +10,7 @@ from streaming.splitting.answers import UNKNOWN, WAIT, Verdict, Window, no, spli
 _FIRST = re.compile(r"\(?(\d{1,3}|[a-z])(\.\)|[.)])(?=\s)")
 _MARK = re.compile(r"(?<=[ \u00a0])\(?(\d{1,3}|[a-z])\Z")
 _MAX_MARK = 6
+_BEFORE = " \u00a0("
 
 
 def next_item(window: Window, index: int) -> Verdict:
@@ -18,6 +19,8 @@ def next_item(window: Window, index: int) -> Verdict:
     The verdict «no» resumes at `index` itself: another rule has yet to judge it.
     """
     text = window.text
+    if index == window.start or not _may_mark(text, index):
+        return no(index)
     low = max(window.start, index - _MAX_MARK)
     mark = _MARK.search(text[low:index])
     first = _FIRST.match(text, window.start) if mark else None
@@ -33,6 +36,11 @@ def next_item(window: Window, index: int) -> Verdict:
     return split(window.start + len(text[window.start : before].rstrip()))
 
 
+def _may_mark(text: str, index: int) -> bool:
+    """Return whether a number or a letter on its own stands before `index`; cheap."""
+    return text[index - 1].isdecimal() or (text[index - 1].isalpha() and text[index - 2] in _BEFORE)
+
+
 def _follows(first: str, mark: str) -> bool:
     if first.isdigit() != mark.isdigit():
         return False
@@ -41,8 +49,6 @@ def _follows(first: str, mark: str) -> bool:
 
 def bracket(window: Window, index: int) -> Verdict:
     """Judge a closing bracket: «2)» may begin the next item of a list."""
-    if index == window.start or not window.text[index - 1].isalnum():
-        return no(index + 1)
     verdict = next_item(window, index)
     return no(index + 1) if verdict == no(index) else verdict
 

@@ -5,7 +5,8 @@ import re
 from streaming.splitting.answers import UNKNOWN, Window
 
 _MAX_BACK = 24
-_MAX_SPACED = 8
+_MAX_SPACED = 12
+_SPACED = re.compile(r"\b(?:[^\W\d_]\.[ \u00a0\u202f]?){1,4}[^\W\d_]{1,3}\Z")
 _MAX_CODE_SPAN = 160
 _MARKER_CHARS = 24
 _OPENING = "\"'\u201c\u201e\u00ab\u2039\u2018\u201a([{*_~\u00bf\u00a1`-\u2013\u2014/"
@@ -33,21 +34,10 @@ def word_before(window: Window, index: int) -> str:
 def spaced_word_before(window: Window, index: int, word: str) -> str:
     """Return `word` with the dotted single letters before it: «B» in «z. B.» gives «z.B»."""
     text = window.text
-    end = index - len(word)
-    while len(word) < _MAX_SPACED:
-        here = end - 1
-        if here > window.start + 1 and text[here] in " \u00a0\u202f" and text[here - 1] == ".":
-            here -= 1
-        elif here < window.start or text[here] != ".":
-            return word
-        letter = here - 1
-        if letter < window.start or not text[letter].isalpha():
-            return word
-        if letter > window.start and text[letter - 1].isalnum():
-            return word
-        word = f"{text[letter]}.{word}"
-        end = letter
-    return word
+    found = _SPACED.search(text[max(window.start, index - _MAX_SPACED) : index])
+    if found is None or len(found[0]) <= len(word):
+        return word
+    return "".join(found[0].split())
 
 
 def is_marker(window: Window, index: int) -> bool:

@@ -57,7 +57,7 @@ def _is_mentioned(text: str, index: int, end: int, start: int) -> bool:
 def _dot(window: Window, index: int) -> Verdict:
     text = window.text
     following = text[index + 1]
-    if following in " \u00a0":
+    if following in " \u00a0" and text[index + 2 : index + 3] in {"", "."}:
         if not window.is_final and _SPACED_DOTS_BEGUN.match(text, index):
             return WAIT
         found = _SPACED_DOTS.match(text, index)
