@@ -6,10 +6,12 @@ Only the expected next mark, in the style of the one the unit starts with, is be
 import re
 
 from streaming.splitting.answers import UNKNOWN, WAIT, Verdict, Window, no, split
+from streaming.splitting.lookahead import read_beyond, read_word
 
 _FIRST = re.compile(r"\(?(\d{1,3}|[a-z])(\.\)|[.)])(?=\s)")
 _MARK = re.compile(r"(?<=[ \u00a0])\(?(\d{1,3}|[a-z])\Z")
 _MAX_MARK = 6
+_EYES = ":;-"
 _BEFORE = " \u00a0("
 
 
@@ -48,9 +50,26 @@ def _follows(first: str, mark: str) -> bool:
 
 
 def bracket(window: Window, index: int) -> Verdict:
-    """Judge a closing bracket: «2)» may begin the next item of a list."""
+    """Judge a closing bracket: «2)» may begin the next item of a list, «:)» end a sentence."""
+    if index > window.start + 1 and window.text[index - 1] in _EYES:
+        return _smile(window, index)
     verdict = next_item(window, index)
     return no(index + 1) if verdict == no(index) else verdict
+
+
+def _smile(window: Window, index: int) -> Verdict:
+    """Judge «:)» where a stop may be missing: an end before a word that opens sentences."""
+    end = index + 1
+    beyond = read_beyond(window, end)
+    if beyond is None:
+        return WAIT
+    tail, following = beyond
+    if following is None or tail > end or not following.first.isupper():
+        return no(end)
+    word = read_word(window, following.at)
+    if word is None:
+        return WAIT
+    return split(end) if word in window.table_at(index).openers else no(end)
 
 
 def bullet(window: Window, index: int) -> Verdict:

@@ -6,16 +6,16 @@ GERMAN = Words(
     never="""
         dr prof hr fr frl hrn dipl dipl.-ing ing med phil jur rer nat habil mag msc bsc st skt z.b
         zb d.h i.d.r i.a u.a u.ä o.ä o.g s.o s.u u.u u.v.a v.a z.t z.zt z.z i.e i.s i.v i.h.v m.e
-        m.w n.chr v.chr bzw bspw beisp ggf ggfs ca inkl exkl zzgl abzgl evtl evt vgl allg bes ehem
-        gem ges gegr geb gest hg hrsg insb insbes jew kath ev lt max min mind möglw nat nr o.k rd
-        sog sogen u urspr usf v verh vorm weibl männl wg z zt zb s ff str pl tel tel.nr telef
-        abschn abt akad amtl anh anm aufl ausg ausschl bd bde bearb begr ber bez bibl bl dgl ebd
-        eigtl einschl entspr erg erl erw etw exempl frz griech hist i lat lfd mtl norm österr p.a
-        pol rel russ schweiz span stellv südl tägl techn teilw tlw ugs umg univ unv versch vollst
+        m.w bzw bspw beisp ggf ggfs ca inkl exkl zzgl abzgl evtl evt vgl allg bes ehem gem ges
+        gegr geb gest hg hrsg insb insbes jew kath ev lt max min mind möglw n nat nr o.k rd sog
+        sogen u urspr usf v verh vorm weibl männl wg z zt zb s ff str pl tel tel.nr telef abschn
+        abt akad amtl anh anm aufl ausg ausschl bd bde bearb begr ber bez bibl bl dgl ebd eigtl
+        einschl entspr erg erl erw etw exempl frz griech hist i lat lfd mtl norm österr p.a pol
+        rel russ schweiz span stellv südl tägl techn teilw tlw ugs umg univ unv versch vollst
         westl wirtsch wiss zool zus zw amer arab engl ital
     """,
     before_number="kap abb tab fig bd nr s § art abs tel jh std min sek",
-    ambiguous="jr sen gmbh co jh jhd jhdt std stk mio mrd tsd u.s u.k chr qm km kg",
+    ambiguous="n.chr v.chr jr sen gmbh co jh jhd jhdt std stk mio mrd tsd u.s u.k chr qm km kg",
     last="usw etc uvm u.v.m usf dergl u.s.w",
     openers="""
         der die das den dem des ein eine einen einem einer es er sie ich wir ihr du man dies diese
