@@ -42,9 +42,12 @@ class SentenceSplitter:
     """Cuts text that arrives in pieces into sentences, blocks and rules.
 
     Never takes a sentence back; what comes out depends on the whole text alone, not on how it was
-    sliced. A sentence is out at the latest 24 characters behind its end (tables a row, fences a
-    line), in most cases two. Work is linear in the text, on any input; what is kept is the open
-    unit and the first characters of the text.
+    sliced. A sentence of text is out two characters behind its end in most cases, and at most 24,
+    but for a line that begins with a bar: whether it is a table shows at its end, or after 400.
+    Work is linear in the text, on any input; what is kept is the open unit (of text at most
+    `MAX_TEXT` characters and what waits) and the first characters of the text.
+
+    A `<think>` block is one unit of kind text that starts with its tag, and is never `pending`.
 
     Args:
         language: BCP 47 tag of the text («de», «de-CH»): the choice where the text itself says
