@@ -61,6 +61,7 @@ export class SpeechChoice {
 
 /** @param {import("../speech/preference.js").Voice} voice */
 function describe({ name, language }) {
+  if (language.toLowerCase().startsWith(name.toLowerCase())) return nameOf(language, navigator.languages);
   const region = language.includes("-") ? nameOf(language, navigator.languages) : "";
   return region && !name.includes(region) ? `${name} – ${region}` : name;
 }

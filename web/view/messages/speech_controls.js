@@ -17,7 +17,7 @@ import { h, icon, iconButton } from "../dom.js";
 
 const WORDS = {
   loading: "Preparing to speak…", playing: "Speaking", paused: "Paused",
-  blocked: "Sound is off until you tap", offered: "This answer is being spoken", ended: "",
+  blocked: "", offered: "", ended: "",
 };
 
 /** The bar below an answer that is spoken. */
