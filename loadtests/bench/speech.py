@@ -14,7 +14,7 @@ import sys
 import tempfile
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import anyio
@@ -37,24 +37,28 @@ _CALLS = re.compile(r"^chat_speech_calls_total\{.*\} (\S+)$", re.MULTILINE)
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One profile: so many turns against a server with such an engine."""
+    """One profile: so many turns against a server with such an engine.
+
+    `latency` is the simulated engine's: seconds, and more for each second of audio. None is
+    eSpeak NG, of which one process speaks for all turns.
+    """
 
     name: str
     turns: int
+    at_once: int = 12
     speech: bool = True
     latency: tuple[float, float] | None = (0.35, 0.1)
     report_every_s: float | None = None
     tokens: int = 140
     seed: int = 1
-    settings: dict[str, str] = field(default_factory=dict)
 
 
 RUNS = {
-    "off": Run("speech off", 60, speech=False),
-    "standard": Run("standard", 60),
-    "chirp": Run("Chirp", 36, latency=(0.5, 0.2)),
+    "off": Run("speech off", 48, speech=False),
+    "standard": Run("standard", 48),
+    "chirp": Run("Chirp", 24, latency=(0.5, 0.2)),
     "playback": Run("standard, playback reported", 24, report_every_s=_REPORT_EVERY_S),
-    "espeak": Run("eSpeak", 36, latency=None),
+    "espeak": Run("eSpeak", 24, at_once=4, latency=None),
 }
 
 
@@ -90,7 +94,7 @@ async def _run(arguments: argparse.Namespace) -> int:
 async def _profile(run: Run, arguments: argparse.Namespace, cores: Cores) -> Profile:
     turns = max(1, round(run.turns * arguments.scale))
     async with _serving(run, cores) as served:
-        limits = httpx.Limits(max_connections=4 * arguments.at_once)
+        limits = httpx.Limits(max_connections=4 * run.at_once)
         async with httpx.AsyncClient(
             base_url=served.url, timeout=_TURN_S, limits=limits, trust_env=False
         ) as http:
@@ -99,7 +103,7 @@ async def _profile(run: Run, arguments: argparse.Namespace, cores: Cores) -> Pro
             for number in range(_WARM_UP_TURNS):
                 await listen(http, f"Warm up, {number}.", voices[-1], None)
             calls, cpu_s = await _calls(http), served.server.cpu_s()
-            heard = await _all_turns(http, run, turns, (arguments.at_once, voices))
+            heard = await _all_turns(http, run, turns, voices)
             cpu_s = served.server.cpu_s() - cpu_s
             calls = await _calls(http) - calls
     return Profile(run.name, run.speech, heard, cpu_s=cpu_s, calls=calls)
@@ -128,10 +132,9 @@ async def _calls(http: httpx.AsyncClient) -> float:
 
 
 async def _all_turns(
-    http: httpx.AsyncClient, run: Run, turns: int, shared: tuple[int, Sequence[str | None]]
+    http: httpx.AsyncClient, run: Run, turns: int, voices: Sequence[str | None]
 ) -> list[Heard]:
     """Run the turns, so many of them at the same time, begun at different moments."""
-    at_once, voices = shared
     heard: list[Heard] = []
     numbers = iter(range(turns))
 
@@ -144,7 +147,7 @@ async def _all_turns(
                 heard.append(await listen(http, message, voice, run.report_every_s))
 
     async with anyio.create_task_group() as tasks:
-        for place in range(at_once):
+        for place in range(run.at_once):
             tasks.start_soon(some, place * 0.37)
     return heard
 
@@ -208,7 +211,6 @@ def _server(run: Run, folder: Path, ports: Sequence[int]) -> Command:
         "OPENAI_API_KEY": "none",
         "LOG_LEVEL": "warning",
         **engine,
-        **run.settings,
     }
     return Command((sys.executable, "-m", "server"), environment)
 
@@ -225,7 +227,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--runs", nargs="+", choices=list(RUNS), default=list(RUNS))
     parser.add_argument("--scale", type=float, default=1.0, help="times the turns (%(default)s)")
-    parser.add_argument("--at-once", type=int, default=12, help="turns (%(default)s)")
     return parser
 
 
