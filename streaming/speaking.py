@@ -34,7 +34,7 @@ class Speaking:
     ) -> Sequence[Event]:
         """Tell that the text is complete, let the speech end, and return what is left to be told.
 
-        A turn without speech, or that ends otherwise than completed, is left as it is.
+        A turn without speech is left as it is; one that ends otherwise than completed falls silent.
 
         Args:
             turn: Its record has ended.
@@ -49,13 +49,29 @@ class Speaking:
                 turn.writer.append(done)
                 was_kept = self._keeper.unstored(turn.spec.turn_id) is not None
                 await self._speak_out(turn, speech)
+                is_kept = was_kept and self._keeper.unstored(turn.spec.turn_id) is None
+                last = [ending.events(stored=stored or is_kept)[-1]]
             case _:
                 speech.cut()
-                return last
-        is_stored = stored or (was_kept and self._keeper.unstored(turn.spec.turn_id) is None)
-        if speech.units:
-            await self._keeper.seal(_seal(turn, ending.events(stored=True)[-1], speech))
-        return [ending.events(stored=is_stored)[-1]]
+        if any(last[-1] == ending.events(stored=stored)[-1] for stored in (True, False)):
+            await self._seal(turn, ending, speech)  # else the record is somebody else's
+        return last
+
+    async def _seal(self, turn: LiveTurn, ending: Ending, speech: TurnSpeech) -> None:
+        """Keep what was told, of whatever end: its audio is asked for by index for long."""
+        units = speech.all_units(ending.text)
+        if not units:
+            return
+        cursor = turn.writer.cursor
+        await self._keeper.seal(
+            TurnSeal(
+                turn_id=turn.spec.turn_id,
+                epoch=cursor.epoch,
+                last_seq=cursor.seq + 1,
+                end=msgspec.to_builtins(ending.events(stored=True)[-1]),
+                speech=units,
+            )
+        )
 
     async def _speak_out(self, turn: LiveTurn, speech: TurnSpeech) -> None:
         conversation_id = turn.spec.conversation_id
@@ -65,14 +81,3 @@ class Speaking:
         finally:
             if self._turns.get(conversation_id) is turn:
                 del self._turns[conversation_id]
-
-
-def _seal(turn: LiveTurn, terminal: Event, speech: TurnSpeech) -> TurnSeal:
-    cursor = turn.writer.cursor
-    return TurnSeal(
-        turn_id=turn.spec.turn_id,
-        epoch=cursor.epoch,
-        last_seq=cursor.seq + 1,
-        end=msgspec.to_builtins(terminal),
-        speech=tuple(speech.units),
-    )

@@ -37,6 +37,9 @@ JOIN_ABOVE_S = 5.0
 EARLY_AFTER_S = 0.3
 """A first sentence that takes longer than this to be written is begun with its first clause."""
 
+CHARS_PER_S = 15.0
+"""About how fast text is spoken: what audio that is being made will come to."""
+
 CHECK_EVERY_S = 0.25
 """How often the limits are looked at once the text has ended."""
 
@@ -78,7 +81,7 @@ class Studio:
     clock: Callable[[], float] = monotonic
 
 
-class TurnSpeech:
+class TurnSpeech:  # noqa: PLR0904  # text, listeners and engines meet here
     """Cuts one turn's text into sentences and gets them spoken.
 
     Args:
@@ -117,6 +120,7 @@ class TurnSpeech:
         self._splitter = SentenceSplitter(spec.language)
         self._spoken: SpokenText | None = None
         self._planner = UnitPlanner(self._say, lambda start, end: draft.text[start:end])
+        self._sentence_ends: list[int] = []
         self._made: dict[int, MadeAudio | str] = {}
         self._out_s = 0.0
         self._heard_at: float | None = None
@@ -179,6 +183,24 @@ class TurnSpeech:
         """End it now: calls are cancelled, and nothing more is appended."""
         self._is_over = True
         self._scope.cancel()
+
+    def all_units(self, text: str) -> tuple[SpokenUnit, ...]:
+        """Return what the answer says, from which audio is made again: also what was not told.
+
+        Ask once it is over, however it ended: what was told keeps its index.
+
+        Args:
+            text: The answer as it is kept. Where a cancel made it shorter than what was written,
+                of the rest nothing is said but what was told.
+        """
+        with self._contained():
+            if len(text) == self._draft.length:
+                for index, sentence in enumerate(self._splitter.flush(), self.sentence_count):
+                    self._planner.add(index, sentence)
+            while self._planned(self._planner.next(joined=False)):
+                pass
+        untold = (unit for unit in self.units[self.next_index :] if self._is_within(unit, text))
+        return (*self.units[: self.next_index], *untold)
 
     # The engine side.
 
@@ -243,7 +265,8 @@ class TurnSpeech:
         unplayed_s = self.audience.unplayed_s(now, self._out_s)
         if unplayed_s is None or self._is_hurried:
             return 0.0
-        return unplayed_s - self._limits.prefetch_s
+        coming = sum(len(unit.text) for unit in self.units[self.next_index :])
+        return unplayed_s + coming / CHARS_PER_S - self._limits.prefetch_s
 
     def _plan(self) -> SpokenUnit | None:
         now = self._clock()
@@ -308,9 +331,16 @@ class TurnSpeech:
             log.exception("speech.crashed", turn_id=self.turn_id)
             self.cut()
 
+    def _is_within(self, unit: SpokenUnit, text: str) -> bool:
+        if len(text) == self._draft.length:
+            return True
+        ends = self._sentence_ends[unit.sentence : unit.sentence + 1]  # none: it is still written
+        return bool(ends) and ends[0] <= len(text)
+
     def _complete(self, sentence: Sentence) -> None:
         index = self.sentence_count
         self.sentence_count += 1
+        self._sentence_ends.append(sentence.end)
         self._planner.add(index, sentence)
         self._writer.append(
             SentenceCompleted(index, sentence.text, sentence.kind, sentence.start, sentence.end)

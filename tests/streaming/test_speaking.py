@@ -5,10 +5,10 @@ from pathlib import Path
 import anyio
 import pytest
 
-from streaming.cursor import START
+from streaming.cursor import START, Cursor
 from streaming.speech.errors import SpeechRefusedError, SpeechUnavailableError
 from streaming.speech.turn_speech import NOT_REQUESTED, TIMED_OUT, SpeechLimits, SpeechSpec
-from streaming.turn import Cancelled, Interrupted, LiveTurn
+from streaming.turn import Cancelled, Failed, Interrupted, LiveTurn, Outcome
 from tests.history.factories import a_turn
 from tests.streaming.harness import Stage, Told, on_stage, opened_history, spec_of
 from tests.support.sources import STOP, ScriptedTokenSource
@@ -164,6 +164,55 @@ async def test_a_cancel_in_the_text_ends_the_speech_with_it(tmp_path: Path) -> N
     assert events[-1].name == "turn.cancelled"
     assert spoken(events) == []
     assert engine.running == 0
+
+
+async def test_an_answer_that_is_silenced_can_be_heard_to_its_end_later(tmp_path: Path) -> None:
+    engine = ScriptedSpeaker("google", [0.0, HANGS])
+    source = ScriptedTokenSource([*SENTENCES, STOP])
+    async with on_stage(tmp_path, source, speakers=[engine]) as stage:
+        turn = await begun(stage)
+        assert turn.speech is not None
+        turn.speech.played(played_s=0, buffered_s=0)
+        await until_told(stage, turn, "text.done")
+        await stage.runner.cancel(turn.spec.turn_id, Cancelled("user"), wait_s=10)
+        await stage.ended(turn)
+        record = await stage.record(turn)
+
+    assert [unit.text for unit in record.speech] == [sentence.strip() for sentence in SENTENCES]
+
+
+@pytest.mark.parametrize("cause", [Cancelled("user"), Failed("upstream_stalled", "-", True)])
+async def test_what_was_told_keeps_its_index_however_the_turn_ends(
+    tmp_path: Path, cause: Outcome
+) -> None:
+    clause, rest = "On the morning of that long cold day,", "it rained."
+    gate = anyio.Event()
+    source = ScriptedTokenSource([f"{clause} ", gate, f"{rest} The river r", anyio.Event()])
+    async with on_stage(tmp_path, source, speakers=[ScriptedSpeaker("espeak")]) as stage:
+        turn = await begun(stage)
+        await until_told(stage, turn, "speech.chunk")  # of a sentence that would be one unit
+        gate.set()
+        await until_told(stage, turn, "sentence.completed")
+        turn.stop(cause)
+        await stage.ended(turn)
+        record = await stage.record(turn)
+
+    assert [unit.text for unit in record.speech] == [clause, rest, "The river r."]
+
+
+async def test_of_an_answer_that_was_cut_back_no_more_is_said_than_is_kept(tmp_path: Path) -> None:
+    engine = ScriptedSpeaker("google", [HANGS])
+    source = ScriptedTokenSource([*SENTENCES, anyio.Event()])
+    async with on_stage(tmp_path, source, speakers=[engine]) as stage:
+        turn = await begun(stage)
+        await engine.until_asked(2)
+        seen = Cancelled("user", seen=Cursor(1, 2))  # the first delta
+        await stage.runner.cancel(turn.spec.turn_id, seen, wait_s=10)
+        await stage.ended(turn)
+        record = await stage.record(turn)
+
+    assert record.text == SENTENCES[0]
+    assert [unit.text for unit in record.speech] == [SENTENCES[0].strip()]
 
 
 async def test_speech_that_takes_too_long_is_given_up_and_told(tmp_path: Path) -> None:
