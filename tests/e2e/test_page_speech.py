@@ -12,7 +12,7 @@ import pytest
 from playwright.async_api import Page, Request, Route
 
 from tests.e2e.conftest import World, chat_page
-from tests.e2e.spoken import without_espeak
+from tests.e2e.spoken import require_espeak, without_espeak
 from tests.support.browser import ContextOptions, until
 from tests.support.tts_simulator import running_tts_simulator
 
@@ -25,7 +25,7 @@ NO_MORE_UNITS = r"404 \(Not Found\)"
 LONG = "It goes on and on with many words so that there is time enough to do something else. " * 3
 
 
-_RECORD_SPEECH = """
+RECORD_SPEECH = """
 window.sounds = [];
 window.marks = [];
 const {start, stop} = AudioBufferSourceNode.prototype;
@@ -68,10 +68,11 @@ async def speaking_page(
             "tts_engine": "google",
             "google_tts_endpoint": engine.endpoint,
             "tts_rate": 2.0,
-            **without_espeak(Path(directory)),
         }
+        if settings.get("tts_engine") != "espeak":
+            speech |= without_espeak(Path(directory))
         world = await stack.enter_async_context(chat_page(options, **{**speech, **settings}))
-        await world.context.add_init_script(_RECORD_SPEECH)
+        await world.context.add_init_script(RECORD_SPEECH)
         await world.page.reload()
         await world.page.locator("#speak").click()
         yield world
@@ -98,8 +99,9 @@ async def heard(page: Page, words: str) -> None:
     await until(page, f"marks.at(-1) === {json.dumps(words)}")
 
 
-async def test_an_answer_is_spoken_in_order_and_its_words_are_marked() -> None:
-    async with speaking_page() as world:
+@pytest.mark.parametrize("encoding", ["ogg_opus", "mp3"])
+async def test_an_answer_is_spoken_in_order_and_its_words_are_marked(encoding: str) -> None:
+    async with speaking_page(google_tts_encoding=encoding) as world:
         page = world.page
         telling = await world.ask("Speak")
         await telling.say("One is **here**. Two")
@@ -412,3 +414,24 @@ async def test_without_an_engine_there_is_nothing_to_switch_on() -> None:
         await world.ended()
 
         assert "speech" not in bodies[0]
+        assert not await world.answer.get_by_role("button", name="Listen").is_visible()
+
+
+async def test_the_embedded_engine_is_heard_for_as_long_as_it_says() -> None:
+    require_espeak()
+    async with speaking_page(tts_engine="espeak") as world:
+        page = world.page
+        await (await world.ask("Speak")).end("One is here. Two is there.\n\nThree.")
+        await until(page, "marks.at(-1) === 'Three.'")
+        await until(page, ENDED)
+        await world.ended()
+        turn_id = (await world.stored())[-1]["turn_id"]
+
+        said = 0.0
+        for index in range(3):
+            path = f"{world.url}/api/v1/speech/{turn_id}.{index}"
+            said += float((await world.context.request.get(path)).headers["x-speech-duration"])
+        assert sum(sound["duration"] for sound in await sounds(page)) == pytest.approx(
+            said, abs=0.01
+        )
+        assert all(sound["isOver"] for sound in await sounds(page))

@@ -117,6 +117,7 @@ export class Player {
 
   /** Take back units that are no longer part of the answer. @param {(clip: Clip) => boolean} isWithdrawn */
   withdraw(isWithdrawn) {
+    this.#skippedSentence = -1;
     if (this.#schedule.some(({ clip }) => isWithdrawn(clip))) this.#drop(({ clip }) => isWithdrawn(clip));
   }
 

@@ -5,6 +5,7 @@
  */
 
 import * as api from "../api.js";
+import { hasBrowserVoices } from "./browser_player.js";
 
 const ON = "chatstream.speech";
 const VOICE = "chatstream.voice";
@@ -19,6 +20,8 @@ export class Preference {
   /** Whether the server can speak. Until it has said so: whether it once could. */
   isPossible = this.isOn;
   voice = read(VOICE);
+  /** The server has no voice, but the browser has. */
+  usesBrowser = false;
   /** @type {() => void} */
   onChange = () => {};
 
@@ -35,8 +38,18 @@ export class Preference {
   async load() {
     const answer = await api.voices().catch(() => null);
     if (!answer) return;
-    this.isPossible = answer.engine !== "off";
     this.voices = answer.voices;
+    this.#choose(answer.engine === "off");
+    // Browsers find their voices when they get round to it.
+    if (answer.engine === "off" && "speechSynthesis" in window) {
+      speechSynthesis.addEventListener("voiceschanged", () => this.#choose(true));
+    }
+  }
+
+  /** @param {boolean} isServerMute */
+  #choose(isServerMute) {
+    this.usesBrowser = isServerMute && hasBrowserVoices();
+    this.isPossible = !isServerMute || this.usesBrowser;
     this.onChange();
   }
 
@@ -60,7 +73,7 @@ export class Preference {
    * @returns {{speech?: true|{voice: string, language?: string}}} Empty when nothing is to be spoken.
    */
   wish() {
-    if (!this.isOn || !this.isPossible) return {};
+    if (!this.isOn || !this.isPossible || this.usesBrowser) return {};
     const voice = this.voices.find(({ name }) => name === this.voice);
     if (!voice) return { speech: true };
     return { speech: { voice: voice.name, ...(voice.language ? { language: voice.language } : {}) } };

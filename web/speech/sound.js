@@ -102,13 +102,13 @@ export class Sound {
 
 /**
  * @param {AudioBuffer} buffer
- * @returns {[number, number]} Seconds of its first and last audible sample.
+ * @returns {[number, number]} Seconds of its first and last audible sample; all of it where none is.
  */
 export function heardPart(buffer) {
   const samples = buffer.getChannelData(0);
   const isHeard = (/** @type {number} */ sample) => Math.abs(sample) >= SILENT_BELOW;
   const first = samples.findIndex(isHeard);
-  if (first < 0) return [0, 0];
+  if (first < 0) return [0, buffer.duration];
   const last = samples.findLastIndex(isHeard);
   const start = Math.max(0, first / buffer.sampleRate - KEPT_EDGE_S);
   return [start, Math.min(buffer.duration, (last + 1) / buffer.sampleRate + KEPT_EDGE_S)];

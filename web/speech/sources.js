@@ -34,12 +34,16 @@ export class LiveSource {
     this.taken = taken;
   }
 
-  /** @param {TurnState} turn As it is now. */
+  /**
+   * @param {TurnState} turn As it is now.
+   * @returns {boolean} Whether the answer was begun anew: units of before were taken back.
+   */
   update(turn) {
+    const isAnew = turn.epoch !== this.turn.epoch || turn.speech.next < this.#next;
     this.turn = turn;
-    const withdrawn = turn.speech.next;
-    if (withdrawn < this.#next) this.#next = withdrawn;
+    this.#next = Math.min(this.#next, turn.speech.next);
     this.#wake();
+    return isAnew;
   }
 
   /** Whether the answer still says this. @param {Clip} clip */

@@ -10,6 +10,7 @@
 import * as api from "../api.js";
 import { heardUnits, keepHeard, tell } from "../tabs.js";
 import { shownText } from "../turn.js";
+import { BrowserPlayer } from "./browser_player.js";
 import { Player } from "./player.js";
 import { LiveSource, ReplaySource } from "./sources.js";
 import { pieceAt, piecesOf } from "./state.js";
@@ -27,7 +28,7 @@ const NOTE_FOR_MS = 6000;
  * @property {TurnState} turn
  * @property {LiveSource|null} live
  * @property {number} first   Index of the first unit that it is to speak.
- * @property {Player} player
+ * @property {Player|BrowserPlayer} player
  */
 
 /** The page's voice. */
@@ -73,6 +74,21 @@ export class Speaking {
     this.#begin({ answer, turn, live: null, first: 0 });
   }
 
+  /** Have the browser read a written answer; again: stop. @param {AnswerView} answer @param {TurnState} turn */
+  readOut(answer, turn) {
+    const isStop = this.speaks(answer);
+    this.stop();
+    if (isStop) return;
+    tell({ type: "speech.begun" });
+    const mine = /** @type {Performance} */ ({ answer, turn, live: null, first: 0 });
+    this.#now = mine;
+    answer.showSpeech("loading");
+    mine.player = new BrowserPlayer(answer.sentences, {
+      onState: (state) => this.#changed(mine, state),
+      onSentence: (sentence) => answer.markSentence(sentence),
+    });
+  }
+
   /** The turn that is spoken has gone on. @param {TurnState} turn */
   follow(turn) {
     const now = this.#now;
@@ -80,10 +96,9 @@ export class Speaking {
     if (turn.status === "cancelled" || turn.sessionEnded || turn.stoppedAt !== null) return this.stop();
     const isSame = now.turn.speech === turn.speech && now.turn.status === turn.status;
     now.turn = turn;
-    if (isSame || !now.live) return;
     const { live, player } = now;
-    live.update(turn);
-    player.withdraw((clip) => !live.holds(clip));
+    if (isSame || !live || !(player instanceof Player)) return;
+    if (live.update(turn)) player.withdraw((clip) => !live.holds(clip));
   }
 
   /** Silence at once; nothing that waits will be heard. */
@@ -158,7 +173,7 @@ export class Speaking {
   /** A report that is lost is made good by the next. */
   #report() {
     const now = this.#now;
-    if (!now?.live || now.player === undefined) return;
+    if (!now?.live || !(now.player instanceof Player)) return;
     const { units } = now.turn.speech;
     const before = secondsOf(units.filter(({ index }) => index < now.first));
     const playedS = before + now.player.playedS;

@@ -21,6 +21,8 @@ import { isFinal, isWriting } from "../turn.js";
 export class SpokenTurn {
   /** The user has stopped the speech of this turn. */
   #isDeclined = false;
+  /** The browser is to read the answer out once it is written. */
+  #isAwaited = false;
 
   /**
    * @param {import("./speaking.js").Speaking} speaking
@@ -37,6 +39,7 @@ export class SpokenTurn {
   wish() {
     const wish = this.preference.wish();
     if (wish.speech) this.speaking.sound.unlock();
+    this.#isAwaited = this.preference.isOn && this.preference.usesBrowser;
     return wish;
   }
 
@@ -63,6 +66,7 @@ export class SpokenTurn {
   follow(before, turn) {
     this.speaking.follow(turn);
     const { answer } = this.conversation.now();
+    if (isWriting(before) && !isWriting(turn)) this.#readOut(answer, turn);
     if (this.#isDeclined && turn.isTextDone && !before.isTextDone) this.#cancel(turn);
     if (!answer || turn.keepsAudio || this.#isDeclined || this.speaking.speaks(answer)) return;
     // This tab did not ask for it, or was loaded anew: it begins at a tap.
@@ -73,6 +77,7 @@ export class SpokenTurn {
   /** No more speech; the text goes on. */
   stop() {
     this.speaking.stop();
+    this.#isAwaited = false;
     const { turn } = this.conversation.now();
     if (!turn?.keepsAudio || isFinal(turn)) return;
     this.#isDeclined = true;
@@ -85,8 +90,16 @@ export class SpokenTurn {
   listen(answer, shown) {
     const { turn } = this.conversation.now();
     if (this.speaking.speaks(answer)) this.stop();
+    else if (this.preference.usesBrowser) this.speaking.readOut(answer, shown);
     else if (turn?.turnId === shown.turnId && !isFinal(turn)) this.begin();
     else this.speaking.listen(answer, shown);
+  }
+
+  /** @param {AnswerView|null} answer @param {TurnState} turn */
+  #readOut(answer, turn) {
+    const isWanted = this.#isAwaited && turn.status !== "cancelled";
+    this.#isAwaited = false;
+    if (isWanted && answer) this.speaking.readOut(answer, turn);
   }
 
   /** Where the text is whole this ends its speech, which nobody would hear. @param {TurnState} turn */

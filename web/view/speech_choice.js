@@ -39,6 +39,7 @@ export class SpeechChoice {
   #draw() {
     const { isOn, isPossible, voices, voice } = this.preference;
     this.toggle.hidden = !isPossible;
+    document.body.classList.toggle("is-mute", !isPossible);
     this.toggle.setAttribute("aria-pressed", String(isOn));
     this.toggle.title = `Speak answers: ${isOn ? "on" : "off"} (Ctrl+Shift+L)`;
     this.toggle.replaceChildren(icon(isOn ? "speaker" : "speaker-off"));

@@ -11,7 +11,7 @@ import { copyText } from "./clipboard.js";
 import { h } from "../dom.js";
 import { Prose } from "./prose.js";
 import { SpeechControls } from "./speech_controls.js";
-import { SpokenMark } from "./spoken_mark.js";
+import { sentencesIn, SpokenMark } from "./spoken_mark.js";
 
 /** @typedef {import("../../turn.js").TurnState} TurnState */
 /** @typedef {{label: string, press: () => void}} Choice */
@@ -93,6 +93,7 @@ export class AnswerView {
     this.#isSpoken = state !== "ended" && state !== "offered";
     this.speech.show(state, note);
     this.bar.setSpoken(this.#isSpoken);
+    if (state === "blocked") this.actions.announce("Your browser holds back the sound. Press “Tap to listen”.");
     // Not a word was heard: then it is read out after all.
     if (note && wasSpoken) [note, ...[...this.text.children].map(spoken)].forEach(this.actions.announce);
   }
@@ -100,6 +101,16 @@ export class AnswerView {
   /** @param {{start: number, end: number}|null} piece What is heard now; code points of the text. */
   markSpoken(piece) {
     this.mark.show(piece);
+  }
+
+  /** @param {Range} sentence One of `sentences`, which is heard now. */
+  markSentence(sentence) {
+    this.mark.showRange(sentence);
+  }
+
+  /** What can be read out of it, by the browser's own voice. */
+  get sentences() {
+    return sentencesIn(this.text);
   }
 
   /** @param {TurnState} turn */

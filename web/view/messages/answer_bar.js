@@ -22,6 +22,7 @@ export class AnswerBar {
   constructor(actions) {
     this.copy = iconButton("copy", "Copy the answer", actions.copy);
     this.listen = iconButton("speaker", "Listen to the answer", actions.listen);
+    this.listen.classList.add("listen");
     this.up = iconButton("up", "Good answer", () => actions.rate("up"));
     this.down = iconButton("down", "Bad answer", () => actions.rate("down"));
     this.retry = iconButton("retry", "Try again", actions.retry);

@@ -23,19 +23,46 @@ export class SpokenMark {
 
   /** @param {{start: number, end: number}|null} piece Code points of the answer's text; null: nothing. */
   show(piece) {
-    if (piece?.start === this.#piece?.start && piece?.end === this.#piece?.end) return;
+    if (piece && piece.start === this.#piece?.start && piece.end === this.#piece.end) return;
     this.#piece = piece;
     this.refresh();
-    if (!piece) CSS.highlights?.delete(NAME);
+    if (!piece) paint([]);
+  }
+
+  /** @param {Range} range */
+  showRange(range) {
+    this.#piece = null;
+    paint([range]);
   }
 
   /** After the text was drawn again. */
   refresh() {
-    if (!this.#piece || !CSS.highlights) return;
-    const ranges = rangesOf(this.prose, this.#piece);
-    if (ranges.length) CSS.highlights.set(NAME, new Highlight(...ranges));
-    else CSS.highlights.delete(NAME);
+    if (this.#piece) paint(rangesOf(this.prose, this.#piece));
   }
+}
+
+/** @param {Range[]} ranges What is to be marked, on the whole page. */
+function paint(ranges) {
+  if (!CSS.highlights) return;
+  if (ranges.length) CSS.highlights.set(NAME, new Highlight(...ranges));
+  else CSS.highlights.delete(NAME);
+}
+
+/**
+ * @param {Element} root
+ * @returns {Range[]} The sentences that can be read out of it, as the browser finds them.
+ */
+export function sentencesIn(root) {
+  const segmenter = new Intl.Segmenter(undefined, { granularity: "sentence" });
+  const blocks = [...root.querySelectorAll("p, li, h3, h4, h5, h6")].filter((block) => !block.closest(UNSPOKEN));
+  return blocks.flatMap((block) => {
+    const nodes = textNodes(block).filter((node) => node.parentElement?.closest("p, li, h3, h4, h5, h6") === block);
+    const text = nodes.map(({ data }) => data).join("");
+    return [...segmenter.segment(text)].filter(({ segment }) => /[\p{L}\p{N}]/u.test(segment)).map(({ segment, index }) => {
+      const end = index + segment.trimEnd().length;
+      return rangeOver(nodes, index, end - 1);
+    });
+  });
 }
 
 /**
@@ -65,7 +92,11 @@ function rangeIn(block, source, from, to) {
   while (first < shown.length && !isIn(first)) first += 1;
   let last = shown.length - 1;
   while (last > first && !isIn(last)) last -= 1;
-  if (first >= shown.length) return null;
+  return first < shown.length ? rangeOver(nodes, first, last) : null;
+}
+
+/** @param {Text[]} nodes @param {number} first @param {number} last Both in the text of all nodes, and included. */
+function rangeOver(nodes, first, last) {
   const range = document.createRange();
   range.setStart(...placeOf(nodes, first));
   range.setEnd(...placeOf(nodes, last, 1));
