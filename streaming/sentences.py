@@ -9,9 +9,10 @@ from streaming.languages import bare_language, guess_language
 from streaming.splitting.answers import UNKNOWN, Answer, Window
 from streaming.splitting.blocks import read_head
 from streaming.splitting.characters import NEWLINES
+from streaming.splitting.head_rows import unless_head_row
 from streaming.splitting.inline import CANDIDATE, CANDIDATE_OR_BLANK, judge
 from streaming.splitting.length import MAX_TEXT, cut
-from streaming.splitting.opaque import Opaque
+from streaming.splitting.opaque import Opaque, Rows
 from streaming.splitting.table import Table, table_of
 
 SentenceKind = Literal["text", "code", "table", "math", "rule"]
@@ -43,7 +44,8 @@ class SentenceSplitter:
 
     Never takes a sentence back; what comes out depends on the whole text alone, not on how it was
     sliced. A sentence of text is out two characters behind its end in most cases, and at most 24,
-    but for a line that begins with a bar: whether it is a table shows at its end, or after 400.
+    but for a line that begins with a bar, or ends above what may be the delimiter row of a table:
+    whether it is one shows at its end, or after 400.
     Work is linear in the text, on any input; what is kept is the open unit (of text at most
     `MAX_TEXT` characters and what waits) and the first characters of the text.
 
@@ -107,12 +109,14 @@ class SentenceSplitter:
     def pending(self) -> tuple[int, str]:
         """Return where the unfinished sentence starts and its text so far.
 
-        (0, "") while there is none, or while it is not certain that it will be text.
+        (0, "") while there is none, or while it is not certain that it will be text. A line may
+        still turn out to head a table once a bar has come, which nothing before it tells.
         """
         window = self._window
         if self._block is not None or window.start == UNKNOWN:
             return 0, ""
-        return self._base + window.start, window.text[window.start :]
+        text = window.text[window.start :]
+        return (0, "") if "|" in text else (self._base + window.start, text)
 
     def _advance(self) -> list[Sentence]:
         found: list[Sentence] = []
@@ -167,9 +171,7 @@ class SentenceSplitter:
         window.is_heading, window.is_quoted = head.is_heading, head.is_quoted
         self._at_line_head = False
         if head.block is not None:
-            self._block = head.block
-            self._block_from = window.scan
-            self._block_start = self._base + window.scan
+            self._open_block(head.block, window.scan)
             window.scan = head.body
         return True
 
@@ -184,17 +186,36 @@ class SentenceSplitter:
         while candidate := self._candidate.search(text, window.scan, limit):
             answer, index = judge(window, candidate.start())
             if answer is Answer.SPLIT:
+                answer, index = unless_head_row(window, index)
+            if answer is Answer.SPLIT:
                 self._close_text(index, found)
                 return True
             if answer is Answer.WAIT:
                 window.scan = candidate.start()
                 return False
+            if answer is Answer.TABLE:
+                self._open_table(index, found)
+                return True
             window.scan = index
         if len(text) <= limit:
             window.scan = len(text)
             return False
         self._close_text(cut(window), found)
         return True
+
+    def _open_table(self, line: int, found: list[Sentence]) -> None:
+        """Begin a table with the line at `line`, the last one of the open unit."""
+        window = self._window
+        if line > window.start:
+            self._close_text(line, found)
+        window.start = window.code_span = UNKNOWN
+        self._open_block(Rows(has_edges=False, is_quoted=window.is_quoted), line)
+        window.scan = line
+
+    def _open_block(self, block: Opaque, start: int) -> None:
+        self._block = block
+        self._block_from = start
+        self._block_start = self._base + start
 
     def _close_text(self, end: int, found: list[Sentence]) -> None:
         window = self._window

@@ -1,4 +1,4 @@
-"""The three answers a rule may give, and the window of text it sees."""
+"""The answers a rule may give, and the window of text it sees."""
 
 from collections.abc import Callable
 from enum import Enum
@@ -12,9 +12,11 @@ class Answer(Enum):
     SPLIT = "split"
     NO = "no"
     WAIT = "wait"
+    TABLE = "table"
 
 
-# SPLIT comes with the index where the unit ends, NO with the one where the scan goes on.
+# SPLIT comes with the index where the unit ends, NO with the one where the scan goes on, TABLE
+# with the one where the line starts that turns out to be the head of a table.
 Verdict = tuple[Answer, int]
 
 WAIT: Verdict = (Answer.WAIT, 0)
@@ -29,6 +31,11 @@ def split(end: int) -> Verdict:
 def no(resume: int) -> Verdict:
     """Return the answer that nothing ends here; the scan goes on at `resume`."""
     return Answer.NO, resume
+
+
+def table(line: int) -> Verdict:
+    """Return the answer that what starts at `line` is a table, and text only what is before it."""
+    return Answer.TABLE, line
 
 
 class Window:

@@ -17,7 +17,7 @@ _NUMBER = re.compile(r"\d{1,3}[.)][ \t]{1,4}")
 _NUMBER_BEGUN = re.compile(r"\d{1,3}(?:[.)][ \t]{0,4})?\Z")
 _ITEM = re.compile(r"[-*+][ \t]{1,4}")
 _RULE = re.compile(r"([-*_=\u2e3b\u2500\u2501\u2550])(?:[ \t]{0,3}\1){0,63}[ \t]{0,24}")
-_FEWEST = {"-": 2, "=": 2, "\u2e3b": 1}
+_FEWEST = {"=": 2, "\u2e3b": 1}
 _MOST = 64
 _FENCE = re.compile(r"`{1,24}|~{1,24}")
 _SHORTEST_FENCE = 3
@@ -97,7 +97,7 @@ def _rule(window: Window, body: int, is_quoted: bool) -> Head | None:
     if text[body] == "-" and text.startswith(
         "|", end
     ):  # the row below the head of a table without edges
-        return Head(Rows(has_edges=False), end, is_quoted=is_quoted)
+        return Head(Rows(has_edges=False, is_quoted=is_quoted), end, is_quoted=is_quoted)
     first = text[body]
     marks = text.count(first, body, end)
     is_whole = end == len(text) or text[end] in NEWLINES
@@ -142,7 +142,9 @@ def _aligned(window: Window, body: int, is_quoted: bool) -> Head | None:
     """Return a table if the line is «:--- | ---:»."""
     if not window.is_final and _ALIGNED_BEGUN.match(window.text, body):
         return None
-    block = Rows(has_edges=False) if _ALIGNED.match(window.text, body) else None
+    block = (
+        Rows(has_edges=False, is_quoted=is_quoted) if _ALIGNED.match(window.text, body) else None
+    )
     return Head(block, body, is_quoted=is_quoted)
 
 

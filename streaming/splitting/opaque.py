@@ -14,6 +14,9 @@ BlockKind = Literal["text", "code", "table", "math", "rule"]
 _LINE_END = re.compile(r"\r\n|\n|\r(?=[^\n])")
 _ROW_HEAD = re.compile(r"[ \t]{0,24}(?:>[ \t]?){0,8}[ \t]{0,24}")
 _MAX_TICKS = 64
+# What ends a table without edges: a heading, a fence, an item.
+_BLOCK = re.compile(r"#{1,6}[ \t]|`{3}|~{3}|[-*+][ \t]{1,4}[^|\s:-]")
+_BLOCK_BEGUN = re.compile(r"(?:#{1,6}|`{1,2}|~{1,2}|[-*+][ \t]{0,4})\Z")
 
 
 class Opaque(Protocol):
@@ -80,13 +83,16 @@ class Rows:
     """A table: it ends before the first line that is no row.
 
     Args:
-        has_edges: Its rows begin with a bar; else it ends with the first blank line.
+        has_edges: Its rows begin with a bar; else it ends with the first line that is blank or
+            begins a block of another kind.
+        is_quoted: It stands in a block quote, and ends with it.
     """
 
     kind: BlockKind = "table"
 
-    def __init__(self, *, has_edges: bool) -> None:
+    def __init__(self, *, has_edges: bool, is_quoted: bool = False) -> None:
         self._has_edges = has_edges
+        self._is_quoted = is_quoted
         self._at_head = False
 
     def advance(self, window: Window) -> int:
@@ -98,10 +104,25 @@ class Rows:
             first = found.end() if found else window.scan
             if first == len(window.text):
                 return UNKNOWN
-            sign = window.text[first]
-            if sign in "\r\n" or (self._has_edges and sign != "|"):
+            is_row = self._is_row(window, first)
+            if is_row is None:
+                return UNKNOWN
+            if not is_row:
                 return window.scan
             self._at_head = False
+
+    def _is_row(self, window: Window, first: int) -> bool | None:
+        """Return whether the line whose first sign is at `first` is a row; None: wait."""
+        text = window.text
+        if text[first] in "\r\n":
+            return False
+        if self._has_edges:
+            return text[first] == "|"
+        if self._is_quoted and not _is_quoted(window):
+            return False
+        if not window.is_final and _BLOCK_BEGUN.match(text, first):
+            return None
+        return _BLOCK.match(text, first) is None
 
 
 class Span:

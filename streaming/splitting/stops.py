@@ -129,7 +129,7 @@ def _exclamation(window: Window, index: int, end: int) -> Verdict:
         return _before_lower(window, index, following, (end, tail))
     if window.text[index] == "!" and _is_name(window, index):
         return _after_name(window, following, (index, end, tail))
-    return split(tail) if following.first and following.first not in "=,;)" else no(end)
+    return split(tail) if following.first and following.first not in "=,;)|" else no(end)
 
 
 def _glued(window: Window, index: int, end: int, tail: int) -> Verdict:

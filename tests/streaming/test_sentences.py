@@ -148,11 +148,59 @@ def test_a_table_is_one_unit() -> None:
     assert kinds(f"{table}\r") == [("table", table)]
 
 
-@pytest.mark.parametrize("row", ["---|---", ":--|--:", "--- | ---"])
-def test_a_table_without_edges_begins_below_its_head(row: str) -> None:
-    text = f"a | b\n{row}\nc. D | e\n\nText"
+@pytest.mark.parametrize("row", ["---|---", ":--|--:", "--- | ---", "|--|--|", "-|-\t", "|---|---"])
+@pytest.mark.parametrize("head", ["a | b", "Who? | b!", "| a | b.", "a. | `b` etc.", "一 | 二。"])
+def test_a_table_without_edges_begins_with_its_head(head: str, row: str) -> None:
+    table = f"{head}\n{row}\nc. D | e"
 
-    assert kinds(text) == [("text", "a | b"), ("table", f"{row}\nc. D | e"), ("text", "Text")]
+    assert kinds(f"{table}\n\nText") == [("table", table), ("text", "Text")]
+
+
+@pytest.mark.parametrize(
+    ("before", "table", "after"),
+    [
+        ("- One.\n", "- a | b\n  ---|---\n  c. D | e", "\n- Two"),
+        ("> One.\n", "> a | b\n> ---|---\n> c. D | e", "\nTwo"),
+        ("> One.\n", "> a | b\r\n> ---|---\r\n> c. D | e", "\r\n\r\n> Two"),
+        ("One.\n", "a | b\n---|---\n- | e", "\n## Two"),
+        ("One.\n", "a | b\n---|---\nc", "\n* Two"),
+        ("This goes on for the\n", "A | b\n---|---\nc", "\n\nTwo"),
+        ("A line that is long enough to have been wrapped by hand\n", "a | b\n-|-", "\n\nTwo"),
+    ],
+)
+def test_a_table_without_edges_ends_with_its_list_or_quote(
+    before: str, table: str, after: str
+) -> None:
+    assert kinds(before + table + after) == [
+        ("text", before.strip()),
+        ("table", table),
+        ("text", after.strip()),
+    ]
+
+
+@pytest.mark.parametrize("below", ["- item", "---", "-- x | y", "--- | x", "Next | line", ":-)"])
+def test_a_line_with_a_bar_heads_no_table_without_a_delimiter_row(below: str) -> None:
+    assert kinds(f"a | b? Yes | no.\n{below}")[:2] == [("text", "a | b?"), ("text", "Yes | no.")]
+
+
+def test_a_line_with_a_bar_is_not_pending() -> None:
+    splitter = SentenceSplitter()
+
+    splitter.push("Size ")
+    assert splitter.pending() == (0, "Size ")
+    splitter.push("| Chest")
+    assert splitter.pending() == (0, "")
+    assert splitter.push("\n--") == []
+    assert [one.text for one in splitter.push("-x")] == ["Size | Chest"]
+    assert splitter.pending() == (13, "---x")
+
+
+def test_a_line_of_dashes_below_a_bar_is_not_waited_for_without_end() -> None:
+    splitter = SentenceSplitter()
+    splitter.push("a | b\n")
+
+    assert splitter.push("-" * 399) == []
+    assert [one.text for one in splitter.push("-")] == ["a | b"]
 
 
 def test_a_long_row_is_a_table_before_its_line_ends() -> None:
@@ -185,9 +233,7 @@ def test_signs_that_begin_no_block_begin_text(text: str) -> None:
     assert kinds(f"{text}Yes") == [("text", text.strip()), ("text", "Yes")]
 
 
-@pytest.mark.parametrize(
-    "rule", ["---", "* * *", "___", "- - -", "====", "--", "⸻", "─" * 80, "-" * 90]
-)
+@pytest.mark.parametrize("rule", ["---", "* * *", "___", "- - -", "====", "⸻", "─" * 80, "-" * 90])
 def test_a_line_across_the_page_is_a_rule(rule: str) -> None:
     assert kinds(f"Text\n{rule}\nMore") == [("text", "Text"), ("rule", rule), ("text", "More")]
 

@@ -112,7 +112,8 @@ def test_what_is_pending_is_the_start_of_a_text_sentence_to_come() -> None:
             start, so_far = splitter.pending()
             if so_far:
                 assert text[start:count] == so_far
-                assert whole[start].kind == "text"
+                may_head_table = "|" in whole[start].text.splitlines()[0]
+                assert whole[start].kind == "text" or may_head_table
 
 
 HOSTILE = (
@@ -120,7 +121,7 @@ HOSTILE = (
     "\n", "\r\n", "\r", "#", "-", "- ", "1. ", "a. ", "~", "=", "🧑\u200d🚀", "\u0301", "\ud800",
     "\x00", "。", "।", "ก", "ก ", "[1", "<", "</b", ":)", "!", "?! ", "...", "z. ", "Dr. ",
     "1) 2) ", "• ", "„« ", "word\n", "\\[", "```\n", "```x", "| a |\n", "|a", "$$ x", "<think>",
-    "\\begin{a}", "A. ", "p.m. A", " ", "\u200b",
+    "\\begin{a}", "A. ", "p.m. A", " ", "\u200b", "a | b\n", "a | b.\n-", "a|\n---|-\n",
 )  # fmt: skip
 
 
