@@ -4,9 +4,14 @@ Lengths are in code points. Pure; the pieces, joined, are the text.
 """
 
 import re
+from collections.abc import Iterable
 
-FIRST_CLAUSE_CHARS = 24
-"""Shortest clause that may be said before its sentence has ended: about 1.6 s of speech."""
+FIRST_CLAUSE_CHARS = 14
+"""Shortest clause that may be said before its sentence has ended: about a second of speech."""
+
+FIRST_PHRASE_CHARS = 24
+PHRASE_WITHIN_CHARS = 48
+"""Where no clause ends within so many characters, a phrase may, that is at least so long."""
 
 SOFT_CHARS = 160
 """A longer text is cut at a clause mark, where it has one."""
@@ -17,19 +22,38 @@ HARD_BYTES = 900
 
 _SHORTEST_PIECE_CHARS = 40
 _CLAUSE_END = re.compile(r"[,;:—–](?=\s)|[，、；：]")  # noqa: RUF001  # CJK clause marks
+# Words before which a speaker may pause. A word of another language that looks alike does no harm.
+_PHRASE_START = re.compile(
+    r"\s(?=(?:and|or|but|that|which|who|because|when|where|while|if|as|before|after|so|than|then"
+    r"|since|until|unless|although|for|with|without|from|to|into|in|on|at|by|through|between"
+    r"|und|oder|aber|dass|weil|wenn|mit|ohne|von|für|durch|et|ou|mais|que|qui|avec|dans|pour|sans"
+    r"|y|o|pero|porque|con|sin|para|e|ma|che|per|senza|mas|com|sem|en|maar|omdat|met|voor|zonder"
+    r"|i|ale|że|który|dla|bez|и|но|что|который|для|без|men|eller|och|og|med|utan|uden|för|til)\s)"
+)
 _OPENED = re.compile(r"[\[(<{«“„（「『]")  # noqa: RUF001
 _CLOSED = re.compile(r"[\])>}»”）」』]")  # noqa: RUF001
 
 
 def first_clause_end(text: str) -> int:
-    """Return the end of the first clause that can stand alone, or 0.
+    """Return the end of the first clause or phrase that can stand alone, or 0.
 
-    Not within brackets, quotes, code or emphasis: what was opened before the mark is closed.
+    Not within brackets, quotes, code or emphasis: what was opened before the end is closed.
     """
-    for match in _CLAUSE_END.finditer(text, FIRST_CLAUSE_CHARS - 1):
-        if _is_balanced(text[: match.end()]):
-            return match.end()
-    return 0
+    clauses = (match.end() for match in _CLAUSE_END.finditer(text, FIRST_CLAUSE_CHARS - 1))
+    clause = _first_balanced(text, clauses)
+    if 0 < clause <= PHRASE_WITHIN_CHARS or len(text) < PHRASE_WITHIN_CHARS:
+        return clause
+    within = _PHRASE_START.finditer(text, FIRST_PHRASE_CHARS, PHRASE_WITHIN_CHARS + 1)
+    return _first_balanced(text, (match.start() for match in within)) or clause
+
+
+def begun(text: str) -> str:
+    """Return the beginning of a sentence so that it sounds as if more were to come."""
+    return text if _CLAUSE_END.match(f"{text} ", len(text) - 1) else f"{text},"
+
+
+def _first_balanced(text: str, ends: Iterable[int]) -> int:
+    return next((end for end in ends if _is_balanced(text[:end])), 0)
 
 
 def pieces(text: str) -> list[str]:

@@ -9,12 +9,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from streaming.sentences import Sentence, SentenceKind
-from streaming.speech.clauses import first_clause_end, pieces
+from streaming.speech.clauses import begun, first_clause_end, pieces
 
-EARLY_AFTER_CHARS = 40
+EARLY_AFTER_CHARS = 24
 """Of a sentence that is still being written, the first clause is said once it is this long."""
 
-FIRST_UNIT_CHARS = 80
+FIRST_UNIT_CHARS = 50
 """A first sentence above this is begun with its first clause: engines take longer for more."""
 
 JOINED_CHARS = 300
@@ -70,7 +70,7 @@ class UnitPlanner:
         if not end:
             return None
         self._said_until = start + end
-        spoken = self._say("text", text[:end])
+        spoken = self._say("text", begun(text[:end]))
         return self._unit(0, spoken) if spoken else None
 
     def next(self, *, joined: bool) -> Unit | None:
@@ -98,8 +98,9 @@ class UnitPlanner:
             return
         if self._planned == 0 and len(spoken) > FIRST_UNIT_CHARS:
             end = first_clause_end(spoken)
-            self._pieces.extend((index, text) for text in pieces(spoken[:end]))
-            spoken = spoken[end:]
+            if end:
+                self._pieces.append((index, begun(spoken[:end])))
+                spoken = spoken[end:]
         cut = pieces(spoken)
         if joined and len(cut) == 1:
             cut = [self._join(sentence, spoken)]

@@ -57,10 +57,10 @@ def test_the_first_clause_is_said_before_its_sentence_has_ended() -> None:
 
 
 def test_nothing_is_said_early_of_a_short_beginning_unless_it_is_late() -> None:
-    text = "When the morning has come, "
+    text = "When morning comes, "
 
     assert a_planner().early(0, text, is_late=False) is None
-    assert a_planner().early(0, text, is_late=True) == Unit(0, "When the morning has come,")
+    assert a_planner().early(0, text, is_late=True) == Unit(0, "When morning comes,")
 
 
 def test_only_the_first_sentence_is_begun_early() -> None:
