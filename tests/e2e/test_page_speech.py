@@ -435,3 +435,17 @@ async def test_the_embedded_engine_is_heard_for_as_long_as_it_says() -> None:
             said, abs=0.01
         )
         assert all(sound["isOver"] for sound in await sounds(page))
+
+
+async def test_a_cancel_from_elsewhere_silences_it() -> None:
+    async with speaking_page() as world:
+        page = world.page
+        telling = await world.ask("Speak")
+        await telling.say(LONG)
+        await until(page, PLAYING)
+        turn_id = (await world.stored())[0]["turn_id"]
+        await world.context.request.post(f"{world.url}/api/v1/turns/{turn_id}/cancel", data={})
+        await until(page, ENDED)
+        await telling.until_closed()
+
+        assert all(sound["isSilenced"] or sound["isOver"] for sound in await sounds(page))

@@ -211,7 +211,7 @@ async def test_a_stopped_player_leaves_the_clock_to_the_next(stage: Page) -> Non
 
 
 async def test_units_that_fail_or_are_no_audio_are_left_out(stage: Page) -> None:
-    await play(stage, {"seconds": 0.1}, {}, {"seconds": 0.1}, {"isGarbage": True})
+    await play(stage, {"seconds": 0.1}, {"sentence": -1}, {"seconds": 0.1}, {"isGarbage": True})
     await until(stage, "player.state === 'ended'")
 
     assert await stage.evaluate("heard") == [0, 2]

@@ -48,7 +48,7 @@ export class Player {
   /** @type {Clip|null} */
   #last = null;
   #lastEnd = 0;
-  #skippedSentence = -1;
+  #skippedSentence = -Infinity;
   #pastS = 0;
   #isPaused = false;
   #isDrained = false;
@@ -117,7 +117,7 @@ export class Player {
 
   /** Take back units that are no longer part of the answer. @param {(clip: Clip) => boolean} isWithdrawn */
   withdraw(isWithdrawn) {
-    this.#skippedSentence = -1;
+    this.#skippedSentence = -Infinity;
     if (this.#schedule.some(({ clip }) => isWithdrawn(clip))) this.#drop(({ clip }) => isWithdrawn(clip));
   }
 
