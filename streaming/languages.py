@@ -149,6 +149,7 @@ def _index(lists: dict[str, list[str]]) -> dict[str, tuple[str, ...]]:
 
 _SPEAKERS = _index({language: words.split() for language, words in _COMMON.items()})
 _WRITERS = _index({language: list(letters) for language, letters in _TELLING.items()})
+_TELLING_LETTERS = frozenset(_WRITERS)
 _FAMILY = {language: script for script, kin in _KIN.items() for language, _ in kin}
 
 
@@ -182,10 +183,10 @@ def _script(text: str) -> str | None:
     if text.isascii():
         return None
     counts: Counter[str] = Counter()
-    for character in _NOT_LATIN.findall(text):
+    for character, times in Counter(_NOT_LATIN.findall(text)).items():
         place = bisect_right(_STARTS, ord(character)) - 1
         if place >= 0 and ord(character) <= _SCRIPTS[place][1]:
-            counts[_SCRIPTS[place][2]] += 1
+            counts[_SCRIPTS[place][2]] += times
     total = sum(counts.values())
     # A letter of these says as much as two Latin ones: a word of theirs has fewer.
     if not total or total * 2 < len(_LETTER.findall(text)) - total:
@@ -201,13 +202,15 @@ def _latin(text: str, default: str) -> str:
     for word in _WORD.findall(text):
         speakers = _SPEAKERS.get(word)
         if speakers:
+            vote = 1.0 / len(speakers)
             for language in speakers:
-                votes[language] += 1.0 / len(speakers)
-    if not text.isascii():
-        for letter, writers in _WRITERS.items():
-            found = min(text.count(letter), _MOST_LETTERS)
-            for language in writers if found else ():
-                votes[language] += found / len(writers)
+                votes[language] += vote
+    letters = _TELLING_LETTERS.intersection(text)
+    for letter in filter(letters.__contains__, _WRITERS) if letters else ():
+        writers = _WRITERS[letter]
+        vote = min(text.count(letter), _MOST_LETTERS) / len(writers)
+        for language in writers:
+            votes[language] += vote
     if not votes:
         return default
     best, most = max(votes.items(), key=lambda vote: vote[1])

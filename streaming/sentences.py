@@ -2,15 +2,14 @@
 
 import re
 from bisect import bisect_right
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from streaming.languages import bare_language, guess_language
 from streaming.splitting.answers import UNKNOWN, Answer, Window
 from streaming.splitting.blocks import read_head
-from streaming.splitting.characters import NEWLINES
+from streaming.splitting.characters import NEWLINES, SOFT_STOPS
 from streaming.splitting.head_rows import unless_head_row
-from streaming.splitting.inline import CANDIDATE, CANDIDATE_OR_BLANK, judge
+from streaming.splitting.inline import CANDIDATE, CANDIDATE_OR_BLANK, RULES, Search
 from streaming.splitting.length import MAX_TEXT, cut
 from streaming.splitting.opaque import Opaque, Rows
 from streaming.splitting.table import Table, table_of
@@ -19,15 +18,16 @@ SentenceKind = Literal["text", "code", "table", "math", "rule"]
 
 _SPACE = re.compile(r"\s*")
 _NEWLINE = re.compile(f"[{NEWLINES}]")
+_SPLIT, _WAIT, _TABLE = Answer.SPLIT, Answer.WAIT, Answer.TABLE
 _UNSPACED = frozenset(["th", "lo"])
 
 # The language is judged anew whenever so many characters are there, and then no more.
 _PREFIXES = (0, 16, 32, 64, 128, 256, 384)
 _JUDGED = _PREFIXES[-1]
+_DROPPED = 256  # characters; what is over is cut away in pieces, not with every sentence
 
 
-@dataclass(frozen=True, slots=True)
-class Sentence:
+class Sentence(NamedTuple):
     """One unit: `text` is what was pushed from `start` to `end`, in code points, outer blanks cut.
 
     Sentences come in order and never overlap; between two of them there is only white space.
@@ -65,25 +65,27 @@ class SentenceSplitter:
         self._block_from = 0  # index of what is not in the parts yet
         self._block_start = 0  # offset
         self._at_line_head = True
-        self._candidate = CANDIDATE
+        self._search = CANDIDATE.search
         self._is_unspaced = self._hint in _UNSPACED
-        self._opening = ""
-        self._languages: dict[int, str] = {}
+        self._opening = ""  # of what was dropped, as much as the language is judged from
+        self._tables: dict[int, Table] = {}
 
     def push(self, text: str) -> list[Sentence]:
         """Return the sentences that are complete now that `text` has come."""
         window = self._window
         window.text = whole = window.text + text
-        if len(self._opening) < _JUDGED:
-            self._opening += text[: _JUDGED - len(self._opening)]
         start = window.start
-        # The usual case: nothing in the new text could end the open sentence.
-        if (
-            start != UNKNOWN
-            and len(whole) - start < MAX_TEXT
-            and not self._candidate.search(whole, window.scan)
-        ):
+        if start == UNKNOWN or len(whole) - start >= MAX_TEXT:
+            return self._advance()
+        # The usual case: nothing in the new text could end the open sentence, or its last sign
+        # alone, of which the next one decides.
+        candidate = self._search(whole, window.scan)
+        if candidate is None:
             window.scan = len(whole)
+            return []
+        at = candidate.start()
+        if at == len(whole) - 1 and whole[at] in SOFT_STOPS:
+            window.scan = at
             return []
         return self._advance()
 
@@ -99,8 +101,7 @@ class SentenceSplitter:
             self._close_block(len(window.text), found)
         elif window.start != UNKNOWN:
             self._close_text(len(window.text), found)
-        self._base += len(window.text)
-        window.drop(len(window.text))
+        self._drop(len(window.text))
         window.scan = window.line = 0
         window.is_final = window.is_heading = window.is_quoted = False
         self._at_line_head = True
@@ -120,28 +121,38 @@ class SentenceSplitter:
 
     def _advance(self) -> list[Sentence]:
         found: list[Sentence] = []
-        while self._step(found):
-            pass
         window = self._window
+        goes_on = True
+        while goes_on:
+            if self._block is not None:
+                goes_on = self._end_block(self._block, found)
+            elif window.start == UNKNOWN:
+                goes_on = self._open()
+            else:
+                goes_on = self._read_text(found)
         if self._block is not None:
             self._block_parts.append(window.text[self._block_from : window.scan])
             self._block_from = 0
         done = window.scan if window.start == UNKNOWN else window.start
-        self._base += done
-        window.drop(done)
+        if done >= _DROPPED or self._block is not None:
+            self._drop(done)
         return found
 
-    def _step(self, found: list[Sentence]) -> bool:
-        """Do what comes next; return False when there is nothing left or more text is needed."""
-        if self._block is not None:
-            end = self._block.advance(self._window)
-            if end == UNKNOWN:
-                return False
-            self._close_block(end, found)
-            return True
-        if self._window.start == UNKNOWN:
-            return self._open()
-        return self._read_text(found)
+    def _drop(self, count: int) -> None:
+        """Forget text that is done with, but for the opening."""
+        window = self._window
+        if self._base < _JUDGED:
+            self._opening += window.text[: min(count, _JUDGED - self._base)]
+        self._base += count
+        window.drop(count)
+
+    def _end_block(self, block: Opaque, found: list[Sentence]) -> bool:
+        """Close the block if its end is there; False: it is not."""
+        end = block.advance(self._window)
+        if end == UNKNOWN:
+            return False
+        self._close_block(end, found)
+        return True
 
     def _open(self) -> bool:
         """Find where the next unit starts and what it is."""
@@ -159,7 +170,7 @@ class SentenceSplitter:
             return False
         if self._block is None:
             window.start = first
-            self._candidate = self._candidate_at(first)
+            self._search = self._search_at(first)
         return True
 
     def _open_line(self) -> bool:
@@ -175,25 +186,27 @@ class SentenceSplitter:
             window.scan = head.body
         return True
 
-    def _candidate_at(self, index: int) -> re.Pattern[str]:
+    def _search_at(self, index: int) -> Search:
         self._is_unspaced = self._is_unspaced or _is_unspaced(self._window.text[index])
-        return CANDIDATE_OR_BLANK if self._is_unspaced else CANDIDATE
+        return CANDIDATE_OR_BLANK.search if self._is_unspaced else CANDIDATE.search
 
     def _read_text(self, found: list[Sentence]) -> bool:
         """Ask the inline layer about one candidate after another, until one is an end."""
         window = self._window
         text, limit = window.text, window.start + MAX_TEXT
-        while candidate := self._candidate.search(text, window.scan, limit):
-            answer, index = judge(window, candidate.start())
-            if answer is Answer.SPLIT:
+        search = self._search
+        while candidate := search(text, window.scan, limit):
+            at = candidate.start()
+            answer, index = RULES[text[at]](window, at)
+            if answer is _SPLIT:
                 answer, index = unless_head_row(window, index)
-            if answer is Answer.SPLIT:
+            if answer is _SPLIT:
                 self._close_text(index, found)
                 return True
-            if answer is Answer.WAIT:
-                window.scan = candidate.start()
+            if answer is _WAIT:
+                window.scan = at
                 return False
-            if answer is Answer.TABLE:
+            if answer is _TABLE:
                 self._open_table(index, found)
                 return True
             window.scan = index
@@ -238,16 +251,14 @@ class SentenceSplitter:
         self._at_line_head = True
 
     def _table_at(self, index: int) -> Table:
-        return table_of(self._language_at(index))
-
-    def _language_at(self, index: int) -> str:
-        """Return the language, judged from the text before `index` and nothing else."""
+        """Return the words of the language, judged from the text before `index` alone."""
         length = _PREFIXES[bisect_right(_PREFIXES, self._base + index) - 1]
-        language = self._languages.get(length)
-        if language is None:
-            language = guess_language(self._opening[:length], self._hint)
-            self._languages[length] = language
-        return language
+        table = self._tables.get(length)
+        if table is None:
+            opening = self._opening + self._window.text[: max(0, length - self._base)]
+            table = table_of(guess_language(opening[:length], self._hint))
+            self._tables[length] = table
+        return table
 
 
 def _is_unspaced(character: str) -> bool:

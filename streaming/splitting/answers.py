@@ -21,21 +21,22 @@ Verdict = tuple[Answer, int]
 
 WAIT: Verdict = (Answer.WAIT, 0)
 UNKNOWN = -1
+_SPLIT, _NO, _TABLE = Answer.SPLIT, Answer.NO, Answer.TABLE
 
 
 def split(end: int) -> Verdict:
     """Return the answer that the unit ends before the index `end`."""
-    return Answer.SPLIT, end
+    return _SPLIT, end
 
 
 def no(resume: int) -> Verdict:
     """Return the answer that nothing ends here; the scan goes on at `resume`."""
-    return Answer.NO, resume
+    return _NO, resume
 
 
 def table(line: int) -> Verdict:
     """Return the answer that what starts at `line` is a table, and text only what is before it."""
-    return Answer.TABLE, line
+    return _TABLE, line
 
 
 class Window:

@@ -115,7 +115,7 @@ def _before_sentence(window: Window, index: int, following: Next, tail: int) -> 
 
 def _is_inside_guillemets(window: Window, index: int, following: Next) -> bool:
     """Return whether a dash goes on with speech that was interrupted: «- said he. - Then …»."""
-    if following.opening[:1] not in tuple(DASHES):
+    if following.opening == "" or following.opening[0] not in DASHES:
         return False
     opened = window.text.rfind("\u00ab", window.start, index)
     return opened > window.text.rfind("\u00bb", window.start, index)
@@ -127,18 +127,18 @@ def _kind(table: Table, key: str, word: str) -> Abbreviation | None:
     small = key.lower()
     kind = known.get(key)
     if kind is None and not (len(key) == 1 and key.isupper()):  # a capital alone is an initial
-        kind = known.get(small) or known.get(small.replace(".", ""))
-        # «l'Ing.», «dell'Avv.»: an article stands before the abbreviation.
-        kind = kind or known.get(_ELISION.sub("", small))
+        kind = known.get(small)
+        if kind is None and not small.isalpha():
+            # «l'Ing.», «dell'Avv.»: an article stands before the abbreviation.
+            kind = known.get(small.replace(".", "")) or known.get(_ELISION.sub("", small))
     if kind is None and key != word and not word.isupper():
         kind = known.get(word.lower())
     if kind is not None:
         return kind
-    if small.endswith("str") and table.has_capital_nouns:
+    if table.has_capital_nouns and small.endswith("str"):
         return Abbreviation.NEVER  # «Hauptstr. 5»
-    if _ACRONYM.fullmatch(key) or _CONSONANTS.fullmatch(word):
-        return Abbreviation.AMBIGUOUS
-    return None
+    is_short = _CONSONANTS.fullmatch(word) or ("." in key and _ACRONYM.fullmatch(key))
+    return Abbreviation.AMBIGUOUS if is_short else None
 
 
 def _after_word(window: Window, following: Next, word: str, at: tuple[int, int]) -> Verdict:

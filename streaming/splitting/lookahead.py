@@ -95,6 +95,10 @@ def read_beyond(window: Window, end: int) -> tuple[int, Next | None] | None:
     Returns:
         Where the tail ends, and what follows it, None if that stands there without a gap.
     """
+    near = window.text[end : end + 2]
+    # The usual cases: a newline, or a blank and a letter.
+    if near[:1] in {"\n", " "} and (near[0] == "\n" or near[1:].isalpha()):
+        return end, Next(end, "\n", "") if near[0] == "\n" else Next(end + 1, near[1], "")
     tail = read_tail(window, end)
     if tail == UNKNOWN:
         return None

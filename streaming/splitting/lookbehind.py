@@ -18,6 +18,7 @@ _MARKER = re.compile(
     r"|partie|paso|capítulo|parte|passo|capitolo|krok|stap|шаг|глава)[ \u00a0])?"
     r"\(?(?:\d{1,3}(?:\.\d{1,3}){0,3}|[a-zA-Z]|[ivxlIVXL]{1,5})[*_]{0,3}"
 )
+_ROMAN = frozenset("ivxlIVXL")
 _LEAD_IN = re.compile(r"[^\w]*")
 
 
@@ -34,7 +35,8 @@ def word_before(window: Window, index: int) -> str:
 def spaced_word_before(window: Window, index: int, word: str) -> str:
     """Return `word` with the dotted single letters before it: «B» in «z. B.» gives «z.B»."""
     text = window.text
-    found = _SPACED.search(text[max(window.start, index - _MAX_SPACED) : index])
+    piece = text[max(window.start, index - _MAX_SPACED) : index]
+    found = _SPACED.search(piece) if "." in piece else None
     if found is None or len(found[0]) <= len(word):
         return word
     return "".join(found[0].split())
@@ -42,9 +44,17 @@ def spaced_word_before(window: Window, index: int, word: str) -> str:
 
 def is_marker(window: Window, index: int) -> bool:
     """Return whether the unit up to `index` is nothing but the marker of an item or heading."""
-    if index - window.start > _MARKER_CHARS:
+    if index - window.start > _MARKER_CHARS or _ends_word(window, index):
         return False
     return _MARKER.fullmatch(window.text, window.start, index) is not None
+
+
+def _ends_word(window: Window, index: int) -> bool:
+    """Return whether two letters end before `index` that are no Roman number: no marker ends so."""
+    if index - 2 < window.start:
+        return False
+    pair = window.text[index - 2 : index]
+    return pair.isalpha() and not _ROMAN.issuperset(pair)
 
 
 def in_code_span(window: Window, index: int) -> bool:
