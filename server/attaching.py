@@ -10,7 +10,13 @@ from starlette.responses import Response
 
 from history.errors import HistoryUnavailableError, TurnNotFoundError
 from history.model import TurnRecord, TurnStatus
-from server.audio import AudioOf, audio_reader, live_answer, recorded_answer
+from server.audio import (
+    AudioOf,
+    audio_reader,
+    count_sentences,
+    live_answer,
+    recorded_answer,
+)
 from server.identity import Owner
 from server.services import Services
 from streaming.cursor import START, Cursor
@@ -54,7 +60,7 @@ async def attach(
     except HistoryUnavailableError:
         return services.readers.bye("unavailable", headers=headers)
     audio_of = audio_reader(services, recorded_answer(record), inline=inline)
-    return _attach_recorded(services, record, cursor, _Manner(headers, audio_of))
+    return await _attach_recorded(services, record, cursor, _Manner(headers, audio_of))
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,13 +104,13 @@ def _reset(live: LiveTurn) -> TurnReset:
     )
 
 
-def _attach_recorded(
+async def _attach_recorded(
     services: Services, record: TurnRecord, cursor: Cursor, manner: _Manner
 ) -> Response:
     try:
         reader = services.event_log.attach(record.turn_id, cursor)
     except (LogNotFoundError, CursorLostError):
-        return _rest_of_record(services, record, cursor, manner.headers)
+        return await _rest_of_record(services, record, cursor, manner.headers)
     if reader.at_end:
         services.metrics.attached("no_content")
         return Response(status_code=204, headers=dict(manner.headers))
@@ -114,7 +120,7 @@ def _attach_recorded(
     )
 
 
-def _rest_of_record(
+async def _rest_of_record(
     services: Services, record: TurnRecord, cursor: Cursor, headers: Mapping[str, str]
 ) -> Response:
     """Answer from the record alone: the log has expired, or went with the process that had it."""
@@ -123,7 +129,12 @@ def _rest_of_record(
     if cursor == Cursor(record.epoch, record.last_seq):
         services.metrics.attached("no_content")
         return Response(status_code=204, headers=dict(headers))
-    reset = TurnReset(text=record.text, reason="log_expired")
+    reset = TurnReset(
+        text=record.text,
+        reason="log_expired",
+        sentence=await count_sentences(record),
+        speech=len(record.speech),
+    )
     covers = last_covered(record)
     terminal = terminal_from_record(record)
     services.metrics.reset_sent("log_expired")

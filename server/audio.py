@@ -18,7 +18,7 @@ from server.services import Services
 from streaming.languages import guess_language
 from streaming.speech.base import Audio, Utterance
 from streaming.speech.errors import SpeechError
-from streaming.speech.whole import sentences_of, units_of
+from streaming.speech.whole import complete_sentences_of, sentences_of, units_of
 from streaming.turn import LiveTurn
 
 AudioOf = Callable[[int], Awaitable[Audio | None]]
@@ -147,6 +147,15 @@ def recorded_answer(record: TurnRecord) -> SpokenAnswer:
         inline=wish.get("inline") is not False,
         is_spoken=bool(record.speech),
     )
+
+
+async def count_sentences(record: TurnRecord) -> int:
+    """Return how many sentences were told of an ended turn; 0 where it was not to be spoken."""
+    wish = record.spec.get("speech")
+    if not isinstance(wish, dict):
+        return 0
+    told = sentences_of if record.status is TurnStatus.COMPLETED else complete_sentences_of
+    return len(await anyio.to_thread.run_sync(told, record.text, str(wish.get("language", ""))))
 
 
 def _units_now(text: str, language: str) -> Sequence[SpokenUnit]:

@@ -245,10 +245,10 @@ async def _whole_answer(
 
 def _state(services: Services, record: TurnRecord) -> Json:
     live, end = services.runner.find(record.turn_id), services.keeper.unstored(record.turn_id)
-    if end is not None:
-        return unstored_turn_json(record, end)
     if live is not None:  # also where only its speech goes on: its log has not ended
         return live_turn_json(record, live)
+    if end is not None:
+        return unstored_turn_json(record, end)
     return turn_json(record)
 
 

@@ -12,6 +12,11 @@ def sentences_of(text: str, language: str = "") -> list[Sentence]:
     return [*splitter.push(text), *splitter.flush()]
 
 
+def complete_sentences_of(text: str, language: str = "") -> list[Sentence]:
+    """Return the sentences of a text that broke off, without the one that it broke off in."""
+    return SentenceSplitter(language).push(text)
+
+
 def units_of(text: str, language: str = "") -> list[Unit]:
     """Return what is said of a text, in order. Pure; linear, some milliseconds a page."""
     spoken = SpokenText(language or guess_language(text))

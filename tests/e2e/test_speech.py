@@ -165,6 +165,20 @@ async def test_a_cursor_in_the_middle_of_the_audio_gets_only_what_follows(speech
         assert [event.id for event in rest] == [event.id for event in events[place + 1 :]]
 
 
+async def test_a_reset_after_the_end_tells_how_far_sentences_and_speech_had_come(
+    speech: Spoken,
+) -> None:
+    events = await speech.answer(PROSE)
+    turn_id = data_of(events[0])["turn_id"]
+
+    reset, end = await speech.server.all_events(turn_id, f"{turn_id}.7-3")
+
+    sentences = [event for event in events if event.event == "sentence.completed"]
+    assert (reset.event, end.event) == ("turn.reset", "turn.completed")
+    assert data_of(reset)["sentence"] == len(sentences)
+    assert data_of(reset)["speech"] == len(units_of(events))
+
+
 async def test_an_answer_begins_to_sound_while_it_is_being_written(speech: Spoken) -> None:
     opening = "When it rains in the mountains, the river rises"
     turn_id = await speech.ask(f"{opening} in the valley {UNFINISHED}")

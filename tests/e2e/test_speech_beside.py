@@ -15,8 +15,9 @@ from tests.e2e.spoken import (
     spoken_fixtures,
     spoken_server,
 )
-from tests.e2e.told import next_event
-from tests.support.chat import data_of, log_of
+from tests.e2e.test_faults import locked
+from tests.e2e.told import next_event, told_server
+from tests.support.chat import data_of, log_of, until
 from tests.support.server import text_of
 
 shared_speech, speech = spoken_fixtures()
@@ -155,3 +156,22 @@ async def test_nothing_of_what_is_said_is_in_the_servers_log(tmp_path: Path) -> 
 
         assert words not in log_of(speech.server)
         assert "turn.ended" in log_of(speech.server)
+
+
+async def test_a_turn_that_still_speaks_runs_also_while_its_end_is_not_stored(
+    tmp_path: Path,
+) -> None:
+    async with told_server(tmp_path, history_timeout_s=0.5, tts_engine="off") as (server, model):
+        started = await server.start("Hello", speech=True)  # and nobody comes to listen
+        telling = await model.asked()
+        with locked(server):
+            await telling.end(PROSE)
+            await until(lambda: "turn.unstored" in log_of(server), within_s=10)
+            unstored = await server.state(started["turn_id"])
+        await until(lambda: "turn.stored_late" in log_of(server), within_s=10)
+        stored = await server.state(started["turn_id"])
+        end = (await server.all_events(started["turn_id"]))[-1]
+
+    assert unstored["text"] == stored["text"] == PROSE
+    assert (unstored["status"], stored["status"]) == ("running", "running")
+    assert (end.event, data_of(end)["stored"]) == ("turn.completed", True)

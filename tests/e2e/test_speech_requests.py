@@ -28,6 +28,7 @@ async def test_a_part_of_a_chunk_can_be_had(speech: Spoken) -> None:
         ("bytes=0-9", 0, 10),
         ("bytes=10-", 10, size),
         ("bytes=-5", size - 5, size),
+        ("Bytes=1-1", 1, 2),
         (f"bytes=5-{size + 100}", 5, size),
         (f"bytes={size - 1}-{size - 1}", size - 1, size),
     ):
@@ -57,7 +58,8 @@ async def test_a_range_beyond_the_end_is_refused(speech: Spoken, asked: str) -> 
 
     answer = await speech.server.client.get(url, headers={"Range": asked})
 
-    assert (answer.status_code, answer.content) == (416, b"")
+    assert (answer.status_code, answer.json()["code"]) == (416, "range_not_satisfiable")
+    assert answer.headers["content-type"] == "application/problem+json"
     assert answer.headers["content-range"] == f"bytes */{size}"
 
 
@@ -85,6 +87,8 @@ async def test_the_head_of_a_chunk_tells_all_but_the_bytes(speech: Spoken) -> No
     assert (head.status_code, head.content) == (200, b"")
     for name in ("content-length", "content-type", "etag", "accept-ranges", "x-speech-duration"):
         assert head.headers[name] == whole.headers[name]
+    part = await speech.server.client.head(url, headers={"Range": "bytes=0-9"})  # is for GET only
+    assert (part.status_code, part.headers["content-length"]) == (200, str(len(whole.content)))
 
 
 async def test_a_given_text_is_spoken(speech: Spoken) -> None:
