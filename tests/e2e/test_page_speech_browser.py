@@ -13,11 +13,11 @@ const spoken = window.spoken = [];
 const queue = [];
 let isPaused = false;
 const turn = () => {
-  if (!queue.length || isPaused || window.isHeld) return;
+  if (!queue.length || isPaused) return;
   const utterance = queue.shift();
   spoken.push(utterance.text);
   utterance.onstart();
-  setTimeout(() => { utterance.onend(); turn(); }, 20);
+  if (!window.isHeld) setTimeout(() => { utterance.onend(); turn(); }, 20);
 };
 window.SpeechSynthesisUtterance = function (text) { this.text = text; };
 Object.defineProperty(window, 'speechSynthesis', {value: Object.assign(new EventTarget(), {
@@ -49,8 +49,9 @@ async def test_without_an_engine_the_browsers_own_voice_reads_the_whole_answer()
         assert await page.evaluate("marks") == said
         assert "speech" not in bodies[0]
 
+        await page.evaluate("window.isHeld = true")  # the first sentence does not end
         await world.answer.get_by_role("button", name="Listen to the answer").click()
         await until(page, PLAYING)
         await page.keyboard.press("Escape")
         await until(page, ENDED)
-        assert len(await page.evaluate("spoken")) < 8
+        assert await page.evaluate("spoken.length") == 5

@@ -134,7 +134,7 @@ async def test_a_unit_that_comes_late_is_waited_for(stage: Page) -> None:
 
 
 async def test_a_pause_holds_the_clock_and_loses_nothing(stage: Page) -> None:
-    await play(stage, {"seconds": 0.4}, {"seconds": 0.2})
+    await play(stage, {"seconds": 1.2}, {"seconds": 0.2})
     await until(stage, "player.playedS > 0.1")
     await stage.evaluate("player.pause()")
     await until(stage, "!sound.isRunning")
@@ -220,7 +220,7 @@ async def test_units_that_fail_or_are_no_audio_are_left_out(stage: Page) -> None
 
 
 async def test_a_withdrawn_unit_is_not_heard_and_the_rest_moves_up(stage: Page) -> None:
-    await play(stage, {"seconds": 0.3}, {"seconds": 9}, {"seconds": 0.1})
+    await play(stage, {"seconds": 9}, {"seconds": 9}, {"seconds": 0.1})
     await until(stage, "started.length === 3 && player.state === 'playing'")
     await stage.evaluate("player.withdraw((clip) => clip.index < 2)")
     await until(stage, "player.state === 'ended'")
@@ -263,7 +263,7 @@ async def test_where_sound_is_refused_everything_waits_for_a_gesture(stage: Page
 
 
 async def test_a_clock_that_the_system_stops_is_noticed_and_can_go_on(stage: Page) -> None:
-    await play(stage, {"seconds": 0.3})
+    await play(stage, {"seconds": 1})
     await until(stage, "player.state === 'playing'")
     await stage.evaluate("sound.halt()")  # a call, another app, a lost device
     await until(stage, "player.state === 'blocked'")
