@@ -32,6 +32,8 @@ CANDIDATE_OR_BLANK = re.compile(f"[{_MARKS} ]{_IS_OPEN}")
 
 
 def _dot(window: Window, index: int) -> Verdict:
+    if not window.has(index + 1) and not window.is_final:
+        return WAIT
     verdict = next_item(window, index)
     return stop(window, index) if verdict == no(index) else verdict
 

@@ -7,6 +7,7 @@ from streaming.splitting.answers import UNKNOWN, Window
 _MAX_BACK = 24
 _MAX_SPACED = 12
 _SPACED = re.compile(r"\b(?:[^\W\d_]\.[ \u00a0\u202f]?){1,4}[^\W\d_]{1,3}\Z")
+_LAST_LETTERS = 3
 _MAX_CODE_SPAN = 160
 _MARKER_CHARS = 24
 _OPENING = "\"'\u201c\u201e\u00ab\u2039\u2018\u201a([{*_~\u00bf\u00a1`-\u2013\u2014/"
@@ -35,8 +36,9 @@ def word_before(window: Window, index: int) -> str:
 def spaced_word_before(window: Window, index: int, word: str) -> str:
     """Return `word` with the dotted single letters before it: «B» in «z. B.» gives «z.B»."""
     text = window.text
-    piece = text[max(window.start, index - _MAX_SPACED) : index]
-    found = _SPACED.search(piece) if "." in piece else None
+    if word.isalpha() and (len(word) > _LAST_LETTERS or text[index - len(word) - 2] != "."):
+        return word
+    found = _SPACED.search(text[max(window.start, index - _MAX_SPACED) : index])
     if found is None or len(found[0]) <= len(word):
         return word
     return "".join(found[0].split())
