@@ -6,7 +6,8 @@ Only the expected next mark, in the style of the one the unit starts with, is be
 import re
 
 from streaming.splitting.answers import UNKNOWN, WAIT, Verdict, Window, no, split
-from streaming.splitting.lookahead import read_beyond, read_word
+from streaming.splitting.lookahead import CARELESS, read_beyond, read_word
+from streaming.splitting.lookbehind import starts_lower
 
 _FIRST = re.compile(r"\(?(\d{1,3}|[a-z])(\.\)|[.)])(?=\s)")
 _MARK = re.compile(r"(?<=[ \u00a0])\(?(\d{1,3}|[a-z])\Z")
@@ -58,18 +59,25 @@ def bracket(window: Window, index: int) -> Verdict:
 
 
 def _smile(window: Window, index: int) -> Verdict:
-    """Judge «:)» where a stop may be missing: an end before a word that opens sentences."""
+    """Judge «:)» where a stop may be missing: an end before a word that opens sentences.
+
+    Before a small one only where sentences start small.
+    """
     end = index + 1
     beyond = read_beyond(window, end)
     if beyond is None:
         return WAIT
     tail, following = beyond
-    if following is None or tail > end or not following.first.isupper():
+    if following is None or tail > end or not following.first.isalpha():
+        return no(end)
+    is_small = not following.first.isupper()
+    if is_small and not starts_lower(window):
         return no(end)
     word = read_word(window, following.at)
     if word is None:
         return WAIT
-    return split(end) if word in window.table_at(index).openers else no(end)
+    known = CARELESS if is_small else window.table_at(index).openers
+    return split(end) if word in known else no(end)
 
 
 def bullet(window: Window, index: int) -> Verdict:

@@ -7,7 +7,7 @@ import re
 
 from streaming.splitting.answers import WAIT, Verdict, Window, no, split
 from streaming.splitting.characters import DASHES
-from streaming.splitting.lookahead import I_FORMS, Next, read_beyond, read_word
+from streaming.splitting.lookahead import CARELESS, I_FORMS, Next, read_beyond, read_word
 from streaming.splitting.lookbehind import (
     is_marker,
     spaced_word_before,
@@ -25,11 +25,20 @@ _ACRONYM = re.compile(r"(?:[^\W\d_]{1,2}\.)+[^\W\d_]{1,2}")
 _ROMAN = re.compile(r"[IVXL]{1,6}")
 _ELISION = re.compile("^[^\\W\\d_]{1,5}['\u2019]")
 _PLAIN_WORD = 4
-_CARELESS = frozenset([
-    "he", "she", "it", "it's", "they", "we", "you", "this", "that", "there", "then", "but",
-    "so", "my", "his", "her", "their", "what", "how", "why",
-])  # fmt: skip
 _CLOCK = frozenset(["a.m", "p.m"])
+_AT_A_TIME = re.compile(
+    r"\b(?:at|by|until|till|before|after|around|about|to|and|from|since)\s\d{1,2}(?::\d\d)?\s?[ap]\.m\Z",
+    re.IGNORECASE,
+)
+_BEHIND_CLOCK = frozenset([
+    "monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday", "mon", "tue",
+    "wed", "thu", "fri", "sat", "sun", "eastern", "pacific", "central", "mountain", "atlantic",
+    "greenwich", "london", "standard", "local", "time", "sharp",
+])  # fmt: skip
+_GEORGIAN = ("\u10d0", "\u10ff")  # letters that count as small, and begin sentences
+_MAX_TIME = 16
+_DUTCH = 3
+_SMALL_WORDS = re.compile("[stnkm] ")  # Dutch words without their first letter: «'s Avonds»
 _TITLES = frozenset(["mr", "mrs", "ms", "dr", "prof", "miss", "sir"])
 _LEAD_IN = re.compile(r"(?:At|By|Around|From|Before|After|Until|Since|On|In)(?:\s+\S+){1,3}")
 _MAX_LEAD_IN = 40
@@ -57,7 +66,7 @@ def full_stop(window: Window, index: int) -> Verdict:
 
 def _is_small(window: Window, following: Next) -> bool:
     """Return whether the next word starts small; «iPhone» and «eBay» do not count as such."""
-    if not following.first.islower():
+    if not following.first.islower() or _GEORGIAN[0] <= following.first <= _GEORGIAN[1]:
         return False
     second = following.at + 1
     is_name = following.first in "ie" and window.has(second) and window.text[second].isupper()
@@ -72,6 +81,8 @@ def _before_small(window: Window, index: int, following: Next, tail: int) -> Ver
     """Judge a full stop before a small letter: an end only where sentences start small."""
     if "..." in following.opening or "\u2026" in following.opening:
         return split(tail)
+    if following.opening and following.opening in "'\u2019":
+        return _before_apostrophe(window, index, following, tail)
     word = word_before(window, index)
     is_plain = len(word) > 1 and word[-1].isalpha() and "." not in word
     if not is_plain or tail > index + 1 or following.opening:
@@ -84,6 +95,17 @@ def _before_small(window: Window, index: int, following: Next, tail: int) -> Ver
     return no(index + 1) if is_known else split(tail)
 
 
+def _before_apostrophe(window: Window, index: int, following: Next, tail: int) -> Verdict:
+    """Judge a full stop before an apostrophe: «'s Avonds» and «'t Is» open a Dutch sentence."""
+    text, at = window.text, following.at
+    seen = text[at : at + 3]
+    is_open = len(seen) < _DUTCH and not window.is_final
+    if is_open and (len(seen) == 1 or _SMALL_WORDS.match(seen)):
+        return WAIT
+    is_dutch = _SMALL_WORDS.match(seen) and seen[2:].isupper()
+    return split(tail) if is_dutch else no(index + 1)
+
+
 def _opens_small(window: Window, following: Next, word: str) -> bool | None:
     """Return whether a small word opens a carelessly typed English sentence; None: wait."""
     if following.first not in "hitwysbm":
@@ -91,7 +113,7 @@ def _opens_small(window: Window, following: Next, word: str) -> bool | None:
     next_word = read_word(window, following.at)
     if next_word is None:
         return None
-    return next_word in I_FORMS or (len(word) >= _PLAIN_WORD and next_word in _CARELESS)
+    return next_word in I_FORMS or (len(word) >= _PLAIN_WORD and next_word in CARELESS)
 
 
 def _before_sentence(window: Window, index: int, following: Next, tail: int) -> Verdict:
@@ -195,7 +217,18 @@ def _after_clock(window: Window, following: Next, at: tuple[int, int]) -> Verdic
         return WAIT
     if following.first.isupper() and word in _TITLES:
         return split(tail)
+    if _AT_A_TIME.search(window.text[max(start, index - _MAX_TIME) : index]):
+        return split(tail) if _may_open_after_clock(window, following, word) else no(index + 1)
     return _if_opener(window, following, at)
+
+
+def _may_open_after_clock(window: Window, following: Next, word: str) -> bool:
+    """Return whether a word is a name or the like, not «EST», «Friday», «Eastern»."""
+    second = window.text[following.at + 1 : following.at + 2]
+    is_name = following.first.isupper() and second.islower()
+    return (
+        is_name and word not in _BEHIND_CLOCK and word not in window.table_at(following.at).months
+    )
 
 
 def _if_opener(window: Window, following: Next, at: tuple[int, int]) -> Verdict:

@@ -22,7 +22,7 @@ _MARKS = re.escape(SOFT_STOPS + HARD_STOPS + NEWLINES + BULLETS + "`):;")
 # with a letter or sign behind it, a bracket that closes no item and no smile, a Latin colon.
 # One class stands first, as the search is then fast.
 _IS_OPEN = (
-    r"(?:(?<![.:;)])|(?<=\.)(?![A-Za-z0-9,/\\@#$%&=|;:-])|(?<=[:;])(?<![A-Za-z0-9].)"
+    r"(?:(?<![.:;)])|(?<=\.)(?![a-z0-9,/\\@#$%&=|;:-])(?:(?![A-Z])|(?<=[^\W\d_A-Z]{3}.))|(?<=[:;])(?<![A-Za-z0-9].)"
     r"|(?<=[\d:;-]\))|(?<=[ \u00a0(][^\W\d_]\)))"
 )
 Search = Callable[..., re.Match[str] | None]  # of a pattern

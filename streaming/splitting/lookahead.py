@@ -42,6 +42,12 @@ I_FORMS = frozenset(
     ["i", *(f"i{mark}{rest}" for mark in "'\u2019" for rest in ("m", "d", "ll", "ve"))]
 )
 
+# English words that begin sentences, and hardly go on with one, also where typed carelessly.
+CARELESS = frozenset([
+    "he", "she", "it", "it's", "they", "we", "you", "this", "that", "there", "then", "but",
+    "so", "my", "his", "her", "their", "what", "how", "why",
+])  # fmt: skip
+
 _KOREAN_REPORT = ("\ub77c", "\ud558", "\uace0")
 
 _MAX_WORD = 15

@@ -8,7 +8,16 @@ from streaming.splitting.full_stops import full_stop
 from streaming.splitting.lookahead import I_FORMS, Next, read_beyond, read_word
 from streaming.splitting.lookbehind import in_code_span, word_before
 
-_RUN = re.compile(rf"[{re.escape(SOFT_STOPS)}]{{1,24}}")
+# «!!!1» is typed in haste.
+_RUN = re.compile(rf"[{re.escape(SOFT_STOPS)}]{{1,24}}(?:(?<=!!)1{{1,8}}(?![\w.,]))?")
+_FOOTNOTES = "\u00b9\u00b2\u00b3\u2070\u2074\u2075\u2076\u2077\u2078\u2079"
+_PLAIN_WORD = 3
+_NAME = re.compile(r"[A-Z][a-z]{1,10}|[A-Z]\Z")
+_VERB = re.compile(r"[a-z]{1,9}")
+_VERBS = frozenset([
+    "added", "answered", "asked", "called", "cried", "demanded", "exclaimed", "replied", "said",
+    "screamed", "shouted", "whispered", "wondered", "yelled",
+])  # fmt: skip
 _SPACED_DOTS = re.compile(r"\.(?:[ \u00a0]\.){2,23}(?!\.)")
 _SPACED_DOTS_BEGUN = re.compile(r"\.(?:[ \u00a0]\.){0,22}[ \u00a0]?\Z")
 _EAST_ASIAN = re.compile(f"[{HAN_KANA}]")
@@ -63,19 +72,40 @@ def _dot(window: Window, index: int) -> Verdict:
         found = _SPACED_DOTS.match(text, index)
         if found:
             return _spaced_ellipsis(window, index, found.end())
-    elif following.isalnum():
+    elif following.isalnum() and following not in _FOOTNOTES:
         return _between_letters(window, index)
     return full_stop(window, index)
 
 
 def _between_letters(window: Window, index: int) -> Verdict:
-    """Judge a full stop with a letter right behind it: an end only in Chinese or Japanese."""
+    """Judge a full stop with a letter right behind it: an end in Chinese or Japanese.
+
+    Elsewhere the blank may be missing: between a plain word and one that opens sentences.
+    """
     text = window.text
+    if text[index + 1].isupper():
+        return _without_blank(window, index)
     is_end = (
         index > window.start
         and _EAST_ASIAN.match(text[index - 1])
         and _EAST_ASIAN.match(text[index + 1])
     )
+    return split(index + 1) if is_end else no(index + 1)
+
+
+def _without_blank(window: Window, index: int) -> Verdict:
+    before = word_before(window, index)
+    table = window.table_at(index)
+    is_plain = len(before) >= _PLAIN_WORD and before.isalpha() and before.islower()
+    if not is_plain or before in table.abbreviations:
+        return no(index + 1)
+    if len(before) > _PLAIN_WORD and "\u0400" <= before[-1] <= "\u052f":  # no file is named so
+        return split(index + 1)
+    word = read_word(window, index + 1)
+    if word is None:
+        return WAIT
+    end = index + 1 + len(word)
+    is_end = word in table.openers and (not window.has(end) or window.text[end] in " ,")
     return split(index + 1) if is_end else no(index + 1)
 
 
@@ -127,9 +157,37 @@ def _exclamation(window: Window, index: int, end: int) -> Verdict:
         return split(tail)
     if following.first.islower():
         return _before_lower(window, index, following, (end, tail))
+    return _before_other(window, index, following, (end, tail))
+
+
+def _before_other(window: Window, index: int, following: Next, ends: tuple[int, int]) -> Verdict:
+    """Judge `!` or `?` before anything but a small letter."""
+    end, tail = ends
+    if tail > end and window.text[tail - 1] in QUOTE_CLOSERS and not following.opening:
+        reported = _is_reported(window, following.at)
+        if reported is not False:
+            return WAIT if reported is None else no(end)
     if window.text[index] == "!" and _is_name(window, index):
         return _after_name(window, following, (index, end, tail))
     return split(tail) if following.first and following.first not in "=,;)|" else no(end)
+
+
+def _is_reported(window: Window, at: int) -> bool | None:
+    """Return whether a name and an English verb of saying stand at `at`; None: wait."""
+    text = window.text
+    found = _NAME.match(text, at)
+    if found is None or found[0].lower() in I_FORMS:
+        return False
+    end = found.end()
+    if end == len(text):
+        return False if window.is_final else None
+    if text[end] != " " or found[0].lower() in window.table_at(at).openers:
+        return False
+    verb = _VERB.match(text, end + 1)
+    word = verb[0] if verb else ""
+    if end + 1 + len(word) == len(text) and not window.is_final:
+        return None if any(one.startswith(word) for one in _VERBS) else False
+    return word in _VERBS
 
 
 def _glued(window: Window, index: int, end: int, tail: int) -> Verdict:

@@ -17,12 +17,11 @@ ENGLISH = Words(
     """,
     ambiguous="""
         jr sr esq inc ltd co corp llc plc bros st ave blvd rd ln sq hwy pkwy a.m p.m u.s u.k e.u
-        u.s.a u.n d.c b.c a.d b.c.e c.e m.d ph.d j.d m.b.a b.a m.a d.d.s r.n oz lb lbs ft yd yds
-        hr hrs mins secs sec tsp tbsp gal qt pts max avg misc est temp resp esp mi km cm mm kg
-        govt Calif Fla Ga Ill Ind Mich Minn Mo Tenn Tex Va Wash Wis Conn Pa Ariz Ark Colo Del Mass
-        Okla Ore
+        u.s.a u.n d.c b.c a.d b.c.e c.e m.d ph.d j.d m.b.a b.a m.a d.d.s r.n ft sec pts max
+        avg misc est temp resp esp govt Calif Fla Ga Ill Ind Mich Minn Mo Tenn Tex Va Wash Wis Conn
+        Pa Ariz Ark Colo Del Mass Okla Ore
     """,
-    last="etc et.c ect",
+    last="etc et.c ect oz lb lbs yd yds hr hrs mins secs tsp tbsp gal qt mi km cm mm kg",
     openers="""
         the this that these those a an it its he she we they you i there here his her hers my our
         ours your yours their theirs what which who whom whose when where why how in on at by for

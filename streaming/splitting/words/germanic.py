@@ -86,12 +86,12 @@ DANISH = Words(
         hr fr frk dr prof mag cand bl.a fx f.eks dvs d.v.s mht m.h.t ifm i.f.m vedr pga p.g.a inkl
         ekskl evt kl jf jfr skt st resp henh nuv tidl udg forf opr hhv h.h.v maks min sml s.u
         t.eks tlf v v/ osv.s o.a sdr p.t pt adr afd afs alm ang arb bem bet ekskl eng foreg forsk
-        ggr gl iflg i.e indv jr jun kgl kr lb lign m.a.o m.fl mdr medl n.br ndf nord o.k overs p.b
+        ggr gl iflg i.e indv jr jun kgl lb lign m.a.o m.fl mdr medl n.br ndf nord o.k overs p.b
         p.c sen str t.h t.v tilh u.å ud.g ult vs østl
     """,
     before_number="nr kap s side fig tab bd art § stk pkt kl tlf ca",
-    ambiguous="co jr sen aps u.s u.s.a e.u a/s kr mio mia",
-    last="osv o.s.v etc m.m m.v mm mv m.fl o.l o.lign",
+    ambiguous="co jr sen aps u.s u.s.a e.u a/s mio mia",
+    last="kr stk osv o.s.v etc m.m m.v mm mv m.fl o.l o.lign",
     openers=_NORDIC_OPENERS,
     connectors="""
         og i på af fra til med for om ved en et den det de der som at er var har kan skal ikke
@@ -106,8 +106,8 @@ NORWEGIAN = Words(
         jfr st resp tidl red maks min stk p.g.a t.d tlf adr avd nr
     """,
     before_number="nr kap s side fig tab bd art § pkt kl tlf ca",
-    ambiguous="co jr sr as u.s u.s.a kr mill mrd",
-    last="osv o.s.v etc m.m m.v mm mv m.fl o.l",
+    ambiguous="co jr sr as u.s u.s.a mill mrd",
+    last="kr stk osv o.s.v etc m.m m.v mm mv m.fl o.l",
     openers=_NORDIC_OPENERS,
     connectors="""
         og i på av fra til med for om ved en et ei den det de der som at er var har kan skal ikke
@@ -123,8 +123,8 @@ SWEDISH = Words(
         jur kand med mag tekn
     """,
     before_number="nr kap s sid fig tab art § kl tel ca",
-    ambiguous="co jr sr ab u.s u.s.a kr milj",
-    last="osv o.s.v etc m.m m.fl mm mfl o.d o.dyl",
+    ambiguous="co jr sr ab u.s u.s.a milj",
+    last="kr osv o.s.v etc m.m m.fl mm mfl o.d o.dyl",
     openers=_NORDIC_OPENERS,
     connectors="""
         och i på av från till med för om vid en ett den det de där som att är var har kan ska inte

@@ -1,4 +1,4 @@
-"""Words of Greek, Armenian, Turkish, Hungarian, Finnish, Hindi, Marathi and Bengali."""
+"""Words of Greek, Armenian, Turkish, Hungarian, Finnish and of languages of Asia."""
 
 # ruff: noqa: RUF001  - letters of other scripts are the point
 
@@ -97,3 +97,41 @@ HINDI = Words(never="डॉ श्री प्रो पं कु सु म�
 MARATHI = Words(never="डॉ श्री प्रा पं कु सौ रु कि.मी इ.स इ डा")
 
 BENGALI = Words(never="ড ডা ডঃ মো মোঃ অধ্যাপক কি.মি রা প্রফ")
+
+TAMIL = Words(never="திரு திருமதி செல்வி டாக்டர் முனைவர் பேரா கி.மீ ரூ கி.பி கி.மு")
+
+GEORGIAN = Words(
+    never="გვ ე.ი ე.წ მაგ დ ბ-ნი ქ-ნი პროფ აკად ქ წ წწ ს შ.პ.ს თ ა.წ.წ",
+    last="ა.შ",
+)
+
+VIETNAMESE = Words(
+    never="ts ths gs pgs bs ks cn tp tx tt q p đ kp ubnd gs.ts pgs.ts ths.bs tr sđt nxb vd",
+    before_number="số tr đt tel",
+    ambiguous="cty tnhh",
+    last="v.v vv",
+    openers="""
+        tôi bạn anh chị em ông bà cô chú họ chúng nó ta mình đây đó này kia các những một mỗi mọi
+        nhiều vài và nhưng hoặc hay vì nên nếu khi sau trước trong ngoài trên dưới tại ở từ đến
+        với cho theo để bởi do tuy mặc ngoài cũng rồi thì vậy như hãy đừng có không chưa đã đang
+        sẽ là ai gì sao bao tại làm thế cảm xin vâng dạ bây hôm ngày năm cuối đầu
+    """,
+    connectors="và hoặc của cho với trong là các những một để từ đến mà thì",
+)
+
+INDONESIAN = Words(
+    never="jl jln bpk yth sdr sdri prof dr drs ir h hj kh a.n d.a u.p s.d tgl hlm kec kab prov",
+    before_number="no hlm rp tel telp pasal",
+    ambiguous="pt cv tbk s.h s.e s.pd m.m",
+    last="dll dsb dst dkk",
+    openers="""
+        saya aku kamu anda dia ia mereka kami kita ini itu yang di ke dari pada dalam untuk dengan
+        oleh karena jika kalau bila ketika saat setelah sebelum sementara meskipun walaupun dan
+        atau tetapi tapi namun jadi maka sehingga agar supaya apa siapa kapan mengapa kenapa
+        bagaimana berapa ada adalah tidak bukan belum sudah akan bisa dapat harus boleh semua
+        setiap banyak beberapa selain juga lalu kemudian sekarang kemarin besok hari tolong silakan
+        terima ya
+    """,
+    connectors="yang di ke dari pada untuk dengan dan atau oleh adalah akan",
+    months="januari februari maret mei juni juli agustus oktober desember",
+)

@@ -43,14 +43,14 @@ _CZECH_SLOVAK = """
 CZECH = Words(
     never=_CZECH_SLOVAK,
     before_number="č čís str s čl § odst kap obr tab tel sv roč",
-    ambiguous="s.r.o a.s jr spol kč km kg cm",
-    last="atd atp apod aj etc",
+    ambiguous="s.r.o a.s jr spol",
+    last="kč km kg cm atd atp apod aj etc",
     openers="""
         to ten ta ti ty toto tento tato on ona ono oni my vy já mu jeho její jejich náš váš v ve
         na do od z ze za po při přes pod nad před mezi pro bez o u i a ale nebo či jestli pokud
         když protože ačkoli proto však tedy také též zde tady tam teď dnes včera zítra jak co kdo
         kde proč který která které jaký je jsou byl byla bylo byli bude může ne ano každý všechny
-        některé mnoho podle kromě potom pak nejprve
+        některé mnoho např tj tzv podle kromě potom pak nejprve
     """,
     connectors="""
         v ve na do od z ze za po při pod nad před mezi pro bez o u i a ale nebo že je jsou se si
@@ -66,8 +66,8 @@ CZECH = Words(
 SLOVAK = Words(
     never=_CZECH_SLOVAK,
     before_number="č čís str s čl § ods kap obr tab tel",
-    ambiguous="s.r.o a.s jr spol km kg cm",
-    last="atď a.i apod a.pod etc",
+    ambiguous="s.r.o a.s jr spol",
+    last="km kg cm atď a.i apod a.pod etc",
     openers="""
         to ten tá tí tie toto tento táto on ona ono oni my vy ja jeho jej ich náš váš v vo na do
         od z zo za po pri cez pod nad pred medzi pre bez o u i a ale alebo či ak keď pretože hoci
