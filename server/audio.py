@@ -6,8 +6,10 @@ cut into units now, always the same ones.
 
 import re
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
+import anyio
 import anyio.to_thread
 
 from history.errors import TurnNotFoundError
@@ -16,12 +18,15 @@ from server.errors import ProblemError
 from server.identity import Owner
 from server.services import Services
 from streaming.languages import guess_language
-from streaming.speech.base import Audio, Utterance
+from streaming.speech.base import Audio, Utterance, Voice
 from streaming.speech.errors import SpeechError
 from streaming.speech.whole import complete_sentences_of, sentences_of, units_of
 from streaming.turn import LiveTurn
 
 AudioOf = Callable[[int], Awaitable[Audio | None]]
+
+VOICES_WAIT_S = 1.0
+"""How long a turn may wait for the list of voices: text does not wait for speech."""
 
 _AUDIO_ID = re.compile(r"([A-Za-z0-9_-]{1,64})\.(0|[1-9][0-9]{0,5})", re.ASCII)
 
@@ -86,15 +91,21 @@ async def spoken_answer(services: Services, owner: Owner, turn_id: str) -> Spoke
 
 
 async def check_voice(services: Services, voice: str) -> None:
-    """Refuse a voice that does not exist; where the list cannot be had, any may.
+    """Refuse a voice that does not exist; where the list cannot be had (soon), any may.
+
+    While another engine stands in, too: it knows other voices, and an outage of speech must not
+    refuse a text.
 
     Raises:
         ProblemError: 422.
     """
-    try:
-        voices = await services.studio.maker.voices()
-    except SpeechError:
+    maker = services.studio.maker
+    engines = maker.health()
+    if engines and maker.engine != engines[0].engine:
         return
+    voices: Sequence[Voice] = ()
+    with anyio.move_on_after(VOICES_WAIT_S), suppress(SpeechError):
+        voices = await maker.voices()
     if voices and not any(known.name == voice for known in voices):
         message = "is not a voice; GET /api/v1/speech/voices lists them"
         raise ProblemError(

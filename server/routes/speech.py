@@ -1,8 +1,11 @@
 """Speech outside the event stream: a chunk again, the voices, and a given text spoken."""
 
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from typing import Annotated
 
 import anyio.to_thread
+from anyio.lowlevel import RunVar
 from pydantic import AfterValidator, Field
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -15,10 +18,16 @@ from server.errors import ProblemError
 from server.wire import owner_of, services_of
 from streaming.languages import guess_language
 from streaming.speech.base import MAX_UTTERANCE_BYTES, Utterance
-from streaming.speech.errors import SpeechOffError
+from streaming.speech.errors import SpeechOffError, SpeechTimeoutError
 from streaming.speech.whole import units_of
 
 MAX_SPOKEN_CHARS = 4000
+
+MAX_SPOKEN_AT_ONCE = 2
+"""Given texts in the engines at once. One is as long as a whole answer, in one call: without a
+bound, 20 of them hold eSpeak NG so long that its breaker opens, and every turn falls silent."""
+
+_places: RunVar[anyio.CapacityLimiter | None] = RunVar("places_for_given_texts")
 
 
 def _speakable(value: str) -> str:
@@ -80,8 +89,32 @@ async def speak_text(request: Request) -> Response:
     if len(spoken.encode()) > MAX_UTTERANCE_BYTES:
         raise _unspeakable(f"must be at most {MAX_UTTERANCE_BYTES} bytes when spoken", "invalid")
     voice = body.voice or services.settings.tts_voice
-    made = await services.studio.maker.make(Utterance(spoken, guess_language(body.text), voice))
+    utterance = Utterance(spoken, guess_language(body.text), voice)
+    async with _place(services.settings.tts_timeout_s):
+        made = await services.studio.maker.make(utterance)
     return audio_response(request, made.audio, {})
+
+
+@asynccontextmanager
+async def _place(wait_s: float) -> AsyncGenerator[None, None]:
+    """Hold one of the places for given texts.
+
+    Raises:
+        SpeechTimeoutError: none became free in `wait_s` seconds.
+    """
+    limiter = _places.get(None)
+    if limiter is None:
+        limiter = anyio.CapacityLimiter(MAX_SPOKEN_AT_ONCE)
+        _places.set(limiter)
+    place = object()
+    with anyio.move_on_after(wait_s) as waiting:
+        await limiter.acquire_on_behalf_of(place)
+    if waiting.cancelled_caught:
+        raise SpeechTimeoutError("All places for given texts stayed taken.")
+    try:
+        yield
+    finally:
+        limiter.release_on_behalf_of(place)
 
 
 def _unspeakable(message: str, code: str) -> ProblemError:

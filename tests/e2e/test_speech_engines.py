@@ -121,6 +121,8 @@ async def test_the_embedded_engine_stands_in_for_one_that_is_down(tmp_path: Path
         for unit in units:
             answer = await speech.server.client.get(unit["url"])
             assert answer.content == audio_in(unit)
+        chosen = {"voice": "de-DE-Neural2-A"}  # before it went down: no reason to refuse a text
+        assert outcomes_of(await speech.answer("One more.", speech=chosen)) == ["spoken"]
 
 
 @pytest.mark.services

@@ -3,6 +3,7 @@
 import re
 from typing import Any
 
+import anyio
 import pytest
 
 from tests.e2e.spoken import Spoken, spoken_fixtures, units_of
@@ -214,3 +215,17 @@ async def streaming_of(speech: Spoken) -> dict[str, Any]:
     answer = await speech.server.client.get("/api/metrics/streaming")
     metrics: dict[str, Any] = answer.json()["metrics"]
     return metrics
+
+
+async def test_a_crowd_of_given_texts_is_spoken_two_at_a_time(speech: Spoken) -> None:
+    async def ask(number: int) -> None:
+        answer = await speech.server.client.post(
+            "/api/v1/speech", json={"text": f"Text {number} fault:slow:times=9"}
+        )
+        assert answer.status_code in {200, 503}, answer.text
+
+    async with anyio.create_task_group() as tasks:
+        for number in range(6):
+            tasks.start_soon(ask, number)
+
+    assert (await speech.stats())["max_in_flight"] <= 2
