@@ -27,8 +27,9 @@ HARD_STOPS = (
 BULLETS = "\u2022\u2043\u2023\u25e6\u25aa\u25cf"
 
 # Stand behind a stop and belong to its sentence.
-CLOSERS = "\"'\u201d\u2019\u201c\u00bb\u203a)]}*_~`\u300d\u300f\uff09\u3011\u3009\u300b\u3015\uff3d"
-QUOTE_CLOSERS = "\"'\u201d\u2019\u201c\u00bb\u203a\u300d\u300f"
+# Guillemets of either kind, as German and Danish turn them: a stop is glued to one that closes.
+QUOTE_CLOSERS = "\"'\u201d\u2019\u201c\u00bb\u203a\u00ab\u2039\u300d\u300f"
+CLOSERS = QUOTE_CLOSERS + ")]}*_~`\uff09\u3011\u3009\u300b\u3015\uff3d"
 # May stand before the first word of a sentence.
 OPENERS = (
     "\"'\u201c\u201e\u00ab\u2039\u2018\u201a\u00bb([{*_~#`\u00bf\u00a1\u300c\u300e\uff08\u300a"

@@ -12,7 +12,7 @@ from streaming.splitting.lookbehind import in_code_span, word_before
 _RUN = re.compile(rf"[{re.escape(SOFT_STOPS)}]{{1,24}}(?:(?<=!!)1{{1,8}}(?![\w.,]))?")
 _FOOTNOTES = "\u00b9\u00b2\u00b3\u2070\u2074\u2075\u2076\u2077\u2078\u2079"
 _PLAIN_WORD = 3
-_NAME = re.compile(r"[A-Z][a-z]{1,10}|[A-Z]\Z")
+_NAME = re.compile(r"[A-Z][a-z]{1,10}|I(?= )|[A-Z]\Z")
 _VERB = re.compile(r"[a-z]{1,9}")
 _VERBS = frozenset([
     "added", "answered", "asked", "called", "cried", "demanded", "exclaimed", "replied", "said",
@@ -101,12 +101,17 @@ def _without_blank(window: Window, index: int) -> Verdict:
         return no(index + 1)
     if len(before) > _PLAIN_WORD and "\u0400" <= before[-1] <= "\u052f":  # no file is named so
         return split(index + 1)
-    word = read_word(window, index + 1)
+    return _if_opens(window, index + 1)
+
+
+def _if_opens(window: Window, at: int) -> Verdict:
+    """Judge a stop before `at`, with no blank behind it: an end before a word that opens."""
+    word = read_word(window, at)
     if word is None:
         return WAIT
-    end = index + 1 + len(word)
-    is_end = word in table.openers and (not window.has(end) or window.text[end] in " ,")
-    return split(index + 1) if is_end else no(index + 1)
+    end = at + len(word)
+    is_whole = not window.has(end) or window.text[end] in " ,!?"
+    return split(at) if is_whole and word in window.table_at(at).openers else no(at)
 
 
 def _spaced_ellipsis(window: Window, index: int, end: int) -> Verdict:
@@ -135,7 +140,7 @@ def _ellipsis(window: Window, end: int, dots: int) -> Verdict:
         return no(end)
     if dots >= _LONG_ELLIPSIS or following.opening:
         return split(tail)
-    return _unless_i(window, following, end, tail)
+    return _unless_i(window, following, end, tail) if following.first == "I" else split(tail)
 
 
 def _unless_i(window: Window, following: Next, end: int, tail: int) -> Verdict:
@@ -176,12 +181,13 @@ def _is_reported(window: Window, at: int) -> bool | None:
     """Return whether a name and an English verb of saying stand at `at`; None: wait."""
     text = window.text
     found = _NAME.match(text, at)
-    if found is None or found[0].lower() in I_FORMS:
+    if found is None:
         return False
     end = found.end()
     if end == len(text):
         return False if window.is_final else None
-    if text[end] != " " or found[0].lower() in window.table_at(at).openers:
+    is_other = found[0] != "I" and found[0].lower() in window.table_at(at).openers
+    if text[end] != " " or is_other:
         return False
     verb = _VERB.match(text, end + 1)
     word = verb[0] if verb else ""
@@ -191,10 +197,20 @@ def _is_reported(window: Window, at: int) -> bool | None:
 
 
 def _glued(window: Window, index: int, end: int, tail: int) -> Verdict:
-    """Judge a mark with no blank behind it: an end only between Chinese or Japanese letters."""
+    """Judge a mark with no blank behind it: an end before Chinese or Japanese letters.
+
+    Elsewhere the blank may be missing: between a plain word and one that opens sentences.
+    """
     text = window.text
-    is_end = _EAST_ASIAN.match(text[tail]) and _EAST_ASIAN.match(text[index - 1])
-    return split(tail) if is_end else no(end)
+    if _EAST_ASIAN.match(text[tail]):
+        is_end = text[index - 1].isalnum() if tail == end else _EAST_ASIAN.match(text[index - 1])
+        return split(tail) if is_end else no(end)
+    if tail > end or end > index + 1 or not text[end].isupper() or _is_name(window, index):
+        return no(end)
+    before = word_before(window, index)
+    if not before.isalpha() or not before[1:].islower():
+        return no(end)
+    return _if_opens(window, end)
 
 
 def _after_name(window: Window, following: Next, at: tuple[int, int, int]) -> Verdict:

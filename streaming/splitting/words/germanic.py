@@ -53,7 +53,7 @@ DUTCH = Words(
     """,
     before_number="nr nrs art blz p pag par fig afb hfst tel no vol bijl",
     ambiguous="n.v nv co u.s u.k jr sr st str",
-    last="enz etc e.v ev e.a e.d enzovoort",
+    last="btw enz etc e.v ev e.a e.d enzovoort",
     openers="""
         de het een dit dat deze die er hij zij ze wij we jullie jij je u ik men mijn jouw zijn
         haar ons onze hun in op aan bij met van voor na naar uit over onder tussen tijdens door om
@@ -83,8 +83,8 @@ _NORDIC_OPENERS = """
 
 DANISH = Words(
     never="""
-        hr fr frk dr prof mag cand bl.a fx f.eks dvs d.v.s mht m.h.t ifm i.f.m vedr pga p.g.a inkl
-        ekskl evt kl jf jfr skt st resp henh nuv tidl udg forf opr hhv h.h.v maks min sml s.u
+        hr fr frk dr prof mag cand cand.mag bl.a fx f.eks dvs d.v.s mht m.h.t ifm i.f.m vedr pga
+        p.g.a inkl ekskl evt kl jf jfr skt st resp henh nuv tidl udg forf opr hhv h.h.v maks min sml s.u
         t.eks tlf v v/ osv.s o.a sdr p.t pt adr afd afs alm ang arb bem bet ekskl eng foreg forsk
         ggr gl iflg i.e indv jr jun kgl lb lign m.a.o m.fl mdr medl n.br ndf nord o.k overs p.b
         p.c sen str t.h t.v tilh u.å ud.g ult vs østl

@@ -103,6 +103,7 @@ PORTUGUESE = Words(
         dept dir gov gen cel cap ten séc pág págs adm cia obs org vs vid rev
     """,
     before_number="""
+        apto
         no nº n° n núm num pág págs p pp art arts cap caps fig figs vol vols tel séc tab jan fev
         mar abr mai jun jul ago set out nov dez
     """,

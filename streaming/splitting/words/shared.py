@@ -8,7 +8,7 @@ SHARED = Words(
         m.sc b.sc z.b d.h u.a o.ä z.t i.d.r u.u v.a s.o s.u p.ej p.ex sra srta dra dña bzw bspw
         ggf inkl usf vgl evtl zzgl abzgl nr str dipl ing bl.a bijv d.w.z m.m f.eks t.ex dvs sig.ra
         sig.na dott dott.ssa avv tzn np prof.dr sig sigg av avda lic napr ad.es approx incl excl
-        ed.d r.i.p a.k.a hon rev
+        ed.d r.i.p p.s p.p.s a.k.a hon rev
     """,
     before_number="""
         no nos nr n° nº № pp pg fig figs tab vol vols eq eqs p s § §§ art cap tel núm num n
