@@ -36,6 +36,7 @@ _BEHIND_CLOCK = frozenset([
     "greenwich", "london", "standard", "local", "time", "sharp",
 ])  # fmt: skip
 _GEORGIAN = ("\u10d0", "\u10ff")  # letters that count as small, and begin sentences
+_CARELESS_FIRST = frozenset(word[0] for word in CARELESS)
 _MAX_TIME = 16
 _DUTCH = 3
 _SMALL_WORDS = re.compile("[stnkm] ")  # Dutch words without their first letter: «'s Avonds»
@@ -108,7 +109,7 @@ def _before_apostrophe(window: Window, index: int, following: Next, tail: int) -
 
 def _opens_small(window: Window, following: Next, word: str) -> bool | None:
     """Return whether a small word opens a carelessly typed English sentence; None: wait."""
-    if following.first not in "hitwysbm":
+    if following.first not in _CARELESS_FIRST:
         return False
     next_word = read_word(window, following.at)
     if next_word is None:

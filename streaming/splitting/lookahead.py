@@ -45,7 +45,9 @@ I_FORMS = frozenset(
 # English words that begin sentences, and hardly go on with one, also where typed carelessly.
 CARELESS = frozenset([
     "he", "she", "it", "it's", "they", "we", "you", "this", "that", "there", "then", "but",
-    "so", "my", "his", "her", "their", "what", "how", "why",
+    "so", "my", "his", "her", "their", "what", "how", "why", "that's", "there's", "he's", "she's",
+    "we're", "they're", "you're", "these", "those", "who", "when", "where", "if", "maybe",
+    "please", "thanks", "lol", "don't", "can't", "didn't", "isn't", "just", "also", "never",
 ])  # fmt: skip
 
 _KOREAN_REPORT = ("\ub77c", "\ud558", "\uace0")

@@ -83,11 +83,11 @@ _NORDIC_OPENERS = """
 
 DANISH = Words(
     never="""
-        hr fr frk dr prof mag cand cand.mag bl.a fx f.eks dvs d.v.s mht m.h.t ifm i.f.m vedr pga
-        p.g.a inkl ekskl evt kl jf jfr skt st resp henh nuv tidl udg forf opr hhv h.h.v maks min sml s.u
-        t.eks tlf v v/ osv.s o.a sdr p.t pt adr afd afs alm ang arb bem bet ekskl eng foreg forsk
-        ggr gl iflg i.e indv jr jun kgl lb lign m.a.o m.fl mdr medl n.br ndf nord o.k overs p.b
-        p.c sen str t.h t.v tilh u.å ud.g ult vs østl
+        hr fr frk dr prof mag cand cand.mag bl.a fx f.eks dvs d.v.s mht m.h.t ifm i.f.m vedr
+        pga p.g.a inkl ekskl evt kl jf jfr skt st resp henh nuv tidl udg forf opr hhv h.h.v
+        maks min sml s.u t.eks tlf v v/ osv.s o.a sdr p.t pt adr afd afs alm ang arb bem bet
+        ekskl eng foreg forsk ggr gl iflg i.e indv jr jun kgl lb lign m.a.o m.fl mdr medl
+        n.br ndf nord o.k overs p.b p.c sen str t.h t.v tilh u.å ud.g ult vs østl
     """,
     before_number="nr kap s side fig tab bd art § stk pkt kl tlf ca",
     ambiguous="co jr sen aps u.s u.s.a e.u a/s mio mia",
