@@ -15,6 +15,7 @@ from server.audio import (
     audio_reader,
     count_sentences,
     live_answer,
+    lost_its_speech,
     recorded_answer,
 )
 from server.identity import Owner
@@ -126,7 +127,8 @@ async def _rest_of_record(
     """Answer from the record alone: the log has expired, or went with the process that had it."""
     if record.status is TurnStatus.RUNNING:
         return services.readers.bye("unavailable", headers=headers)
-    if cursor == Cursor(record.epoch, record.last_seq):
+    end = await _end_of(record)
+    if cursor == end:
         services.metrics.attached("no_content")
         return Response(status_code=204, headers=dict(headers))
     reset = TurnReset(
@@ -141,6 +143,16 @@ async def _rest_of_record(
     services.metrics.attached("reset")
     return services.readers.once(
         reset_frame(record.turn_id, covers, reset)
-        + FrameEncoder(record.turn_id).encode(record.epoch, record.last_seq, terminal),
+        + FrameEncoder(record.turn_id).encode(end.epoch, end.seq, terminal),
         headers=headers,
     )
+
+
+async def _end_of(record: TurnRecord) -> Cursor:
+    """Return the terminal entry's place.
+
+    Where the process was lost in mid-speech, the record's last seq may be that of a chunk that was
+    told: its end has an epoch of its own, so that no reader takes the one for the other.
+    """
+    lost = record.status is TurnStatus.COMPLETED and await lost_its_speech(record)
+    return Cursor(record.epoch + 1 if lost else record.epoch, record.last_seq)

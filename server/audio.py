@@ -99,13 +99,9 @@ async def check_voice(services: Services, voice: str) -> None:
     Raises:
         ProblemError: 422.
     """
-    maker = services.studio.maker
-    engines = maker.health()
-    if engines and maker.engine != engines[0].engine:
-        return
     voices: Sequence[Voice] = ()
     with anyio.move_on_after(VOICES_WAIT_S), suppress(SpeechError):
-        voices = await maker.voices()
+        voices = await services.studio.maker.voices(preferred=True)
     if voices and not any(known.name == voice for known in voices):
         message = "is not a voice; GET /api/v1/speech/voices lists them"
         raise ProblemError(
@@ -167,6 +163,13 @@ async def count_sentences(record: TurnRecord) -> int:
         return 0
     told = sentences_of if record.status is TurnStatus.COMPLETED else complete_sentences_of
     return len(await anyio.to_thread.run_sync(told, record.text, str(wish.get("language", ""))))
+
+
+async def lost_its_speech(record: TurnRecord) -> bool:
+    """Whether a turn was to be spoken and has something to say, but nothing is known to be said."""
+    if not record.spec.get("speech") or record.speech:
+        return False
+    return bool(await anyio.to_thread.run_sync(_units_now, record.text, ""))
 
 
 def _units_now(text: str, language: str) -> Sequence[SpokenUnit]:

@@ -6,6 +6,7 @@ duplicate keys, numbers without end, unpaired surrogates and depth without bound
 
 import json
 import math
+import re
 from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -109,13 +110,21 @@ def _check_text(text: str) -> None:
         text.encode("utf-8")
 
 
+_OUR_CLASS = re.compile(r" or instance of \w+$")
+
+
 def _errors(error: ValidationError) -> list[dict[str, object]]:
     return [
         {
-            "field": ".".join(str(part) for part in found["loc"])[:MAX_NAME],
-            "message": found["msg"].removeprefix("Value error, "),
+            "field": ".".join(map(str, filter(_is_callers, found["loc"])))[:MAX_NAME],
+            "message": _OUR_CLASS.sub("", found["msg"].removeprefix("Value error, ")),
         }
         for found in error.errors(include_url=False, include_context=False, include_input=False)[
             :20
         ]
     ]
+
+
+def _is_callers(part: str | int) -> bool:
+    """Whether a part of a place is the caller's own name; the others tell which of our types."""
+    return part not in {"bool", *(model.__name__ for model in StrictModel.__subclasses__())}

@@ -34,6 +34,7 @@ TITLES = {
     412: "Precondition failed",
     413: "Too large",
     415: "Unsupported media type",
+    416: "Range not satisfiable",
     422: "Invalid",
     429: "Too many requests",
     431: "Header fields too large",

@@ -111,7 +111,9 @@ class Settings(BaseSettings):
     )
     tts_cache_ttl_s: Seconds = Field(3600.0, description="Seconds that audio is kept.")
     tts_cache_max_bytes: int = Field(
-        67_108_864, ge=0, description="Memory for audio; the least recently used goes first."
+        67_108_864,
+        ge=0,
+        description="Memory for audio, least recently used first out; 0: by `url` only.",
     )
     speech_timeout_s: Seconds = Field(
         60.0,

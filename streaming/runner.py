@@ -251,8 +251,8 @@ class TurnRunner:  # noqa: PLR0904  # starting is admitted, and readers are coun
     async def _finish(self, turn: LiveTurn, outcome: Outcome) -> None:
         """Tell the record, then the readers."""
         total_s = monotonic() - turn.spec.received_at
-        if turn.speech is not None and isinstance(outcome, Finished):
-            turn.speech.complete_text()
+        if turn.speech is not None:
+            turn.speech.complete_text() if isinstance(outcome, Finished) else turn.speech.cut()
         ending = Ending(turn, outcome, total_s=total_s, at=datetime.now(UTC))
         end = turn.end = ending.record()
         record = await self._keeper.store_end(end)

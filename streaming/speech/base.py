@@ -59,6 +59,11 @@ class Speaker(Protocol):
         """
         ...
 
+    @property
+    def parallel(self) -> int:
+        """How many calls it serves at the same time; more would only wait inside it."""
+        ...
+
     async def speak(self, utterance: Utterance) -> Audio:
         """Return the utterance as audio. Cancelling it stops the engine within 50 ms.
 

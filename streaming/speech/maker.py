@@ -136,8 +136,11 @@ class AudioMaker:
                 return kept
         return None
 
-    async def voices(self) -> tuple[Voice, ...]:
+    async def voices(self, *, preferred: bool = False) -> tuple[Voice, ...]:
         """Return what can be asked for: the voices of the engine that serves now.
+
+        Args:
+            preferred: Of the first engine or of none: a stand-in knows other names.
 
         Raises:
             SpeechError: no engine could name its voices.
@@ -145,7 +148,7 @@ class AudioMaker:
         if not self._engines:
             return ()
         failed: SpeechError = SpeechUnavailableError("Every speech engine is left alone.")
-        for engine in self._engines:
+        for engine in self._engines[: 1 if preferred else None]:
             if engine.serves:
                 try:
                     return await engine.voices(self._timeout_s)

@@ -17,6 +17,10 @@ class SilentSpeaker:
     def identity(self) -> str:
         return "off"
 
+    @property
+    def parallel(self) -> int:
+        return 1
+
     async def speak(self, utterance: Utterance) -> NoReturn:  # noqa: ARG002 - the seam's parameter
         raise SpeechOffError
 

@@ -44,6 +44,7 @@ class ScriptedSpeaker:
     ) -> None:
         self.engine: EngineName = engine
         self.identity = identity
+        self.parallel = 1000
         self.asked: list[Utterance] = []
         self.running = 0
         self.most_running = 0

@@ -61,6 +61,10 @@ class EspeakSpeaker:
         return "espeak"
 
     @property
+    def parallel(self) -> int:
+        return 1
+
+    @property
     def identity(self) -> str:
         # The package carries the library and all its data: its version is theirs.
         if not self._identity:

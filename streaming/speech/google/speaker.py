@@ -97,6 +97,10 @@ class GoogleSpeaker:
         return "google"
 
     @property
+    def parallel(self) -> int:
+        return 100
+
+    @property
     def identity(self) -> str:
         voice = self._defaults.voice or self._defaults.language
         return f"google:v1:{voice}:{self._rate:g}:{self._encoding}"

@@ -83,6 +83,7 @@ class GuardedSpeaker:
             clock=limits.clock,
             on_change=self._breaker_changed,
         )
+        self._places = anyio.Semaphore(speaker.parallel)
         self._refusals = Refusals(limit=limits.refusals, rest_s=limits.rest_s, clock=limits.clock)
 
     @property
@@ -160,13 +161,21 @@ class GuardedSpeaker:
         return isinstance(error, SpeechError) and error.retryable and self._breaker.allows()
 
     async def _try(self, utterance: Utterance, deadline: float, try_s: float) -> Audio:
+        await self._take_place(deadline)
         try:
             with self._breaker.attempt() as attempt, self._counted():
                 return await self._ask(utterance, attempt, deadline, try_s)
-        except (
-            BreakerOpenError
-        ) as exc:  # it opened, or its probe began, while a slot was waited for
+        except BreakerOpenError as exc:  # it opened, or its probe began, while this one waited
             raise SpeechUnavailableError(f"{exc}") from exc
+        finally:
+            self._places.release()
+
+    async def _take_place(self, deadline: float) -> None:
+        """Wait for one of the engine's places: a crowd before it is no failure of the engine."""
+        with anyio.CancelScope(deadline=deadline):
+            await self._places.acquire()
+            return
+        raise SpeechTimeoutError(f"All places of {self.engine} stayed taken.")
 
     async def _ask(
         self, utterance: Utterance, attempt: Attempt, deadline: float, try_s: float
