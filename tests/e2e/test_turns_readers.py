@@ -54,8 +54,7 @@ async def test_a_reader_who_does_not_read_is_cut_off_and_the_other_gets_everythi
 
 async def test_many_who_do_not_read_cost_nobody_else_anything(tmp_path: Path) -> None:
     settings = {"send_timeout_s": 1, "max_response_chars": 1_000_000}
-    model = "sim:tokens=20000,rate=8000"
-    async with running_chat(tmp_path, models={"long": model}, **settings) as chat:
+    async with running_chat(tmp_path, models={"long": LONG}, **settings) as chat:
         started = await chat.server.start(chatbot_id="long")
         await chat.server.all_events(started["turn_id"])
         before = open_sockets(chat.server)
