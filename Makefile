@@ -14,7 +14,7 @@ run: .venv/.run ## serve on http://localhost:8000 (PORT=... to change)
 	@exec $(BIN)/python -m server
 
 test: .venv/.dev ## run all tests
-	@$(BIN)/python -m pytest --numprocesses auto --dist loadfile
+	@$(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 acceptance: .venv/.dev ## the seeded tests at full length, and the figures in docs/
 	@$(BIN)/python -m pytest --numprocesses auto --dist loadfile --runs 10000 -k "whatever_happens"

@@ -153,6 +153,15 @@ async def test_a_turn_with_an_unknown_voice_is_refused_before_anything_is_stored
     assert listed.json()["conversations"] == []
 
 
+async def test_a_fault_in_speech_is_told_by_the_names_that_were_sent(speech: Spoken) -> None:
+    body = {"message": "Hello.", "speech": {"audio": "both"}}
+    answer = await speech.server.client.post("/api/v1/turns", json=body)
+
+    assert answer.status_code == 422
+    assert "speech.audio" in [error["field"] for error in answer.json()["errors"]]
+    assert "SpeechOptions" not in answer.text
+
+
 async def test_a_turn_is_spoken_in_the_voice_and_language_that_are_asked_for(
     speech: Spoken,
 ) -> None:

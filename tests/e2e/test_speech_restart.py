@@ -114,11 +114,16 @@ async def test_after_a_crash_in_mid_speech_the_answer_is_complete_and_can_be_hea
             rest = await again.all_events(hanging["turn_id"], seen[-1].id)
             path = f"/api/v1/turns/{hanging['turn_id']}/events"
             at_end = await again.client.get(path, headers={"Last-Event-ID": rest[-1].id})
+            # What the record takes for the end is an entry of the lost log, which any may have been.
+            lost = f"{hanging['turn_id']}.1-{state['last_seq']}"
+            from_lost = await again.all_events(hanging["turn_id"], lost)
 
             assert (state["status"], state["text"], state["stored"]) == ("completed", text, True)
             assert names_of(rest) == ["turn.reset", "turn.completed"]
             assert text_of(rest) == data_of(rest[-1])["text"] == text
             assert (at_end.status_code, at_end.content) == (204, b"")
+            assert names_of(from_lost) == ["turn.reset", "turn.completed"]
+            assert from_lost[-1].id == rest[-1].id != lost
             for unit in units_of(seen):  # what was said before can be had again
                 answer = await again.client.get(unit["url"])
                 assert (answer.status_code, len(answer.content)) == (200, unit["bytes"])

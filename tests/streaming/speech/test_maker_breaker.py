@@ -5,7 +5,11 @@ import pytest
 
 from resilience.breaker import BreakerState
 from streaming.speech.base import Utterance
-from streaming.speech.errors import SpeechRefusedError, SpeechUnavailableError
+from streaming.speech.errors import (
+    SpeechRefusedError,
+    SpeechTimeoutError,
+    SpeechUnavailableError,
+)
 from streaming.speech.maker import MadeAudio
 from streaming.speech.making.guarded import EngineLimits
 from streaming.speech.making.refusals import MAX_MANNERS, Refusals
@@ -265,3 +269,41 @@ def test_only_the_manners_refused_last_are_remembered() -> None:
 
     resting = [each for each in languages if refusals.rests(Utterance("No.", each))]
     assert resting == languages[10:]
+
+
+def test_a_crowd_before_an_engine_that_speaks_one_by_one_is_no_failure_of_it() -> None:
+    espeak = ScriptedSpeaker("espeak", [1.0])
+    espeak.parallel = 1
+
+    async def main() -> tuple[int, int, BreakerState]:
+        studio = a_studio([espeak], max_parallel=40)
+        outcomes = []
+
+        async def ask(utterance: Utterance) -> None:
+            try:
+                await studio.maker.make(utterance)
+                outcomes.append("spoken")
+            except SpeechTimeoutError:
+                outcomes.append("too late")
+
+        async with anyio.create_task_group() as tasks:
+            for utterance in utterances(40):
+                tasks.start_soon(ask, utterance)
+        (health,) = studio.maker.health()
+        return outcomes.count("spoken"), len(outcomes), health.breaker.state
+
+    spoken, all_of_them, state = run_in_virtual_time(main)
+
+    assert espeak.most_running == 1
+    assert 0 < spoken < all_of_them == 40
+    assert state is BreakerState.CLOSED
+
+
+async def test_voices_of_a_stand_in_are_not_those_of_the_preferred_engine() -> None:
+    google, espeak = ScriptedSpeaker("google"), ScriptedSpeaker("espeak")
+    google.names = SpeechUnavailableError("no list")
+    studio = a_studio([google, espeak])
+
+    assert [voice.name for voice in await studio.maker.voices()] == ["espeak-1"]
+    with pytest.raises(SpeechUnavailableError):
+        await studio.maker.voices(preferred=True)
