@@ -114,7 +114,7 @@ async def test_after_a_crash_in_mid_speech_the_answer_is_complete_and_can_be_hea
             rest = await again.all_events(hanging["turn_id"], seen[-1].id)
             path = f"/api/v1/turns/{hanging['turn_id']}/events"
             at_end = await again.client.get(path, headers={"Last-Event-ID": rest[-1].id})
-            # What the record takes for the end is an entry of the lost log, which any may have been.
+            # What the record takes for the end was another entry in the lost log.
             lost = f"{hanging['turn_id']}.1-{state['last_seq']}"
             from_lost = await again.all_events(hanging["turn_id"], lost)
 
