@@ -7,17 +7,23 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 p
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: run test acceptance check lock bench bench-speech clean
+# The slow files come first in the tree: as they are ordered, no worker is left with one at the end.
+PYTEST := $(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
+
+.PHONY: run test test-long acceptance check lock bench bench-speech clean
 .DEFAULT_GOAL := run
 
 run: .venv/.run ## serve on http://localhost:8000 (PORT=... to change)
 	@exec $(BIN)/python -m server
 
-test: .venv/.dev ## run all tests
-	@$(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
+test: .venv/.dev ## run the tests
+	@$(PYTEST) -m "not long"
+
+test-long: .venv/.dev ## run those that take minutes: further journeys of pages, crashes and restarts
+	@$(PYTEST) -m long
 
 acceptance: .venv/.dev ## the seeded tests at full length, and the figures in docs/
-	@$(BIN)/python -m pytest --numprocesses auto --dist loadfile --runs 10000 -k "whatever_happens"
+	@$(PYTEST) --runs 10000 -k "whatever_happens"
 	@$(BIN)/python -m tests.benchmarks.sentences
 
 check: .venv/.dev ## format, lint, types, imports, dead code, dependencies

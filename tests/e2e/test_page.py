@@ -26,6 +26,7 @@ async def test_an_answer_is_shown_while_it_is_written() -> None:
         assert stored == ["Say something", "First **words** and the rest."]
 
 
+@pytest.mark.long
 async def test_an_example_is_asked_with_a_click() -> None:
     async with chat_page() as world:
         await world.page.get_by_role("button", name="idempotency key").click()
@@ -58,6 +59,7 @@ async def test_stop_keeps_exactly_what_was_seen() -> None:
         assert (await world.stored())[-1]["text"] == "Once upon a time"
 
 
+@pytest.mark.long
 async def test_a_stop_before_the_first_word_holds() -> None:
     async with chat_page() as world:
         telling = await world.ask("Think first")
@@ -68,6 +70,7 @@ async def test_a_stop_before_the_first_word_holds() -> None:
         assert await world.answer.locator(".prose").inner_text() == ""
 
 
+@pytest.mark.long
 async def test_trying_again_keeps_the_earlier_answer_a_click_away() -> None:
     async with chat_page() as world:
         await (await world.ask("A number?")).end("One.")
@@ -87,6 +90,7 @@ async def test_trying_again_keeps_the_earlier_answer_a_click_away() -> None:
         assert await world.answer.locator(".prose").inner_text() == "Two."
 
 
+@pytest.mark.long
 async def test_a_failed_answer_says_so_and_can_be_tried_again() -> None:
     async with chat_page() as world:
         telling = await world.ask("Break")
@@ -103,6 +107,7 @@ async def test_a_failed_answer_says_so_and_can_be_tried_again() -> None:
         await world.answer.get_by_text("A whole answer.").wait_for()
 
 
+@pytest.mark.long
 async def test_conversations_are_listed_renamed_and_deleted() -> None:
     async with chat_page() as world:
         page = world.page
@@ -136,6 +141,7 @@ async def test_conversations_are_listed_renamed_and_deleted() -> None:
         assert await rows.all_inner_texts() == ["Fruit"]
 
 
+@pytest.mark.long
 async def test_back_and_forward_move_between_conversations() -> None:
     async with chat_page() as world:
         page = world.page
@@ -172,6 +178,7 @@ async def test_an_attack_in_an_answer_does_nothing_on_the_real_page() -> None:
         assert "event: turn.failed" in text
 
 
+@pytest.mark.long
 async def test_code_and_answers_can_be_copied() -> None:
     permissions = ["clipboard-read", "clipboard-write"]
     async with chat_page({"permissions": permissions}) as world:
@@ -190,6 +197,7 @@ async def test_code_and_answers_can_be_copied() -> None:
         assert await world.page.evaluate("navigator.clipboard.readText()") == answer
 
 
+@pytest.mark.long
 async def test_a_rating_is_kept() -> None:
     async with chat_page() as world:
         await (await world.ask("Rate me")).end("Please.")
@@ -244,6 +252,7 @@ async def test_a_phone_has_a_drawer_and_nothing_wider_than_its_screen() -> None:
         await page.locator("#side").wait_for(state="hidden")
 
 
+@pytest.mark.long
 async def test_the_colours_follow_the_system_until_they_are_chosen() -> None:
     background = "getComputedStyle(document.body).backgroundColor"
     async with chat_page({"color_scheme": "dark"}) as world:
@@ -257,6 +266,7 @@ async def test_the_colours_follow_the_system_until_they_are_chosen() -> None:
         assert await page.evaluate(background) == "rgb(255, 255, 255)"
 
 
+@pytest.mark.long
 async def test_what_is_left_of_a_message_is_shown_near_its_limit() -> None:
     async with chat_page() as world:
         page = world.page
@@ -267,6 +277,7 @@ async def test_what_is_left_of_a_message_is_shown_near_its_limit() -> None:
         assert await page.locator("#send").is_disabled()
 
 
+@pytest.mark.long
 async def test_screen_readers_are_told_of_blocks_not_of_words() -> None:
     async with chat_page() as world:
         telling = await world.ask("Read to me")

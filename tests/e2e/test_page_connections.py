@@ -70,6 +70,7 @@ async def test_a_killed_server_is_waited_for_and_nothing_is_doubled() -> None:
             assert await world.answer.locator(".prose").inner_text() == stored["text"].strip()
 
 
+@pytest.mark.long
 async def test_a_start_cut_off_by_a_reload_is_one_turn() -> None:
     async with chat_page() as world:
         page = world.page
@@ -92,6 +93,7 @@ async def test_a_start_cut_off_by_a_reload_is_one_turn() -> None:
         assert world.model.asked_nothing_more()
 
 
+@pytest.mark.long
 async def test_a_start_that_fails_on_the_network_is_sent_again_with_its_key() -> None:
     async with chat_page() as world:
         world.watch.expect("ERR_FAILED|Failed to load")
@@ -109,6 +111,7 @@ async def test_a_start_that_fails_on_the_network_is_sent_again_with_its_key() ->
         assert keys[0] == keys[1]
 
 
+@pytest.mark.long
 async def test_a_start_without_a_network_can_be_given_up_and_edited() -> None:
     async with chat_page() as world:
         world.watch.expect("ERR_INTERNET_DISCONNECTED|net::ERR")
@@ -129,6 +132,7 @@ async def test_a_start_without_a_network_can_be_given_up_and_edited() -> None:
         assert len(await world.stored()) == 2
 
 
+@pytest.mark.long
 async def test_going_offline_and_back_loses_nothing() -> None:
     async with chat_page() as world:
         world.watch.expect("ERR_INTERNET_DISCONNECTED|net::ERR")
@@ -168,6 +172,7 @@ async def test_two_tabs_agree_word_for_word() -> None:
         assert await other.locator(".answer").count() == 2
 
 
+@pytest.mark.long
 async def test_a_second_message_meanwhile_comes_back_into_the_box() -> None:
     async with chat_page() as world:
         world.watch.expect("409")
@@ -192,6 +197,7 @@ async def test_a_second_message_meanwhile_comes_back_into_the_box() -> None:
         await world.page.locator(".prose").get_by_text("Seen in both.").wait_for()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("status", "words"),
     [(429, "Wait a little"), (503, "not available right now"), (401, "Sign in again")],
@@ -218,6 +224,7 @@ async def test_a_refused_start_says_what_to_do_and_can_be_repeated(status: int, 
         await world.answer.get_by_text("Hello back.").wait_for()
 
 
+@pytest.mark.long
 async def test_a_message_that_is_refused_comes_back_with_the_reason() -> None:
     async with chat_page(max_message_chars=20) as world:
         world.watch.expect("Failed to load resource")
@@ -229,6 +236,7 @@ async def test_a_message_that_is_refused_comes_back_with_the_reason() -> None:
         assert await world.page.locator(".bubble").count() == 0
 
 
+@pytest.mark.long
 async def test_without_streaming_the_answer_comes_whole() -> None:
     async with chat_page(default_streaming_percentage=0) as world:
         telling = await world.ask("All at once")
@@ -242,6 +250,7 @@ async def test_without_streaming_the_answer_comes_whole() -> None:
         assert await world.answer.locator(".prose").inner_text() == "The whole answer."
 
 
+@pytest.mark.long
 async def test_a_conversation_deleted_in_another_tab_is_left() -> None:
     async with chat_page() as world:
         await (await world.ask("Short-lived")).end("Yes.")

@@ -131,6 +131,7 @@ async def test_an_answer_is_spoken_in_order_and_its_words_are_marked(encoding: s
         assert await page.evaluate("CSS.highlights.size") == 0
 
 
+@pytest.mark.long
 async def test_how_far_it_was_played_is_reported() -> None:
     async with speaking_page() as world:
         reports: list[dict[str, float]] = []
@@ -212,6 +213,7 @@ async def test_a_new_message_cuts_the_speech_and_is_spoken_itself() -> None:
         assert [m["text"] for m in await world.stored()] == ["First", LONG, "Second", "Short one."]
 
 
+@pytest.mark.long
 async def test_stopping_the_speech_leaves_the_text_alone() -> None:
     async with speaking_page() as world:
         page = world.page
@@ -228,6 +230,7 @@ async def test_stopping_the_speech_leaves_the_text_alone() -> None:
         assert (await world.answer.locator(".prose").inner_text()).endswith("The end.")
 
 
+@pytest.mark.long
 async def test_leaving_the_conversation_silences_it() -> None:
     async with speaking_page() as world:
         await (await world.ask("Speak")).end(LONG)
@@ -264,6 +267,7 @@ async def test_an_old_answer_can_be_heard_again_and_stopped() -> None:
         assert not all(sound["isOver"] for sound in (await sounds(page))[3:])
 
 
+@pytest.mark.long
 async def test_a_reload_does_not_speak_by_itself_and_goes_on_where_it_was() -> None:
     async with speaking_page() as world:
         page = world.page
@@ -286,6 +290,7 @@ async def test_a_reload_does_not_speak_by_itself_and_goes_on_where_it_was() -> N
         assert await page.evaluate("marks") == ["Three comes.", "Four ends."]
 
 
+@pytest.mark.long
 async def test_only_the_tab_that_asked_speaks() -> None:
     async with speaking_page() as world:
         world.watch.expect(NO_MORE_UNITS)
@@ -313,6 +318,7 @@ async def test_only_the_tab_that_asked_speaks() -> None:
         assert len(await sounds(other)) == 2
 
 
+@pytest.mark.long
 async def test_speech_that_is_off_is_not_asked_for() -> None:
     async with speaking_page() as world:
         page = world.page
@@ -331,6 +337,7 @@ async def test_speech_that_is_off_is_not_asked_for() -> None:
         assert await sounds(page) == []
 
 
+@pytest.mark.long
 async def test_a_chosen_voice_is_asked_for_and_remembered() -> None:
     async with speaking_page() as world:
         page = world.page
@@ -348,6 +355,7 @@ async def test_a_chosen_voice_is_asked_for_and_remembered() -> None:
         assert bodies[0]["speech"]["language"]
 
 
+@pytest.mark.long
 async def test_an_answer_that_cannot_be_spoken_says_so_once_and_is_read_out() -> None:
     async with speaking_page(tts={"burst_every": 1, "burst_length": 1}) as world:
         page = world.page
@@ -360,6 +368,7 @@ async def test_an_answer_that_cannot_be_spoken_says_so_once_and_is_read_out() ->
         assert await world.answer.locator(".prose").inner_text() == "One is here. Two is there."
 
 
+@pytest.mark.long
 async def test_what_is_spoken_aloud_is_not_read_out_as_well() -> None:
     async with speaking_page() as world:
         page = world.page
@@ -398,6 +407,7 @@ async def test_where_the_browser_refuses_sound_a_tap_lets_it_out() -> None:
         assert all(sound["isOver"] for sound in await sounds(page))
 
 
+@pytest.mark.long
 async def test_a_whole_answer_is_spoken_from_its_record() -> None:
     async with speaking_page(default_streaming_percentage=0) as world:
         world.watch.expect(NO_MORE_UNITS)
@@ -406,6 +416,7 @@ async def test_a_whole_answer_is_spoken_from_its_record() -> None:
         await until(world.page, ENDED)
 
 
+@pytest.mark.long
 async def test_without_an_engine_there_is_nothing_to_switch_on() -> None:
     async with speaking_page() as world:
 
@@ -423,6 +434,7 @@ async def test_without_an_engine_there_is_nothing_to_switch_on() -> None:
         assert not await world.answer.get_by_role("button", name="Listen").is_visible()
 
 
+@pytest.mark.long
 async def test_the_embedded_engine_is_heard_for_as_long_as_it_says() -> None:
     require_espeak()
     async with speaking_page(tts_engine="espeak") as world:
@@ -443,6 +455,7 @@ async def test_the_embedded_engine_is_heard_for_as_long_as_it_says() -> None:
         assert all(sound["isOver"] for sound in await sounds(page))
 
 
+@pytest.mark.long
 async def test_a_cancel_from_elsewhere_silences_it() -> None:
     async with speaking_page() as world:
         page = world.page

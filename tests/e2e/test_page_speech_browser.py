@@ -30,6 +30,7 @@ Object.defineProperty(window, 'speechSynthesis', {value: Object.assign(new Event
 """
 
 
+@pytest.mark.long
 async def test_without_an_engine_the_browsers_own_voice_reads_the_whole_answer() -> None:
     async with chat_page(tts_engine="off") as world:
         page = world.page

@@ -75,6 +75,7 @@ async def _read(server: Server, turn_id: str, *, count: int) -> list[ServerSentE
         return [await next_event(events) for _ in range(count)]
 
 
+@pytest.mark.long
 async def test_a_crash_right_behind_the_start_leaves_the_question(tmp_path: Path) -> None:
     async with running_simulator() as simulator:
         settings = {"openai_base_url": simulator.base_url, "openai_model": "fault:stall-first"}
@@ -92,6 +93,7 @@ async def test_a_crash_right_behind_the_start_leaves_the_question(tmp_path: Path
             assert end.event == "turn.completed"
 
 
+@pytest.mark.long
 async def test_a_crash_loses_no_turn_that_had_ended(tmp_path: Path) -> None:
     async with running_simulator() as simulator:
         async with running_server(tmp_path, openai_base_url=simulator.base_url) as server:
@@ -106,6 +108,7 @@ async def test_a_crash_loses_no_turn_that_had_ended(tmp_path: Path) -> None:
     database.close()
 
 
+@pytest.mark.long
 async def test_five_crashes_in_a_row_leave_a_readable_record(tmp_path: Path) -> None:
     turns = []
     jar = httpx.Cookies()
@@ -157,6 +160,7 @@ async def _until_draining(server: Server) -> None:
             await anyio.sleep(0.01)
 
 
+@pytest.mark.long
 async def test_a_drain_that_takes_too_long_interrupts_and_stores(tmp_path: Path) -> None:
     async with told_server(tmp_path, drain_timeout_s=0.3) as (server, model):
         turn_id, telling = await ask(server, model)
@@ -179,6 +183,7 @@ async def test_a_drain_that_takes_too_long_interrupts_and_stores(tmp_path: Path)
         assert (rest[-1].id, rest[-1].data) == (end.id, end.data)
 
 
+@pytest.mark.long
 async def test_the_off_arm_gets_its_answer_from_a_drain_too(tmp_path: Path) -> None:
     settings = {"default_streaming_percentage": 0, "drain_timeout_s": 0.3}
     async with told_server(tmp_path, **settings) as (server, model):
@@ -194,6 +199,7 @@ async def test_the_off_arm_gets_its_answer_from_a_drain_too(tmp_path: Path) -> N
     assert (state["status"], state["stored"]) == ("interrupted", True)
 
 
+@pytest.mark.long
 async def test_a_second_signal_ends_at_once_and_the_turn_is_stored(tmp_path: Path) -> None:
     async with told_server(tmp_path, drain_timeout_s=600) as (server, model):
         turn_id, telling = await ask(server, model)
@@ -213,6 +219,7 @@ async def test_a_second_signal_ends_at_once_and_the_turn_is_stored(tmp_path: Pat
         assert (state["status"], state["text"]) == ("interrupted", "So far")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_an_idle_server_ends_well_at_the_first_signal(
     tmp_path: Path, number: signal.Signals
@@ -236,6 +243,7 @@ async def test_a_drain_with_a_reader_who_does_not_read_ends_too(tmp_path: Path) 
             assert await server.exit_code() == 0
 
 
+@pytest.mark.long
 async def test_a_guests_cookie_is_good_after_a_restart_and_with_another_secret_it_is_not(
     tmp_path: Path,
 ) -> None:

@@ -4,6 +4,7 @@ from contextlib import aclosing
 from pathlib import Path
 
 import anyio
+import pytest
 
 from tests.e2e.spoken import (
     BROKEN,
@@ -51,6 +52,7 @@ async def test_a_conversation_that_is_deleted_falls_silent(speech: Spoken) -> No
     assert (state.status_code, audio.status_code) == (404, 404)
 
 
+@pytest.mark.long
 async def test_a_repeated_start_attaches_to_the_speech_and_does_not_cut_it(tmp_path: Path) -> None:
     async with spoken_server(tmp_path, tts={"slow": 0.5}) as speech:
         body = {"message": PROSE, "speech": SLOW}
@@ -66,6 +68,7 @@ async def test_a_repeated_start_attaches_to_the_speech_and_does_not_cut_it(tmp_p
         assert outcomes_of(events) == ["spoken"] * 3
 
 
+@pytest.mark.long
 async def test_a_question_elsewhere_does_not_cut_the_speech(tmp_path: Path) -> None:
     async with spoken_server(tmp_path, tts={"slow": 0.5}) as speech:
         turn_id = await speech.ask(PROSE, speech=SLOW)
@@ -89,6 +92,7 @@ async def test_a_model_that_breaks_off_ends_the_speech_too(speech: Spoken) -> No
     await speech.until(lambda stats: stats["in_flight"] == 0)
 
 
+@pytest.mark.long
 async def test_an_answer_that_is_cut_at_its_limit_is_spoken_as_far_as_it_goes(
     tmp_path: Path,
 ) -> None:
@@ -146,6 +150,7 @@ async def test_the_same_words_for_another_guest_cost_nothing(speech: Spoken) -> 
     assert (await speech.stats())["synthesize"] == 2
 
 
+@pytest.mark.long
 async def test_nothing_of_what_is_said_is_in_the_servers_log(tmp_path: Path) -> None:
     words = "Zanzibar"
     faults = ("invalid", "unavailable", "garbage", "too-long")
@@ -158,6 +163,7 @@ async def test_nothing_of_what_is_said_is_in_the_servers_log(tmp_path: Path) -> 
         assert "turn.ended" in log_of(speech.server)
 
 
+@pytest.mark.long
 async def test_a_turn_that_still_speaks_runs_also_while_its_end_is_not_stored(
     tmp_path: Path,
 ) -> None:

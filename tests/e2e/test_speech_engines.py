@@ -74,6 +74,7 @@ async def test_a_burst_of_unavailable_is_passed_over(tmp_path: Path) -> None:
         assert stats["refused"] == (stats["synthesize"]) // 4 > 0
 
 
+@pytest.mark.long
 async def test_an_engine_that_is_down_leaves_the_text_alone_and_is_left_alone(
     tmp_path: Path,
 ) -> None:
@@ -103,6 +104,7 @@ def units_url(events: list[Any], index: int) -> str:
     return f"/api/v1/speech/{data_of(events[0])['turn_id']}.{index}"
 
 
+@pytest.mark.long
 @pytest.mark.services
 async def test_the_embedded_engine_stands_in_for_one_that_is_down(tmp_path: Path) -> None:
     require_espeak()
@@ -128,7 +130,7 @@ async def test_the_embedded_engine_stands_in_for_one_that_is_down(tmp_path: Path
 @pytest.mark.services
 async def test_with_no_setting_at_all_answers_are_spoken(tmp_path: Path) -> None:
     require_espeak()
-    async with running_server(tmp_path) as server:
+    async with running_server(tmp_path, tts_engine="auto") as server:  # the default
         started = await server.start("How do I resume a stream?", speech=True)
         events = await server.all_events(started["turn_id"])
         health = (await server.client.get("/health")).json()["checks"]["speech"]
@@ -259,7 +261,11 @@ async def test_credentials_that_cannot_be_used_are_said_so_and_the_server_starts
     async with (
         echoing_model() as upstream,
         running_server(
-            tmp_path, openai_base_url=upstream, google_cloud_credentials=missing, **hidden
+            tmp_path,
+            tts_engine="auto",
+            openai_base_url=upstream,
+            google_cloud_credentials=missing,
+            **hidden,
         ) as server,
     ):
         health = (await server.client.get("/health")).json()

@@ -226,6 +226,7 @@ async def streaming_of(speech: Spoken) -> dict[str, Any]:
     return metrics
 
 
+@pytest.mark.long
 async def test_a_crowd_of_given_texts_is_spoken_two_at_a_time(speech: Spoken) -> None:
     async def ask(number: int) -> None:
         answer = await speech.server.client.post(

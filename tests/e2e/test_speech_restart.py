@@ -7,6 +7,7 @@ from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 
 import httpx
+import pytest
 
 from tests.e2e.spoken import (
     UNFINISHED,
@@ -41,6 +42,7 @@ async def model_and_engine(folder: Path) -> AsyncIterator[dict[str, str]]:
         }
 
 
+@pytest.mark.long
 async def test_a_drain_lets_the_speech_be_said_to_its_end(tmp_path: Path) -> None:
     async with spoken_server(tmp_path, tts={"slow": 0.4}) as speech:
         turn_id = await speech.ask(PROSE, speech=SLOW)
@@ -136,6 +138,7 @@ async def test_after_a_crash_in_mid_speech_the_answer_is_complete_and_can_be_hea
             assert following["status"] == "completed"
 
 
+@pytest.mark.long
 async def test_after_a_crash_in_mid_answer_what_was_written_can_be_heard(tmp_path: Path) -> None:
     async with model_and_engine(tmp_path) as settings:
         async with running_server(tmp_path, **settings) as server:
@@ -158,6 +161,7 @@ async def test_after_a_crash_in_mid_answer_what_was_written_can_be_heard(tmp_pat
             assert (await again.state(turn_id))["status"] == "interrupted"
 
 
+@pytest.mark.long
 async def test_audio_of_an_earlier_run_is_gone_where_no_engine_is_left(tmp_path: Path) -> None:
     async with spoken_server(tmp_path) as speech:
         events = await speech.answer(PROSE)

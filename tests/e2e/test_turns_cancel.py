@@ -60,6 +60,7 @@ async def test_the_model_is_left_in_a_moment(chat: Chat) -> None:
     assert stats["streams"][0]["tokens"] < 400
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("seen", [1, 2, 3])
 async def test_the_text_ends_where_the_page_had_come_to(tmp_path: Path, seen: int) -> None:
     async with told_server(tmp_path) as (server, model):
@@ -149,6 +150,7 @@ async def test_many_cancels_at_once_agree(chat: Chat) -> None:
     assert states[0]["status"] == "cancelled"
 
 
+@pytest.mark.long
 async def test_a_cancel_that_races_with_the_end_leaves_one_end_that_all_agree_on(
     chat: Chat,
 ) -> None:

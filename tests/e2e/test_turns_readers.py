@@ -4,6 +4,7 @@ import socket
 from pathlib import Path
 
 import anyio
+import pytest
 
 from tests.support.chat import Chat, data_of, log_of, open_sockets, running_chat, until
 from tests.support.raw_http import request_bytes
@@ -52,6 +53,7 @@ async def test_a_reader_who_does_not_read_is_cut_off_and_the_other_gets_everythi
         assert closed["metrics"]["readers"]["closed"]["slow"] == 1
 
 
+@pytest.mark.long
 async def test_many_who_do_not_read_cost_nobody_else_anything(tmp_path: Path) -> None:
     settings = {"send_timeout_s": 1, "max_response_chars": 1_000_000}
     async with running_chat(tmp_path, models={"long": LONG}, **settings) as chat:
@@ -124,6 +126,7 @@ async def until_let_in(chat: Chat, turn_id: str) -> None:
             await anyio.sleep(0.05)
 
 
+@pytest.mark.long
 async def test_readers_who_come_and_go_leave_no_socket_behind(tmp_path: Path) -> None:
     models = {"slow": "sim:tokens=4000,rate=40"}
     async with running_chat(tmp_path, models=models) as chat:

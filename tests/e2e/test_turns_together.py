@@ -82,6 +82,7 @@ class Guest:
         return await self.client.get("/api/v1/conversations?limit=5")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("seed", [1, 2])
 async def test_whatever_happens_at_once_nothing_is_left_half_done(
     tmp_path: Path, seed: int

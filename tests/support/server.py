@@ -103,7 +103,7 @@ def text_of(events: list[ServerSentEvent]) -> str:
 async def running_server(data_dir: Path, **settings: object) -> AsyncGenerator[Server, None]:
     """Run a server with these settings (names in lower case) until the block ends.
 
-    The offline model does not wait between tokens unless told to.
+    The offline model does not wait between tokens, and no speech engine is started, unless told to.
     """
     environment = {
         "PATH": os.environ["PATH"],  # noqa: TID251 - handed on to the child, not a setting
@@ -111,6 +111,7 @@ async def running_server(data_dir: Path, **settings: object) -> AsyncGenerator[S
         "PORT": "0",
         "DATA_DIR": str(data_dir),
         "OFFLINE_TOKENS_PER_S": "0",
+        "TTS_ENGINE": "off",
         "PYTHONWARNINGS": "error",
         **{name.upper(): str(value) for name, value in settings.items()},
     }
