@@ -155,6 +155,7 @@ async def test_other_refusals_have_their_code(chat: Chat, model: str, code: str)
     assert state["error"]["code"] == code
 
 
+@pytest.mark.long
 async def test_an_answer_without_end_is_ended_by_the_turns_deadline(chat: Chat) -> None:
     started = await chat.server.start("Hello", chatbot_id="endless")
 
@@ -166,6 +167,7 @@ async def test_an_answer_without_end_is_ended_by_the_turns_deadline(chat: Chat) 
     assert text_of(events) == data_of(events[-1])["text"] != ""
 
 
+@pytest.mark.long
 async def test_thirty_faults_at_once_leave_a_well_server(chat: Chat) -> None:
     states: list[dict[str, object]] = []
 

@@ -234,6 +234,7 @@ async def test_everything_needed_works_from_the_keyboard() -> None:
         await page.locator(".welcome").wait_for()
 
 
+@pytest.mark.long
 async def test_a_phone_has_a_drawer_and_nothing_wider_than_its_screen() -> None:
     async with chat_page({"viewport": PHONE, "has_touch": True, "is_mobile": True}) as world:
         page = world.page

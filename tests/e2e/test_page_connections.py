@@ -35,6 +35,7 @@ async def test_a_reload_in_mid_answer_gives_every_word_once() -> None:
         assert world.model.asked_nothing_more()
 
 
+@pytest.mark.long
 async def test_a_cut_connection_is_mended_and_gives_every_word_once() -> None:
     async with chat_page() as world:
         world.watch.expect("net::ERR|EventSource")
@@ -150,6 +151,7 @@ async def test_going_offline_and_back_loses_nothing() -> None:
         assert await world.answer.locator(".prose").inner_text() == "Before. During. After."
 
 
+@pytest.mark.long
 async def test_two_tabs_agree_word_for_word() -> None:
     async with chat_page() as world:
         telling = await world.ask("For both")

@@ -101,7 +101,7 @@ async def heard(page: Page, words: str) -> None:
     await until(page, f"marks.at(-1) === {json.dumps(words)}")
 
 
-@pytest.mark.parametrize("encoding", ["ogg_opus", "mp3"])
+@pytest.mark.parametrize("encoding", ["ogg_opus", pytest.param("mp3", marks=pytest.mark.long)])
 async def test_an_answer_is_spoken_in_order_and_its_words_are_marked(encoding: str) -> None:
     async with speaking_page(google_tts_encoding=encoding) as world:
         page = world.page
@@ -172,7 +172,7 @@ async def test_pause_skip_and_go_on() -> None:
         assert marks[-2:] == ["Then this.", "And that."]
 
 
-@pytest.mark.parametrize("how", ["button", "escape"])
+@pytest.mark.parametrize("how", ["button", pytest.param("escape", marks=pytest.mark.long)])
 async def test_stopping_the_answer_silences_it_at_once(how: str) -> None:
     async with speaking_page() as world:
         page = world.page
@@ -382,6 +382,7 @@ async def test_what_is_spoken_aloud_is_not_read_out_as_well() -> None:
         assert "One is here" not in await page.locator("#announcer").inner_text()
 
 
+@pytest.mark.long
 async def test_where_the_browser_refuses_sound_a_tap_lets_it_out() -> None:
     async with speaking_page() as world:
         page = world.page

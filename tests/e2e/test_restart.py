@@ -130,6 +130,7 @@ async def test_five_crashes_in_a_row_leave_a_readable_record(tmp_path: Path) -> 
     assert statuses == {"interrupted"}
 
 
+@pytest.mark.long
 async def test_a_drain_lets_a_turn_finish_and_its_reader_read_all_of_it(tmp_path: Path) -> None:
     async with told_server(tmp_path) as (server, model):
         turn_id, telling = await ask(server, model)
@@ -232,6 +233,7 @@ async def test_an_idle_server_ends_well_at_the_first_signal(
         assert "Traceback" not in log_of(server)
 
 
+@pytest.mark.long
 async def test_a_drain_with_a_reader_who_does_not_read_ends_too(tmp_path: Path) -> None:
     async with told_server(tmp_path, drain_timeout_s=0.2) as (server, model):
         turn_id, telling = await ask(server, model)

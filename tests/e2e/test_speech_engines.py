@@ -64,6 +64,7 @@ async def test_faults_are_of_one_unit_and_what_heals_is_not_noticed(tmp_path: Pa
         assert "Traceback" not in log_of(speech.server)
 
 
+@pytest.mark.long
 async def test_a_burst_of_unavailable_is_passed_over(tmp_path: Path) -> None:
     tts: dict[str, float] = {"burst_every": 4, "burst_length": 1}
     async with spoken_server(tmp_path, tts=tts) as speech:
@@ -164,6 +165,7 @@ def _wav_duration_s(audio: bytes) -> float:
     return float(samples / rate)
 
 
+@pytest.mark.long
 async def test_without_any_engine_each_unit_says_so(tmp_path: Path) -> None:
     async with spoken_server(tmp_path, tts_engine="auto", google_tts_endpoint="") as speech:
         events = await speech.answer(PROSE)
@@ -172,6 +174,7 @@ async def test_without_any_engine_each_unit_says_so(tmp_path: Path) -> None:
         assert await speech_health(speech) == {"status": "off", "engine": "off"}
 
 
+@pytest.mark.long
 async def test_where_speech_is_off_the_rest_works(tmp_path: Path) -> None:
     async with spoken_server(tmp_path, espeak=True, tts_engine="off") as speech:
         events = await speech.answer(PROSE)
@@ -190,6 +193,7 @@ async def test_where_speech_is_off_the_rest_works(tmp_path: Path) -> None:
         assert (await speech.stats())["synthesize"] == 0
 
 
+@pytest.mark.long
 async def test_on_the_off_arm_speech_is_left_out(tmp_path: Path) -> None:
     async with spoken_server(tmp_path, default_streaming_percentage=0) as speech:
         body = {"message": PROSE, "speech": True}
@@ -216,6 +220,7 @@ async def test_audio_that_is_not_kept_is_made_again(tmp_path: Path) -> None:
         assert (await speech.stats())["synthesize"] == made + 3
 
 
+@pytest.mark.long
 async def test_a_reader_that_comes_when_audio_is_gone_is_not_kept_waiting(tmp_path: Path) -> None:
     # Room for about one chunk: whoever follows gets all, whoever replays gets the address.
     tts: dict[str, float] = {"latency": 0.05}

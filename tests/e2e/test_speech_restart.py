@@ -80,6 +80,7 @@ async def test_a_drain_that_takes_too_long_cuts_the_speech_and_the_turn_is_compl
         assert "Traceback" not in log_of(speech.server)
 
 
+@pytest.mark.long
 async def test_a_drain_that_takes_too_long_interrupts_an_answer_that_is_being_written(
     tmp_path: Path,
 ) -> None:

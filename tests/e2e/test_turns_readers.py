@@ -28,6 +28,7 @@ def _cookie(chat: Chat) -> str:
     return f"chat_guest={chat.server.client.cookies['chat_guest']}"
 
 
+@pytest.mark.long
 async def test_a_reader_who_does_not_read_is_cut_off_and_the_other_gets_everything(
     tmp_path: Path,
 ) -> None:

@@ -16,6 +16,7 @@ from tests.support.simulator import running_simulator
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="CPU is read from /proc")
 
 
+@pytest.mark.long
 async def test_a_short_run_prints_a_table_and_writes_what_it_measured(tmp_path: Path) -> None:
     output = tmp_path / "bench.json"
     command = [sys.executable, "-m", "loadtests.bench", "--targets", "tutorial", "--rounds", "1"]

@@ -170,7 +170,13 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize("part", HOSTILE, ids=ascii)
-@pytest.mark.parametrize(("before", "after"), [("", ""), ("a", ""), ("a ", " b")])
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("", ""),
+        *(pytest.param(*frame, marks=pytest.mark.long) for frame in (("a", ""), ("a ", " b"))),
+    ],
+)
 def test_a_hundred_thousand_signs_cost_no_more_than_as_many_letters(
     part: str, before: str, after: str
 ) -> None:
