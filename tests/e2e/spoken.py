@@ -1,7 +1,6 @@
 """A server that speaks, a simulated Google behind it, and a model that says what it is asked to."""
 
 import base64
-import os
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -16,7 +15,6 @@ from anyio.abc import SocketAttribute
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 from httpx_sse import ServerSentEvent, aconnect_sse
 
-from streaming.speech.espeak import espeak_available
 from tests.e2e.conftest import Telling, ToldModel
 from tests.support.chat import data_of, log_of
 from tests.support.server import Server, running_server
@@ -205,16 +203,6 @@ def without_espeak(folder: Path) -> dict[str, str]:
     place.mkdir(parents=True, exist_ok=True)
     (place / "sitecustomize.py").write_text(_NO_ESPEAK, encoding="ascii")
     return {"pythonpath": str(place)}
-
-
-def require_espeak() -> None:
-    """Skip the test where eSpeak NG is not installed; fail where REQUIRE_SERVICES=1."""
-    if espeak_available():
-        return
-    reason = "eSpeak NG is not installed: pip install -e '.[espeak]'"
-    if os.environ.get("REQUIRE_SERVICES") == "1":  # noqa: TID251 - a switch of the tests, not a setting
-        pytest.fail(reason)
-    pytest.skip(reason)
 
 
 def units_of(events: Sequence[Event]) -> list[dict[str, Any]]:

@@ -12,8 +12,9 @@ import pytest
 from playwright.async_api import Page, Request, Route
 
 from tests.e2e.conftest import World, chat_page
-from tests.e2e.spoken import require_espeak, without_espeak
+from tests.e2e.spoken import without_espeak
 from tests.support.browser import ContextOptions, until
+from tests.support.espeak import require_espeak
 from tests.support.tts_simulator import running_tts_simulator
 
 pytestmark = pytest.mark.services

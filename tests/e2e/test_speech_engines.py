@@ -13,7 +13,6 @@ from tests.e2e.spoken import (
     echoing_model,
     names_of,
     outcomes_of,
-    require_espeak,
     sentences_of,
     spoken_server,
     units_of,
@@ -22,6 +21,7 @@ from tests.e2e.spoken import (
 from tests.e2e.test_start import fault_of
 from tests.e2e.told import next_event
 from tests.support.chat import data_of, log_of
+from tests.support.espeak import require_espeak
 from tests.support.server import running_server, text_of
 
 NOBODY = "http://127.0.0.1:1"

@@ -4,7 +4,7 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +14,9 @@ import anyio
 import anyio.abc
 import grpc
 
+from tests.support.child import port_of, stop
+
 _ROOT = Path(__file__).parents[2]
-_START_S = 20.0
-_STOP_S = 5.0
 _CALL_S = 5.0
 
 
@@ -79,7 +79,7 @@ async def running_tts_simulator(**options: float) -> AsyncGenerator[TtsSimulator
             command, cwd=_ROOT, stdin=subprocess.DEVNULL, stdout=None, stderr=None
         )
         try:
-            port = await _port(process, port_file)
+            port = await port_of(process, port_file)
             # No proxy of the environment may come between.
             channel = grpc.aio.insecure_channel(
                 f"127.0.0.1:{port}", options=[("grpc.enable_http_proxy", 0)]
@@ -87,25 +87,4 @@ async def running_tts_simulator(**options: float) -> AsyncGenerator[TtsSimulator
             async with channel:
                 yield TtsSimulator(port, process, channel)
         finally:
-            await _stop(process)
-
-
-async def _port(process: anyio.abc.Process, port_file: anyio.Path) -> int:
-    with anyio.fail_after(_START_S):
-        while not await port_file.exists():
-            if process.returncode is not None:
-                raise RuntimeError(f"the TTS simulator ended with status {process.returncode}")
-            await anyio.sleep(0.02)
-    return int(await port_file.read_text(encoding="ascii"))
-
-
-async def _stop(process: anyio.abc.Process) -> None:
-    ended: Callable[[], Awaitable[int]] = process.wait
-    with anyio.CancelScope(shield=True):
-        if process.returncode is None:
-            process.terminate()
-        with anyio.move_on_after(_STOP_S):
-            await ended()
-            return
-        process.kill()
-        await ended()
+            await stop(process)
