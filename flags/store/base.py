@@ -1,0 +1,110 @@
+"""The contract of every flag store.
+
+A store holds one ruleset. Writes are compare-and-set against the ruleset's version, so that two
+processes can never both win; a write, its audit entries, its idempotency claim and its
+announcement hold together or not at all.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Protocol
+
+from flags.model import AuditEntry, Ruleset
+
+IDEMPOTENCY_TTL = timedelta(hours=24)
+MAX_AUDIT_ENTRIES = 10_000
+"""Changes that are kept of one flag or segment."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """An idempotency key, hashed with its author, and the hash of what it asks for."""
+
+    key_hash: str
+    change_hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """One write.
+
+    `definitions` maps `flag:<key>` and `segment:<name>` to their new JSON (`flags.codec`), or None
+    where it is deleted. `audit` has one entry for each, all at `version`.
+    """
+
+    expected_version: int
+    version: int
+    definitions: Mapping[str, str | None]
+    audit: Sequence[AuditEntry]
+    claim: Claim | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """What became of a write.
+
+    `held` is false where the ruleset was not at the expected version: nothing was written. A claim
+    made before gives `earlier`: the definitions of its first time (nothing was written either).
+    """
+
+    held: bool
+    version: int
+    earlier: Mapping[str, str | None] | None = None
+
+
+class FlagStore(Protocol):
+    """Keeps flags, segments and who changed them."""
+
+    kind: str
+
+    async def read(self) -> Ruleset:
+        """Return everything at one version; an empty ruleset at version 0 where nothing is kept.
+
+        A definition that cannot be read (damaged, or of a newer release's kind) is left out and
+        logged; the others hold.
+
+        Raises:
+            FlagStoreError: the store cannot be reached in time, or is damaged as a whole.
+        """
+        ...
+
+    async def commit(self, commit: Commit) -> Committed:
+        """Write, audit, claim and announce in one step, if the ruleset is at `expected_version`.
+
+        Raises:
+            IdempotencyMismatchError: the claim's key came with another change before.
+            FlagStoreUnavailableError: the store cannot be reached; the write may have held.
+        """
+        ...
+
+    async def next_version(self, seen: int, *, timeout_s: float) -> int:
+        """Return the ruleset's version as soon as it is not `seen`, at the latest after a while.
+
+        It returns early when a change is announced, and asks the store itself when `timeout_s` are
+        over: a lost announcement costs that long. A version lower than `seen` tells that the store
+        lost its data. One caller at a time.
+
+        Raises:
+            FlagStoreUnavailableError: the version cannot be confirmed.
+        """
+        ...
+
+    async def history(
+        self, subject: str, *, limit: int, before: int | None = None
+    ) -> Sequence[AuditEntry]:
+        """Return the changes of `flag:<key>` or `segment:<name>`, newest first.
+
+        Args:
+            subject: Also of what has been deleted since.
+            limit: Entries at most.
+            before: Only changes of versions below this one.
+
+        Raises:
+            FlagStoreError: as `read`.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Give back connections and descriptors; idempotent."""
+        ...
