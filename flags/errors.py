@@ -1,15 +1,15 @@
 """What can go wrong with flags. Evaluation raises none of these: only reading and changing do.
 
-    FlagsError
-    ├── FlagNotFoundError           there is no such flag or segment
-    ├── FlagInvalidError            a definition breaks a rule; says where and what to do
-    │   └── ConditionError          a targeting condition cannot be understood
-    ├── VersionConflictError        somebody else changed it since it was read
-    ├── FlagRequiredError           the service cannot do without this flag
-    ├── IdempotencyMismatchError    a key that came with another change before
-    └── FlagStoreError              the store
-        ├── FlagStoreUnavailableError   cannot be reached now; whether a write held is not known
-        └── FlagStoreDamagedError       what is stored cannot be read
+FlagsError
+├── FlagNotFoundError           there is no such flag or segment
+├── FlagInvalidError            a definition breaks a rule; says where and what to do
+│   └── ConditionError          a targeting condition cannot be understood
+├── VersionConflictError        somebody else changed it since it was read
+├── FlagRequiredError           the service cannot do without this flag
+├── IdempotencyMismatchError    a key that came with another change before
+└── FlagStoreError              the store
+    ├── FlagStoreUnavailableError   cannot be reached now; whether a write held is not known
+    └── FlagStoreDamagedError       what is stored cannot be read
 """
 
 
