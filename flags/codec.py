@@ -1,12 +1,11 @@
 """Definitions as JSON, on the wire and in every store, and back.
 
-Reading what a person wrote is strict: an unknown field is a fault. Reading a store is not: a release
-ignores what a later one adds, so that going back is safe.
+Reading what a person wrote is strict: an unknown field is a fault. Reading a store is not: what a
+later release adds is ignored, so that going back is safe.
 """
 
 import json
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TypeVar, cast
 
@@ -218,8 +217,3 @@ def _object(stored: str | bytes) -> Json:
     if not isinstance(value, dict):
         raise FlagInvalidError("", "is not a JSON object")
     return value
-
-
-def at_version(definition: _T, *, version: int, at: datetime) -> _T:
-    """Return a flag or segment as written at a version."""
-    return cast("_T", replace(cast("Flag", definition), version=version, updated_at=at))

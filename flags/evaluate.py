@@ -1,0 +1,243 @@
+"""From a ruleset to decisions: compiled once, then a lookup and at most two hashes each.
+
+A compiled flag is a function of unit and attributes. All its outcomes exist before the first
+question, so that answering makes nothing, waits for nothing and raises nothing.
+"""
+
+import time
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from itertools import accumulate
+
+from flags.bucketing import bucket_of, hash60, step_of, threshold
+from flags.conditions import Predicate, compile_condition
+from flags.model import (
+    Attributes,
+    Decision,
+    Flag,
+    Prerequisite,
+    Reason,
+    Rule,
+    Ruleset,
+    Segment,
+    Serve,
+)
+
+Evaluator = Callable[[str, Attributes], Decision]
+"""What a unit with these attributes gets. An empty unit is one that nobody knows."""
+
+UNIT_ATTRIBUTE = "targetingKey"
+"""The unit itself, for conditions: OpenFeature's name."""
+
+UNIT_MISSING = "targeting_key_missing"
+WHOLE = 100.0
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A ruleset ready to be asked; never changed, only replaced."""
+
+    ruleset: Ruleset
+    evaluators: Mapping[str, Evaluator]
+
+
+def compile_ruleset(
+    ruleset: Ruleset,
+    *,
+    killed: Collection[str] = (),
+    is_stale: bool = False,
+    now: Callable[[], float] = time.time,
+) -> Snapshot:
+    """Return the ruleset ready to be asked.
+
+    What a definition of a later release means that this one does not know takes nobody in; nothing
+    here raises.
+
+    Args:
+        ruleset: Validated when it was stored.
+        killed: Keys that are killed here, whatever the store says.
+        is_stale: Give every decision the reason «stale».
+        now: Seconds since the epoch, for schedules.
+    """
+    compiler = _Compiler(ruleset, frozenset(killed), is_stale=is_stale, now=now)
+    return Snapshot(ruleset, {key: compiler.flag(key) for key in ruleset.flags})
+
+
+class _Compiler:
+    def __init__(
+        self,
+        ruleset: Ruleset,
+        killed: frozenset[str],
+        *,
+        is_stale: bool,
+        now: Callable[[], float],
+    ) -> None:
+        self._ruleset = ruleset
+        self._killed = killed
+        self._is_stale = is_stale
+        self._now = now
+        self._made: dict[str, Evaluator] = {}
+        self._open: set[str] = set()
+        self._groups = {name: each.include for name, each in ruleset.segments.items()}
+        self._segments = {name: _segment(each) for name, each in ruleset.segments.items()}
+
+    def flag(self, key: str) -> Evaluator:
+        """Return a flag's evaluator; those it needs are made first, each once."""
+        if key not in self._made:
+            self._open.add(key)
+            self._made[key] = self._compiled(self._ruleset.flags[key])
+            self._open.discard(key)
+        return self._made[key]
+
+    def _compiled(self, flag: Flag) -> Evaluator:
+        outcomes = _Outcomes(flag, is_stale=self._is_stale)
+        off = outcomes.of(flag.off_variant, Reason.DISABLED)
+        if flag.kill or flag.key in self._killed or not flag.enabled:
+            return lambda _unit, _attributes: off
+        evaluate = self._rollout(flag, outcomes)
+        for rule in reversed(flag.rules):
+            evaluate = self._rule(rule, outcomes, evaluate)
+        if flag.rules:
+            evaluate = _with_unit(evaluate)
+        evaluate = _lists(outcomes, evaluate)
+        for prerequisite in reversed(flag.prerequisites):
+            evaluate = self._prerequisite(prerequisite, off, evaluate)
+        return self._schedule(flag, off, evaluate)
+
+    def _rollout(self, flag: Flag, outcomes: "_Outcomes") -> Evaluator:
+        default = outcomes.of(flag.default_variant, Reason.DEFAULT)
+        dealt = outcomes.dealt(flag.rollout.serve, Reason.SPLIT)
+        return outcomes.share(flag.rollout.percentage, dealt, lambda _unit, _attributes: default)
+
+    def _rule(self, rule: Rule, outcomes: "_Outcomes", otherwise: Evaluator) -> Evaluator:
+        meets = compile_condition(
+            rule.when, segments=self._segments, groups=self._groups, strict=False
+        )
+        is_plain = len(rule.serve) == 1 and rule.percentage >= WHOLE
+        reason = Reason.TARGETING_MATCH if is_plain else Reason.SPLIT
+        matched = outcomes.share(rule.percentage, outcomes.dealt(rule.serve, reason), otherwise)
+        return lambda unit, attributes: (
+            matched(unit, attributes) if meets(attributes) else otherwise(unit, attributes)
+        )
+
+    def _prerequisite(
+        self, prerequisite: Prerequisite, off: Decision, otherwise: Evaluator
+    ) -> Evaluator:
+        key, wanted = prerequisite.flag, frozenset(prerequisite.variants)
+        # Stores refuse circles and missing flags; one that came in all the same takes nobody in.
+        if key in self._open or key not in self._ruleset.flags:
+            return lambda _unit, _attributes: off
+        needed = self.flag(key)
+        return lambda unit, attributes: (
+            otherwise(unit, attributes) if needed(unit, attributes).variant in wanted else off
+        )
+
+    def _schedule(self, flag: Flag, off: Decision, otherwise: Evaluator) -> Evaluator:
+        starts_at, ends_at = flag.schedule.starts_at, flag.schedule.ends_at
+        if starts_at is None and ends_at is None:
+            return otherwise
+        now = self._now
+        first = float("-inf") if starts_at is None else starts_at.timestamp()
+        last = float("inf") if ends_at is None else ends_at.timestamp()
+        return lambda unit, attributes: (
+            otherwise(unit, attributes) if first <= now() < last else off
+        )
+
+
+class _Outcomes:
+    """The decisions that one flag can come to, each made once."""
+
+    def __init__(self, flag: Flag, *, is_stale: bool) -> None:
+        self.flag = flag
+        self._is_stale = is_stale
+        self.unit_missing = Decision(
+            flag.key,
+            flag.variants.get(flag.off_variant),
+            flag.off_variant,
+            Reason.ERROR,
+            flag.version,
+            flag.epoch,
+            UNIT_MISSING,
+        )
+
+    def of(self, variant: str, reason: Reason) -> Decision:
+        """Return the decision for a variant."""
+        if self._is_stale:
+            reason = Reason.STALE
+        flag = self.flag
+        return Decision(
+            flag.key, flag.variants.get(variant), variant, reason, flag.version, flag.epoch
+        )
+
+    def dealt(self, serve: Serve, reason: Reason) -> Evaluator:
+        """Return who gets which variant of those that are in: by weight, for good."""
+        if len(serve) == 1:
+            only = self.of(serve[0].variant, reason)
+            return lambda _unit, _attributes: only
+        ends = tuple(accumulate(step_of(share.weight) for share in serve))
+        decisions = tuple(self.of(share.variant, reason) for share in serve)
+        # A hash of its own: whoever is let in later does not move those who are in.
+        prefix = f"{self.flag.key}.{self.flag.rollout.salt}.variant."
+        missing = self.unit_missing
+
+        def deal(unit: str, _attributes: Attributes) -> Decision:
+            if not unit:
+                return missing
+            place = bucket_of(f"{prefix}{unit}")
+            for end, decision in zip(ends, decisions, strict=True):
+                if place < end:
+                    return decision
+            return decisions[-1]
+
+        return deal
+
+    def share(self, percentage: float, dealt: Evaluator, otherwise: Evaluator) -> Evaluator:
+        """Return the split between those that are in and the others."""
+        if not percentage > 0:
+            return otherwise
+        if percentage >= WHOLE:
+            return dealt
+        limit = threshold(percentage)
+        prefix = f"{self.flag.key}.{self.flag.rollout.salt}."
+        missing = self.unit_missing
+
+        def split(unit: str, attributes: Attributes) -> Decision:
+            if not unit:
+                return missing
+            is_in = hash60(f"{prefix}{unit}") < limit
+            return (dealt if is_in else otherwise)(unit, attributes)
+
+        return split
+
+
+def _lists(outcomes: _Outcomes, otherwise: Evaluator) -> Evaluator:
+    flag = outcomes.flag
+    if not flag.allow and not flag.deny:
+        return otherwise
+    denied = outcomes.of(flag.off_variant, Reason.TARGETING_MATCH)
+    allowed = outcomes.dealt(flag.rollout.serve, Reason.TARGETING_MATCH)
+    allow, deny = flag.allow, flag.deny
+
+    def listed(unit: str, attributes: Attributes) -> Decision:
+        if unit in deny:
+            return denied
+        return (allowed if unit in allow else otherwise)(unit, attributes)
+
+    return listed
+
+
+def _with_unit(evaluate: Evaluator) -> Evaluator:
+    return lambda unit, attributes: evaluate(unit, {**attributes, UNIT_ATTRIBUTE: unit})
+
+
+def _segment(segment: Segment) -> Predicate:
+    include, exclude = segment.include, segment.exclude
+    meets = None if segment.when is None else compile_condition(segment.when, strict=False)
+
+    def holds(attributes: Attributes) -> bool:
+        unit = attributes.get(UNIT_ATTRIBUTE)
+        if unit in exclude:
+            return False
+        return unit in include or (meets is not None and meets(attributes))
+
+    return holds
