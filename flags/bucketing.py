@@ -72,8 +72,8 @@ def threshold(percentage: float) -> int:
 
 def threshold_of_step(step: int) -> int:
     """Return the first hash whose bucket is not below the step (0..100000), as `threshold` does."""
-    # Rounded down, a hash just below the step's share would miss the bucket that it is in; and
-    # the top hash is in the last bucket, so that the last step has to admit it too.
+    # Rounded up: rounded down, the last hash of the bucket below would be left out. The top hash
+    # is in the last bucket (see _scale), so that the last step has to admit it too.
     return -(-step * _MAX_HASH // BUCKETS) if step < BUCKETS else _MAX_HASH + 1
 
 
@@ -84,6 +84,6 @@ def includes(percentage: float, key: str, salt: str, unit: str) -> bool:
     Whoever is included at a percentage is included at every higher one.
     """
     step = step_of(percentage)
-    if step in {0, BUCKETS}:
-        return step == BUCKETS
+    if not 0 < step < BUCKETS:
+        return step > 0
     return hash60(f"{key}.{salt}.{unit}") < threshold_of_step(step)
