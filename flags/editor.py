@@ -177,7 +177,12 @@ class FlagEditor:
         await self._change("delete", change, request, asked=[f"segment:{name}", None])
 
     async def take_in(
-        self, other: Ruleset, request: Request, *, action: str = "import", if_empty: bool = False
+        self,
+        other: Ruleset,
+        request: Request,
+        *,
+        action: str = "import",
+        only_missing: bool = False,
     ) -> Mapping[str, str | None]:
         """Create or replace all that another ruleset has; what it has not stays.
 
@@ -187,21 +192,16 @@ class FlagEditor:
             other: What to take in.
             request: `if_version` does not apply.
             action: The audit's word.
-            if_empty: Change nothing where there already are flags.
+            only_missing: Replace nothing.
         """
 
         def change(ruleset: Ruleset) -> Ruleset:
-            if if_empty and ruleset.flags:
-                return ruleset
             for flag in other.flags.values():
                 self._check_required(flag)
-            return _checked(
-                Ruleset(
-                    ruleset.version,
-                    {**ruleset.flags, **other.flags},
-                    {**ruleset.segments, **other.segments},
-                )
-            )
+            lower, upper = (other, ruleset) if only_missing else (ruleset, other)
+            flags = {**lower.flags, **upper.flags}
+            segments = {**lower.segments, **upper.segments}
+            return _checked(Ruleset(ruleset.version, flags, segments))
 
         shown = [*map(encode, other.flags.values()), *map(encode, other.segments.values())]
         return await self._change(action, change, request, asked=shown, floor=other.version)

@@ -63,6 +63,16 @@ def compile_ruleset(
     return Snapshot(ruleset, {key: compiler.flag(key) for key in ruleset.flags})
 
 
+def conditions_of(flag: Flag, ruleset: Ruleset) -> list[Predicate]:
+    """Return the conditions of a flag's rules, ready to be asked; attributes have the unit."""
+    groups = {name: each.include for name, each in ruleset.segments.items()}
+    segments = {name: _segment(each) for name, each in ruleset.segments.items()}
+    return [
+        compile_condition(rule.when, segments=segments, groups=groups, strict=False)
+        for rule in flag.rules
+    ]
+
+
 class _Compiler:
     def __init__(
         self,
@@ -78,8 +88,6 @@ class _Compiler:
         self._now = now
         self._made: dict[str, Evaluator] = {}
         self._open: set[str] = set()
-        self._groups = {name: each.include for name, each in ruleset.segments.items()}
-        self._segments = {name: _segment(each) for name, each in ruleset.segments.items()}
 
     def flag(self, key: str) -> Evaluator:
         """Return a flag's evaluator; those it needs are made first, each once."""
@@ -95,8 +103,9 @@ class _Compiler:
         if flag.kill or flag.key in self._killed or not flag.enabled:
             return lambda _unit, _attributes: off
         evaluate = self._rollout(flag, outcomes)
-        for rule in reversed(flag.rules):
-            evaluate = self._rule(rule, outcomes, evaluate)
+        conditions = conditions_of(flag, self._ruleset)
+        for rule, meets in reversed(list(zip(flag.rules, conditions, strict=True))):
+            evaluate = _rule(rule, meets, outcomes, evaluate)
         if flag.rules:
             evaluate = _with_unit(evaluate)
         evaluate = _lists(outcomes, evaluate)
@@ -108,17 +117,6 @@ class _Compiler:
         default = outcomes.of(flag.default_variant, Reason.DEFAULT)
         dealt = outcomes.dealt(flag.rollout.serve, Reason.SPLIT)
         return outcomes.share(flag.rollout.percentage, dealt, lambda _unit, _attributes: default)
-
-    def _rule(self, rule: Rule, outcomes: "_Outcomes", otherwise: Evaluator) -> Evaluator:
-        meets = compile_condition(
-            rule.when, segments=self._segments, groups=self._groups, strict=False
-        )
-        is_plain = len(rule.serve) == 1 and rule.percentage >= WHOLE
-        reason = Reason.TARGETING_MATCH if is_plain else Reason.SPLIT
-        matched = outcomes.share(rule.percentage, outcomes.dealt(rule.serve, reason), otherwise)
-        return lambda unit, attributes: (
-            matched(unit, attributes) if meets(attributes) else otherwise(unit, attributes)
-        )
 
     def _prerequisite(
         self, prerequisite: Prerequisite, off: Decision, otherwise: Evaluator
@@ -208,6 +206,15 @@ class _Outcomes:
             return (dealt if is_in else otherwise)(unit, attributes)
 
         return split
+
+
+def _rule(rule: Rule, meets: Predicate, outcomes: _Outcomes, otherwise: Evaluator) -> Evaluator:
+    is_plain = len(rule.serve) == 1 and rule.percentage >= WHOLE
+    reason = Reason.TARGETING_MATCH if is_plain else Reason.SPLIT
+    matched = outcomes.share(rule.percentage, outcomes.dealt(rule.serve, reason), otherwise)
+    return lambda unit, attributes: (
+        matched(unit, attributes) if meets(attributes) else otherwise(unit, attributes)
+    )
 
 
 def _lists(outcomes: _Outcomes, otherwise: Evaluator) -> Evaluator:

@@ -1,0 +1,135 @@
+"""Why a unit gets what it gets of a flag, step by step, in the order of evaluation.
+
+For people: slower than a decision, and it agrees with it (a test holds the two equal).
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from flags.bucketing import BUCKETS, bucket
+from flags.client import FlagClient
+from flags.errors import FlagNotFoundError
+from flags.evaluate import UNIT_ATTRIBUTE, conditions_of
+from flags.model import NO_ATTRIBUTES, Attributes, Decision, Flag, Ruleset, Schedule
+
+_PERCENT_STEPS = BUCKETS // 100
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step of the evaluation: what was asked, and whether it decided."""
+
+    step: str
+    decided: bool
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """A decision and how it came about.
+
+    `enters_at` is the first percentage of the rollout that includes this unit.
+    """
+
+    decision: Decision
+    unit: str
+    salt: str
+    bucket: int
+    percentage: float
+    enters_at: float
+    steps: tuple[Step, ...]
+
+
+def explain(
+    client: FlagClient,
+    key: str,
+    unit: str,
+    *,
+    attributes: Attributes = NO_ATTRIBUTES,
+    now: Callable[[], float],
+) -> Explanation:
+    """Return why a unit gets what it gets.
+
+    Raises:
+        FlagNotFoundError: there is no such flag.
+    """
+    ruleset = client.ruleset
+    if key not in ruleset.flags:
+        raise FlagNotFoundError(key)
+    flag = ruleset.flags[key]
+    place = bucket(flag.key, flag.rollout.salt, unit)
+    asked = _Asked(client, ruleset, unit, attributes, now())
+    steps: list[Step] = []
+    for step in _steps(flag, place, asked):
+        steps.append(step)
+        if step.decided:
+            break
+    return Explanation(
+        decision=client.decide(key, unit, default=None, attributes=attributes),
+        unit=unit,
+        salt=flag.rollout.salt,
+        bucket=place,
+        percentage=flag.rollout.percentage,
+        enters_at=(place + 1) / _PERCENT_STEPS,
+        steps=tuple(steps),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    client: FlagClient
+    ruleset: Ruleset
+    unit: str
+    attributes: Attributes
+    now: float
+
+
+def _steps(flag: Flag, place: int, asked: _Asked) -> Iterator[Step]:
+    killed_here = flag.key in asked.client.status.killed_here
+    where = "on this machine" if killed_here else "for everybody" if flag.kill else "no"
+    yield Step("kill", killed_here or flag.kill, where)
+    yield Step("enabled", not flag.enabled, "yes" if flag.enabled else "no")
+    yield from _conditions_around(flag, asked)
+    yield Step("deny", asked.unit in flag.deny, f"{len(flag.deny)} listed")
+    yield Step("allow", asked.unit in flag.allow, f"{len(flag.allow)} listed")
+    yield from _rules(flag, place, asked)
+    percentage = flag.rollout.percentage
+    is_in = _is_in(place, percentage, asked.unit)
+    detail = f"{percentage:g} % reaches bucket {round(percentage * _PERCENT_STEPS)} of {BUCKETS}"
+    yield Step("percentage", is_in, f"{detail}; this unit's is {place}")
+    yield Step("default", True, flag.default_variant)
+
+
+def _conditions_around(flag: Flag, asked: _Asked) -> Iterator[Step]:
+    if flag.schedule != Schedule():
+        first, last = flag.schedule.starts_at, flag.schedule.ends_at
+        is_on = (first is None or first.timestamp() <= asked.now) and (
+            last is None or asked.now < last.timestamp()
+        )
+        yield Step("schedule", not is_on, f"from {first or 'ever'} until {last or 'ever'}")
+    for needed in flag.prerequisites:
+        got = asked.client.decide(
+            needed.flag, asked.unit, default=None, attributes=asked.attributes
+        ).variant
+        detail = f"{needed.flag} gives {got}; {' or '.join(needed.variants)} is needed"
+        yield Step("prerequisite", got not in needed.variants, detail)
+
+
+def _rules(flag: Flag, place: int, asked: _Asked) -> Iterator[Step]:
+    attributes = {**asked.attributes, UNIT_ATTRIBUTE: asked.unit}
+    for index, (rule, meets) in enumerate(
+        zip(flag.rules, conditions_of(flag, asked.ruleset), strict=True)
+    ):
+        name = rule.name or f"number {index + 1}"
+        if not meets(attributes):
+            yield Step("rule", False, f"{name} is not met")
+        elif _is_in(place, rule.percentage, asked.unit):
+            yield Step("rule", True, f"{name} is met")
+        else:
+            yield Step("rule", False, f"{name} is met, but for {rule.percentage:g} % only")
+
+
+def _is_in(place: int, percentage: float, unit: str) -> bool:
+    if percentage <= 0 or percentage >= 100:  # noqa: PLR2004  # per cent
+        return percentage > 0
+    return bool(unit) and place < round(percentage * _PERCENT_STEPS)

@@ -1,0 +1,45 @@
+"""Kills that need no store: keys given at start, and a file that an operator writes.
+
+For the hour in which the store is gone and a flag must be off all the same, on this machine, now.
+"""
+
+from collections.abc import Collection
+from pathlib import Path
+
+ALL = "*"
+"""In the file or at start: every flag."""
+
+_MAX_BYTES = 100_000
+
+
+class LocalKills:
+    """Which flags are killed here, whatever the store says.
+
+    Args:
+        keys: Given at start; `*` is every flag.
+        path: A file with one key a line, `#` begins a comment. It counts as long as it is there;
+            one that cannot be read, or is empty, kills every flag: who writes it wants one killed.
+    """
+
+    def __init__(self, keys: Collection[str] = (), path: Path | None = None) -> None:
+        self._keys = frozenset(keys)
+        self._path = path
+
+    def read(self) -> frozenset[str]:
+        """Return the killed keys, `*` among them for all. Blocks on a small file; never raises."""
+        if self._path is None:
+            return self._keys
+        try:
+            with self._path.open("rb") as file:
+                text = file.read(_MAX_BYTES).decode("utf-8", "replace")
+        except FileNotFoundError:
+            return self._keys
+        except OSError:
+            return self._keys | {ALL}
+        lines = {line.partition("#")[0].strip() for line in text.splitlines()}
+        return self._keys | (lines - {""} or {ALL})
+
+
+def killed_of(kills: Collection[str], keys: Collection[str]) -> Collection[str]:
+    """Return which of the flags are killed."""
+    return keys if ALL in kills else kills
