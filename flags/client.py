@@ -15,7 +15,7 @@ import anyio
 import structlog
 from anyio import to_thread
 
-from flags.editor import FlagEditor, Request
+from flags.changes.editor import FlagEditor, Request
 from flags.errors import FlagsError, FlagStoreError
 from flags.evaluate import Snapshot, compile_ruleset
 from flags.kills import LocalKills, killed_of

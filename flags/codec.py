@@ -51,7 +51,7 @@ def read_flag(document: Mapping[str, object], key: str, *, strict: bool) -> Flag
 
     Raises:
         FlagInvalidError: with the place of the first fault of form. What a definition means is
-            checked by `flags.validation`.
+            checked by `flags.changes.validation`.
     """
     if document.get("key", key) != key:
         raise FlagInvalidError("key", f"must be {key!r}, as in the address; or leave it out")

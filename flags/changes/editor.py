@@ -9,6 +9,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
+from flags.changes.validation import (
+    check_dependents,
+    check_flag,
+    check_percentage,
+    check_ruleset,
+    check_segment,
+)
 from flags.codec import (
     decode_flag,
     decode_segment,
@@ -29,13 +36,6 @@ from flags.errors import (
 )
 from flags.model import AuditEntry, Author, Flag, FlagType, InFlight, Ruleset, Segment
 from flags.store.base import Claim, Commit, FlagStore
-from flags.validation import (
-    check_dependents,
-    check_flag,
-    check_percentage,
-    check_ruleset,
-    check_segment,
-)
 
 MAX_TRIES = 20
 """Writers that may be faster than one change; each of them has changed something."""

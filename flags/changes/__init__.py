@@ -1,0 +1,1 @@
+"""Changing flags: what a change must fulfil, and how it is made."""
