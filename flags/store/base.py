@@ -30,7 +30,12 @@ class Commit:
     """One write.
 
     `definitions` maps `flag:<key>` and `segment:<name>` to their new JSON (`flags.codec`), or None
-    where it is deleted. `audit` has one entry for each, all at `version`.
+    where it is deleted. `audit` has one entry for each, all at `version`, which is above
+    `expected_version`: one above, or more where a ruleset that was lost is restored. A negative
+    `expected_version` never holds: such a commit only looks for what its claim did before.
+
+    Raises:
+        ValueError: the version does not grow, or two audit entries tell of the same subject.
     """
 
     expected_version: int
@@ -39,13 +44,20 @@ class Commit:
     audit: Sequence[AuditEntry]
     claim: Claim | None = None
 
+    def __post_init__(self) -> None:
+        if 0 <= self.expected_version >= self.version:
+            raise ValueError(f"version {self.version} is not above {self.expected_version}")
+        if len({entry.subject for entry in self.audit}) != len(self.audit):
+            raise ValueError("a subject has two audit entries")
+
 
 @dataclass(frozen=True, slots=True)
 class Committed:
     """What became of a write.
 
-    `held` is false where the ruleset was not at the expected version: nothing was written. A claim
-    made before gives `earlier`: the definitions of its first time (nothing was written either).
+    `held` is false where the ruleset was not at the expected version: nothing was written, and
+    `version` is where it is. A claim made before gives `earlier`: it held then, with these
+    definitions at `version`, and nothing was written now.
     """
 
     held: bool
@@ -75,6 +87,7 @@ class FlagStore(Protocol):
         Raises:
             IdempotencyMismatchError: the claim's key came with another change before.
             FlagStoreUnavailableError: the store cannot be reached; the write may have held.
+            FlagStoreDamagedError: what is stored cannot be read; nothing was written.
         """
         ...
 
@@ -86,7 +99,7 @@ class FlagStore(Protocol):
         lost its data. One caller at a time.
 
         Raises:
-            FlagStoreUnavailableError: the version cannot be confirmed.
+            FlagStoreError: the version cannot be confirmed; ask again in a while.
         """
         ...
 
