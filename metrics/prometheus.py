@@ -5,11 +5,12 @@ Base units (seconds, bytes), names that begin with `chat_`, label values from cl
 shows as a rise. `docs/monitoring.md` lists them all; a test holds the two together.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, ProcessCollector
 from prometheus_client import Histogram as BucketHistogram
-from prometheus_client.core import HistogramMetricFamily, Metric
+from prometheus_client.core import GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 from prometheus_client.registry import Collector
 
@@ -206,6 +207,53 @@ class SpeechSeries:
             ["engine"],
             registry=registry,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class FlagFigures:
+    """What the flags are now. `age_s`: since the store confirmed them, None where it never did."""
+
+    version: int
+    is_stale: bool
+    age_s: float | None
+    streaming_share: float
+    is_streaming_killed: bool
+
+
+class FlagSeries(Collector):
+    """The flags: asked for at each scrape, so that they cannot be out of date."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.watched: Callable[[], FlagFigures] | None = None
+        self.exposures = Counter(
+            "chat_flag_exposures_total",
+            "Users who were given a variant of the flag streaming, once an epoch.",
+            ["variant"],
+            registry=registry,
+        )
+        self.failures = Counter(
+            "chat_flag_evaluation_failures_total",
+            "Evaluations of the flag streaming that gave its default for a fault.",
+            registry=registry,
+        )
+        for variant in labels.ARMS:
+            self.exposures.labels(variant)
+        registry.register(self)
+
+    def collect(self) -> Iterable[Metric]:
+        if self.watched is None:
+            return
+        now = self.watched()
+        figures: tuple[tuple[str, str, float | None], ...] = (
+            ("chat_flags_version", "Version of the flags that are served.", now.version),
+            ("chat_flags_stale", "1 while the flags' store cannot be reached.", now.is_stale),
+            ("chat_flags_age_seconds", "Seconds since the store confirmed the flags.", now.age_s),
+            ("chat_streaming_rollout_ratio", "Share of users streamed to.", now.streaming_share),
+            ("chat_streaming_killed", "1 while streaming is killed.", now.is_streaming_killed),
+        )
+        for name, meaning, value in figures:
+            if value is not None:
+                yield GaugeMetricFamily(name, meaning, float(value))
 
 
 class PageSeries:

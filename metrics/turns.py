@@ -16,6 +16,8 @@ from metrics.labels import arm, known
 from metrics.memory import MemoryWindow
 from metrics.prometheus import (
     Exposition,
+    FlagFigures,
+    FlagSeries,
     PageSeries,
     ReaderSeries,
     ServiceSeries,
@@ -84,6 +86,7 @@ class TurnMetrics:  # noqa: PLR0904 - one short method for each thing that can b
         self._readers = ReaderSeries(registry)
         self._service = ServiceSeries(registry)
         self._speech = SpeechSeries(registry)
+        self._flags = FlagSeries(registry)
         self._page = PageSeries(registry)
         self._routes = labels.RouteLabels()
 
@@ -220,6 +223,20 @@ class TurnMetrics:  # noqa: PLR0904 - one short method for each thing that can b
         """Record that a speech engine is left alone from now on (also while probed), or no more."""
         engine = known(engine, labels.SPEECH_ENGINES)
         self._speech.breaker_open.labels(engine).set(is_open)
+
+    def watch_flags(self, figures: Callable[[], FlagFigures]) -> None:
+        """Ask for the flags' figures at each scrape; the function must not block."""
+        self._flags.watched = figures
+
+    @_fails_open
+    def flag_exposed(self, variant: str) -> None:
+        """Record that a user was given a variant of `streaming`, for the first time in an epoch."""
+        self._flags.exposures.labels(known(variant, labels.ARMS)).inc()
+
+    @_fails_open
+    def flag_failed(self) -> None:
+        """Record an evaluation of `streaming` that gave its default for a fault."""
+        self._flags.failures.inc()
 
     @_fails_open
     def page_reported(

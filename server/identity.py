@@ -23,6 +23,7 @@ class Owner:
     """Whose conversations a request may see and change."""
 
     owner_id: str
+    role: str = "guest"
 
 
 class Guests:

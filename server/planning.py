@@ -11,7 +11,6 @@ from datetime import UTC, datetime, timedelta
 
 from chatbots.errors import ChatbotNotFoundError
 from chatbots.model import Chatbot
-from flags.bucketing import includes
 from history.model import Conversation, Idempotency, Message, NewTurn, TurnStatus
 from server.audio import check_voice
 from server.errors import ProblemError
@@ -26,7 +25,6 @@ IDEMPOTENCY_TTL = timedelta(hours=24)
 CONTEXT_MESSAGES = 100
 """Messages read for the model's context; the budget in characters cuts further."""
 TITLE_CHARS = 60
-STREAMING_FLAG = "streaming"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +67,11 @@ async def plan_turn(
     model = chatbot.model or services.source.default_model
     context = _context(asked.messages, asked.text, services.settings.max_context_chars)
     turn_id, message_id = new_id("turn"), new_id("msg")
-    streaming = includes(
-        services.settings.streaming_percentage, STREAMING_FLAG, STREAMING_FLAG, owner.owner_id
+    decision = services.flags.decide_streaming(
+        owner.owner_id, {"chatbot_id": chatbot.chatbot_id, "role": owner.role}
     )
+    streaming = decision.value is True
+    speech = await _speech(services, chatbot, wanted) if streaming else None
     spec = TurnSpec(
         turn_id=turn_id,
         owner_id=owner.owner_id,
@@ -87,7 +87,7 @@ async def plan_turn(
         streaming=streaming,
         max_response_chars=chatbot.max_response_chars or services.settings.max_response_chars,
         received_at=received_at,
-        speech=await _speech(services, chatbot, wanted) if streaming else None,
+        speech=speech,
     )
     new_turn = NewTurn(
         turn_id=turn_id,
@@ -103,7 +103,14 @@ async def plan_turn(
         spec={
             "max_response_chars": spec.max_response_chars,
             "temperature": chatbot.temperature,
-            "speech": None if spec.speech is None else asdict(spec.speech),
+            "speech": None if speech is None else asdict(speech),
+            "flag": {
+                "key": decision.key,
+                "variant": decision.variant,
+                "reason": decision.reason.value,
+                "version": decision.version,
+                "epoch": decision.epoch,
+            },
         },
         metadata=wanted.metadata,
         started_at=datetime.now(UTC),
@@ -111,6 +118,7 @@ async def plan_turn(
         new_conversation=asked.conversation if asked.is_new else None,
         idempotency=idempotency,
     )
+    services.flags.exposures.record(decision, owner.owner_id)
     return Plan(new_turn, spec, needs_title=not asked.is_new and not asked.conversation.title)
 
 

@@ -158,6 +158,8 @@ def _announce(settings: Settings, services: Services, sock: socket.socket) -> No
         model=services.source.default_model,
         history=services.history_kind,
         speech=services.studio.maker.engine,
+        flags=services.flags.store.kind,
+        streaming=f"{100 * services.flags.figures().streaming_share:g} %",
         data_dir=str(settings.data_dir),
     )
     if settings.app_env == "production" and not settings.guests_allowed:

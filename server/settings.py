@@ -48,6 +48,14 @@ class Settings(BaseSettings):
         2.0, description="Seconds a call to the history may take; then the answer is 503."
     )
 
+    redis_url: SecretStr | None = Field(
+        None,
+        description="Redis for what processes share, such as flags; unset: the files of DATA_DIR.",
+    )
+    redis_timeout_s: Seconds = Field(
+        1.0, description="Seconds a call to Redis may take; then it counts as lost."
+    )
+
     openai_api_key: SecretStr | None = Field(
         None, description="Key of the model provider; unset and no base URL: the offline model."
     )
@@ -172,8 +180,18 @@ class Settings(BaseSettings):
         None,
         ge=0,
         le=100,
-        description="Share of users whose answers are streamed; unset: 100 in development, 1 in"
-        " production.",
+        description="Share of users whose answers are streamed, when the flag `streaming` is first"
+        " made; unset: 100 in development, 1 in production.",
+    )
+    flags_bootstrap_file: Path | None = Field(
+        None,
+        description="Flags to begin with where neither the store nor a snapshot has any; as"
+        " `python -m flags export` writes them.",
+    )
+    killed_flags: Hosts = Field(
+        (),
+        description="Comma-separated flags that are killed in this process whatever the store"
+        " says; `*`: all. A file `DATA_DIR/killed-flags`, one a line, does the same at any time.",
     )
 
     heartbeat_s: Seconds = Field(
@@ -205,11 +223,18 @@ class Settings(BaseSettings):
     def _any_case(cls, value: object) -> object:
         return value.lower() if isinstance(value, str) else value
 
-    @field_validator("allowed_origins", "trusted_proxies", mode="before")
+    @field_validator("allowed_origins", "trusted_proxies", "killed_flags", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("default_streaming_percentage")
+    @classmethod
+    def _whole_steps(cls, value: float | None) -> float | None:
+        if value is not None and value != round(value, 3):
+            raise ValueError("takes at most 3 decimals")
         return value
 
     @field_validator("allowed_origins")
@@ -227,6 +252,8 @@ class Settings(BaseSettings):
         "session_secret",
         "admin_token",
         "mongodb_uri",
+        "redis_url",
+        "flags_bootstrap_file",
         "openai_api_key",
         "google_cloud_credentials",
         "google_application_credentials",
@@ -274,7 +301,7 @@ class Settings(BaseSettings):
 
     @property
     def streaming_percentage(self) -> float:
-        """Share of users whose answers are streamed."""
+        """Share of users whose answers are streamed, when the flag is first made."""
         if self.default_streaming_percentage is not None:
             return self.default_streaming_percentage
         return 100.0 if self.app_env == "development" else 1.0
@@ -296,7 +323,12 @@ def fault_lines(error: ValidationError) -> list[str]:
     for found in error.errors(include_url=False):
         message = found["msg"].removeprefix("Value error, ")
         name = str(found["loc"][0])
-        secret = "secret" in name or name.rpartition("_")[2] == "token" or "key" in name
+        secret = (
+            "secret" in name
+            or name in {"redis_url", "mongodb_uri"}
+            or name.rpartition("_")[2] == "token"
+            or "key" in name
+        )
         got = "" if secret else f" (got {found.get('input')!r})"
         lines.append(f"{name.upper()}{got}: {message}.".replace("..", "."))
     return lines

@@ -177,6 +177,12 @@ class TurnRunner:  # noqa: PLR0904  # starting is admitted, and readers are coun
         with anyio.move_on_after(wait_s):
             await turn.ended.wait()
 
+    def stop_streaming(self, cause: Cancelled) -> None:
+        """Stop every turn that streams its answer here, as when streaming is killed at once."""
+        for turn in list(self._live.values()):
+            if turn.spec.streaming:
+                turn.stop(cause)
+
     def silence(self, conversation_id: str) -> None:
         """Cut speech that goes on in a conversation after its text: the turn is completed."""
         self._speaking.silence(conversation_id)

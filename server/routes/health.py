@@ -33,7 +33,9 @@ async def health(request: Request) -> Response:
     """Each dependency with its latency; degraded where one fails."""
     services = services_of(request)
     history = await _check_history(services)
-    status = "healthy" if history["status"] == "healthy" else "degraded"
+    flags = _flags(services)
+    are_well = history["status"] == flags["status"] == "healthy"
+    status = "healthy" if are_well else "degraded"
     answer = {
         "status": status,
         "version": VERSION,
@@ -42,6 +44,7 @@ async def health(request: Request) -> Response:
             "history": history,
             "model": {"status": _model_status(services), "kind": services.model_kind},
             "speech": _speech(services),
+            "flags": flags,
         },
     }
     return JSONResponse(answer, headers=NO_STORE)
@@ -73,6 +76,19 @@ def _speech(services: Services) -> dict[str, object]:
         "status": "healthy" if are_well else "degraded",
         "engine": maker.engine,
         "engines": engines,
+    }
+
+
+def _flags(services: Services) -> dict[str, object]:
+    """Tell how well the flags are known: what was last known is served while the store is lost."""
+    status = services.flags.client.status
+    return {
+        "status": "degraded" if status.is_stale else "healthy",
+        "kind": services.flags.store.kind,
+        "source": status.source.value,
+        "version": status.version,
+        "age_s": None if status.age_s is None else round(status.age_s, 1),
+        "killed_here": sorted(status.killed_here),
     }
 
 

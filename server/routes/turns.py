@@ -202,7 +202,9 @@ async def _begin(services: Services, owner: Owner, plan: Plan) -> TurnRecord:
     with anyio.CancelScope(shield=True):
         record, is_new = await services.history.turns.begin(plan.new_turn)
         if is_new:
-            services.runner.start(plan.spec)
+            live = services.runner.start(plan.spec)
+            if plan.spec.streaming and services.flags.wants_abort:  # killed while it was planned
+                live.stop(Cancelled("operator"))
             await _give_title(services, owner, plan.new_turn, needed=plan.needs_title)
     return record
 

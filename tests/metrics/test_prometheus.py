@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families as read_text
 
+from metrics.prometheus import FlagFigures
 from metrics.turns import EndedTurn, TurnMetrics
 
 DOCS = Path(__file__).parents[2] / "docs" / "monitoring.md"
@@ -36,6 +37,9 @@ def a_busy_recorder() -> TurnMetrics:
     metrics.unit_ended("google", "spoken")
     metrics.engine_called("google", "spoken", 0.35)
     metrics.breaker_changed("google", is_open=True)
+    metrics.flag_exposed("on")
+    metrics.flag_failed()
+    metrics.watch_flags(lambda: FlagFigures(3, False, 0.5, 0.05, False))
     metrics.page_reported(ttft_s=0.3, gaps_s={"p50": 0.1, "p95": 0.2, "max": 1.0}, reconnects=1)
     return metrics
 

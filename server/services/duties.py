@@ -1,0 +1,85 @@
+"""What a process does beside answering: reaping, sweeping, watching itself, following its flags."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from functools import partial
+from time import monotonic
+
+import anyio
+import structlog
+
+from history.errors import HistoryError
+from resilience.supervised import supervised
+from server.services.faults import StartError
+from server.services.services import Services
+from server.services.stores import store_fault
+from streaming.reaper import REAP_EVERY_S, SILENT_AFTER_S, reap
+from streaming.speech.errors import SpeechError
+from streaming.speech.turn_speech import Studio
+
+log = structlog.get_logger(__name__)
+
+SWEEP_EVERY_S = 60.0
+LAG_WATCH_S = 0.25
+"""A timer this long is watched nearly all the time; by how much it is late is the loop's lag."""
+LAG_PAUSE_S = 0.01
+FOLLOW_FLAGS_AGAIN_S = 0.5
+
+
+async def reap_at_start(services: Services) -> None:
+    """End what a killed predecessor left running, before anybody can ask for it."""
+    embedded = services.settings.mongodb_uri is None
+    try:
+        while await reap(  # one round ends a few hundred at the most
+            services.history,
+            is_ours=lambda _: False,
+            silent_after_s=None if embedded else SILENT_AFTER_S,
+        ):
+            pass
+    except HistoryError as error:
+        raise StartError(
+            f"The history cannot be read: {store_fault(services.settings, error)}"
+        ) from None
+
+
+async def _warm_up(studio: Studio) -> None:
+    """Load and connect the speech engine before somebody waits for its first word."""
+    try:
+        await studio.maker.voices()
+    except SpeechError as error:
+        log.warning("speech.not_ready", engine=studio.maker.engine, reason=error.detail)
+
+
+@asynccontextmanager
+async def duties(services: Services) -> AsyncIterator[None]:
+    """Run what nobody waits for, until the block ends."""
+
+    def is_ours(turn_id: str) -> bool:
+        live = services.runner.find(turn_id) is not None
+        return live or services.keeper.unstored(turn_id) is not None
+
+    async def reap_silent() -> None:
+        await reap(services.history, is_ours=is_ours, silent_after_s=SILENT_AFTER_S)
+
+    async def sweep() -> None:
+        await services.history.sweep(datetime.now(UTC))
+
+    async def measure_lag() -> None:
+        due = monotonic() + LAG_WATCH_S
+        await anyio.sleep(LAG_WATCH_S)
+        services.metrics.loop_lag(max(0.0, monotonic() - due))
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(_warm_up, services.studio)
+        for name, step, every_s in (
+            ("reap", reap_silent, REAP_EVERY_S),
+            ("sweep", sweep, SWEEP_EVERY_S),
+            ("loop_lag", measure_lag, LAG_PAUSE_S),
+            ("follow_flags", services.flags.client.run, FOLLOW_FLAGS_AGAIN_S),
+        ):
+            tasks.start_soon(partial(supervised, name, step, every_s=every_s, log=log))
+        try:
+            yield
+        finally:
+            tasks.cancel_scope.cancel()

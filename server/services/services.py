@@ -1,0 +1,52 @@
+"""What routes and plans may use: one value, made once."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from chatbots.base import Chatbots
+from history.base import History
+from metrics.turns import TurnMetrics
+from server.identity import Guests
+from server.readers import Readers
+from server.services.flags import Flags
+from server.settings import Settings
+from streaming.event_log.base import EventLog
+from streaming.keeper import RecordKeeper
+from streaming.llm.base import TokenSource
+from streaming.runner import TurnRunner
+from streaming.speech.turn_speech import Studio
+
+ROOT = Path(__file__).resolve().parents[2]
+"""The checkout, or where the packages are installed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Everything a route may use."""
+
+    settings: Settings
+    history: History
+    chatbots: Chatbots
+    event_log: EventLog
+    source: TokenSource
+    studio: Studio
+    metrics: TurnMetrics
+    flags: Flags
+    keeper: RecordKeeper
+    runner: TurnRunner
+    readers: Readers
+    guests: Guests
+    admin_token: SecretStr
+    worker_id: str
+
+    @property
+    def model_kind(self) -> str:
+        """Which token source was chosen."""
+        return "offline" if self.settings.is_offline else "openai"
+
+    @property
+    def history_kind(self) -> str:
+        """Which store was chosen."""
+        return "sqlite" if self.settings.mongodb_uri is None else "mongodb"
