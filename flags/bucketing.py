@@ -3,8 +3,8 @@
 The LaunchDarkly form of the hash that PostHog uses too, so that two vendors' published vectors
 prove it. Raising a percentage never removes a unit. SHA-1 spreads here, it protects nothing.
 
-Three steps, for those who decide often: `hash60` of the text, `threshold` of the percentage (once
-per definition), and one comparison. `bucket` and `includes` say the same for one question.
+Who decides often compares `hash60` of the text with the `threshold` of a percentage, made once per
+definition; that answers as `includes` does, for less.
 
 Source: LaunchDarkly python-server-sdk, `evaluator_bucketing`; launchdarkly/sdk-test-harness.
 """
@@ -86,4 +86,4 @@ def includes(percentage: float, key: str, salt: str, unit: str) -> bool:
     step = step_of(percentage)
     if not 0 < step < BUCKETS:
         return step > 0
-    return hash60(f"{key}.{salt}.{unit}") < threshold_of_step(step)
+    return bucket(key, salt, unit) < step
