@@ -32,10 +32,13 @@ class Commit:
     `definitions` maps `flag:<key>` and `segment:<name>` to their new JSON (`flags.codec`), or None
     where it is deleted. `audit` has one entry for each, all at `version`, which is above
     `expected_version`: one above, or more where a ruleset that was lost is restored. A negative
-    `expected_version` never holds: such a commit only looks for what its claim did before.
+    `expected_version` never holds: such a commit only looks for what its claim did before. A commit
+    without audit may stay at its version: it keeps a claim for a change that nothing needed, and
+    its definitions, which are those that are kept already, as the claim's answer.
 
     Raises:
-        ValueError: the version does not grow, or two audit entries tell of the same subject.
+        ValueError: the version does not grow with the audit, or two audit entries tell of the same
+            subject.
     """
 
     expected_version: int
@@ -45,7 +48,8 @@ class Commit:
     claim: Claim | None = None
 
     def __post_init__(self) -> None:
-        if 0 <= self.expected_version >= self.version:
+        is_allowed = self.version == self.expected_version and not self.audit
+        if 0 <= self.expected_version >= self.version and not is_allowed:
             raise ValueError(f"version {self.version} is not above {self.expected_version}")
         if len({entry.subject for entry in self.audit}) != len(self.audit):
             raise ValueError("a subject has two audit entries")

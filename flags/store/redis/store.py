@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
-from typing import cast
 
 import anyio
 import msgspec
@@ -40,18 +39,15 @@ class RedisFlagStore:
 
     async def read(self) -> Ruleset:
         async with self._redis.call() as client:
-            transaction = client.pipeline(transaction=True)
-            transaction.execute_command("GET", VERSION)
-            transaction.execute_command("HGETALL", DEFINITIONS)
-            version, definitions = await transaction.execute()
-            named = [(name.decode(errors="replace"), each) for name, each in definitions.items()]
-            return read_ruleset(_version(version), named)
+            version, found = await ask(client, "EVAL", _script("read"), 2, VERSION, DEFINITIONS)
+            names = (name.decode(errors="replace") for name in found[::2])
+            return read_ruleset(_version(version), zip(names, found[1::2], strict=True))
 
     async def commit(self, commit: Commit) -> Committed:
         keys, arguments = _script_input(commit)
         async with self._redis.call() as client:
-            reply = await client.eval(_script(), len(keys), *keys, *arguments)
-            return _committed(cast("list[bytes]", reply))
+            script = _script("commit")
+            return _committed(await ask(client, "EVAL", script, len(keys), *keys, *arguments))
 
     async def next_version(self, seen: int, *, timeout_s: float) -> int:
         until = anyio.current_time() + timeout_s
@@ -88,8 +84,8 @@ class RedisFlagStore:
 
 
 @cache
-def _script() -> str:
-    return files(__package__).joinpath("commit.lua").read_text(encoding="utf-8")
+def _script(name: str) -> str:
+    return files(__package__).joinpath(f"{name}.lua").read_text(encoding="utf-8")
 
 
 def _audit_key(subject: str) -> str:
