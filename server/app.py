@@ -14,7 +14,18 @@ from starlette.staticfiles import StaticFiles
 from server.errors import STATUS, ProblemError, answer_error
 from server.identity import IdentityMiddleware
 from server.middleware import AnswerMiddleware, OriginMiddleware, SizeLimitMiddleware
-from server.routes import chatbots, conversations, health, metrics, speech, turns
+from server.routes import (
+    chatbots,
+    conversations,
+    flags,
+    health,
+    metrics,
+    ofrep,
+    rollout,
+    segments,
+    speech,
+    turns,
+)
 from server.services import ROOT, Services
 
 WEB = ROOT / "web"
@@ -27,6 +38,16 @@ SHOWN_HEADERS = [
     "X-Speech-Range",
     "X-Speech-Duration",
     "Retry-After",
+    "ETag",
+]
+TAKEN_HEADERS = [
+    "Authorization",
+    "Content-Type",
+    "Idempotency-Key",
+    "If-Match",
+    "If-None-Match",
+    "Last-Event-ID",
+    "X-Request-ID",
 ]
 
 
@@ -47,7 +68,7 @@ def create_app(services: Services) -> Starlette:
             allow_origins=settings.allowed_origins,
             allow_credentials=True,
             allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
-            allow_headers=["Content-Type", "Idempotency-Key", "Last-Event-ID", "X-Request-ID"],
+            allow_headers=TAKEN_HEADERS,
             expose_headers=SHOWN_HEADERS,
         )
         middleware.insert(1, cors)
@@ -59,6 +80,10 @@ def create_app(services: Services) -> Starlette:
             *speech.routes,
             *health.routes,
             *metrics.routes,
+            *rollout.routes,
+            *flags.routes,
+            *segments.routes,
+            *ofrep.routes,
             Route("/", page, methods=["GET"]),
             Mount("/assets", Assets(WEB)),
         ],

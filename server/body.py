@@ -30,20 +30,29 @@ async def read_model(request: Request, model: type[Model]) -> Model:
     """Return the body as the model.
 
     Raises:
-        ProblemError: 415 not JSON, 400 not to be parsed, 422 not valid (with `errors`).
+        ProblemError: as `read_json`; 422 not valid (with `errors`).
     """
-    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if media_type != "application/json":
-        raise ProblemError(
-            415, "unsupported_media_type", "Send the body as Content-Type: application/json."
-        )
-    value = parse_json(await request.body())
+    value = await read_json(request)
     try:
         return model.model_validate(value)
     except ValidationError as error:
         raise ProblemError(
             422, "invalid", "The body is not valid; see errors.", errors=_errors(error)
         ) from None
+
+
+async def read_json(request: Request) -> object:
+    """Return the body's value.
+
+    Raises:
+        ProblemError: 415 not JSON, 400 not to be parsed.
+    """
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type != "application/json":
+        raise ProblemError(
+            415, "unsupported_media_type", "Send the body as Content-Type: application/json."
+        )
+    return parse_json(await request.body())
 
 
 def parse_json(body: bytes) -> object:

@@ -8,8 +8,19 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Match, Route
+from starlette.types import Scope
 
 from chatbots.errors import ChatbotNotFoundError, ChatbotsUnavailableError
+from flags.errors import (
+    ConditionError,
+    FlagInvalidError,
+    FlagNotFoundError,
+    FlagRequiredError,
+    FlagStoreDamagedError,
+    FlagStoreUnavailableError,
+    IdempotencyMismatchError,
+    VersionConflictError,
+)
 from history.errors import (
     ConversationNotFoundError,
     HistoryUnavailableError,
@@ -42,6 +53,11 @@ TITLES = {
     503: "Unavailable",
 }
 
+_KILL_HERE = (
+    "To kill a flag on one machine without the store, write its key into DATA_DIR/killed-flags, or"
+    " start with KILLED_FLAGS."
+)
+
 STATUS: dict[type[Exception], tuple[int, str]] = {
     ConversationNotFoundError: (404, "There is no such conversation."),
     TurnNotFoundError: (404, "There is no such turn."),
@@ -60,8 +76,27 @@ STATUS: dict[type[Exception], tuple[int, str]] = {
     SpeechOffError: (503, "There is no speech here; its operator can set TTS_ENGINE."),
     SpeechTooLongError: (422, "The speech engine wants shorter sentences."),
     SpeechError: (503, "The speech engine cannot be used now; try again in a moment."),
+    FlagNotFoundError: (404, "There is no such flag or segment."),
+    VersionConflictError: (412, "It was changed since; read it again, then decide."),
+    FlagInvalidError: (422, "What is asked for is not valid; see errors."),
+    ConditionError: (422, "A condition cannot be understood; see errors."),
+    FlagRequiredError: (409, "The server asks this flag: it stays, and keeps its type."),
+    IdempotencyMismatchError: (
+        409,
+        "This Idempotency-Key came with another change; use a new key.",
+    ),
+    FlagStoreUnavailableError: (
+        503,
+        f"The flags' store cannot be reached; a change may have held: read it first. {_KILL_HERE}",
+    ),
+    FlagStoreDamagedError: (
+        503,
+        f"What the flags' store holds cannot be read, so nothing was changed. {_KILL_HERE}",
+    ),
 }
 RETRY_AFTER_S = 2
+OFREP = "/ofrep/"
+"""Below it everything speaks OpenFeature's protocol, refusals too."""
 
 
 class ProblemError(Exception):
@@ -107,6 +142,14 @@ def problem_response(request_id: str, problem: ProblemError) -> Response:
     )
 
 
+def refusal(scope: Scope, problem: ProblemError) -> Response:
+    """Return the problem as whoever asked can read it."""
+    if not scope["path"].startswith(OFREP):
+        return problem_response(scope["state"]["request_id"], problem)
+    body = {"errorCode": "GENERAL", **problem.extra, "errorDetails": problem.detail}
+    return JSONResponse(body, problem.status, headers=problem.headers)
+
+
 def to_problem(error: Exception) -> ProblemError:
     """Map any error to what the caller is told; unknown ones are a 500 that tells nothing."""
     if isinstance(error, ProblemError):
@@ -117,13 +160,26 @@ def to_problem(error: Exception) -> ProblemError:
         if cls in STATUS:
             status, detail = STATUS[cls]
             code = cast("str", getattr(error, "code", "error"))
-            turn_id = getattr(error, "turn_id", None)
-            return ProblemError(
-                status, code, detail, extra={"turn_id": turn_id} if turn_id else None
-            )
+            problem = ProblemError(status, code, detail)
+            _tell_more(problem, error)
+            return problem
     return ProblemError(
         500, "internal_error", "Something went wrong here; it has been logged under the request id."
     )
+
+
+def _tell_more(problem: ProblemError, error: Exception) -> None:
+    """Add what the caller needs to go on."""
+    match error:
+        case FlagInvalidError():
+            problem.errors = [{"field": error.path, "message": error.reason}]
+        case VersionConflictError():
+            problem.extra = {"version": error.version}
+            if error.version:
+                problem.headers = {"ETag": f'"{error.version}"'}
+        case _:
+            turn_id = getattr(error, "turn_id", None)
+            problem.extra = {"turn_id": turn_id} if turn_id else {}
 
 
 def _from_http(error: HTTPException) -> ProblemError:
@@ -155,4 +211,4 @@ async def answer_error(request: Request, error: Exception) -> Response:
         problem.headers = {**problem.headers, "Allow": ", ".join(sorted(methods))}
     if problem.status >= 500 and problem.code == "internal_error":  # noqa: PLR2004  # server's fault
         log.error("request.failed", path=request.url.path, exc_info=error)
-    return problem_response(request.state.request_id, problem)
+    return refusal(request.scope, problem)

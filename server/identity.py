@@ -10,12 +10,14 @@ from starlette.datastructures import MutableHeaders
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from server.errors import ProblemError, problem_response
+from server.errors import ProblemError, refusal
 from server.ids import new_id
 
 COOKIE = "chat_guest"
 MAX_AGE_S = 400 * 86_400
 """The longest that browsers keep a cookie."""
+OPERATORS = frozenset({"flags", "segments"})
+"""Under /api/v1, but nobody's own: each of their routes asks `server.operators`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,14 +70,16 @@ class IdentityMiddleware:
             _set_cookie(scope, cookie, secure=scope["scheme"] == "https")
         if owner is None and scope["path"] != "/":
             problem = ProblemError(401, "unauthenticated", "Sign in first; guests are not let in.")
-            await problem_response(connection.state.request_id, problem)(scope, receive, send)
+            await refusal(scope, problem)(scope, receive, send)
             return
         scope["state"]["owner"] = owner
         await self._app(scope, receive, send)
 
 
 def _needs_owner(path: str) -> bool:
-    return path == "/" or path.startswith("/api/v1/")
+    if not path.startswith("/api/v1/"):
+        return path == "/"
+    return path.split("/", 4)[3] not in OPERATORS
 
 
 def _set_cookie(scope: Scope, cookie: str, *, secure: bool) -> None:

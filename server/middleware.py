@@ -15,7 +15,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from metrics.turns import TurnMetrics
-from server.errors import ProblemError, answer_error, problem_response
+from server.errors import ProblemError, answer_error, refusal
 from server.ids import new_id
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -96,8 +96,7 @@ class OriginMiddleware:
                     "cross_site",
                     "This request comes from another site's page; see ALLOWED_ORIGINS.",
                 )
-                request_id = scope["state"]["request_id"]
-                await problem_response(request_id, problem)(scope, receive, send)
+                await refusal(scope, problem)(scope, receive, send)
                 return
         await self._app(scope, receive, send)
 
@@ -140,8 +139,7 @@ class SizeLimitMiddleware:
             return
         problem = self._refusal(scope)
         if problem is not None:
-            request_id = scope["state"]["request_id"]
-            await problem_response(request_id, problem)(scope, receive, send)
+            await refusal(scope, problem)(scope, receive, send)
             return
         received = 0
 

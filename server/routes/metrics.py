@@ -4,7 +4,6 @@ In production everything but health and beacons asks for `Authorization: Bearer 
 """
 
 import functools
-import hmac
 import platform
 import tomllib
 from collections.abc import Mapping
@@ -22,8 +21,7 @@ from metrics.process import process_use
 from metrics.snapshot import ArmSnapshot, CacheUse, Latency, StreamingSnapshot
 from metrics.turns import TurnMetrics
 from server.body import StrictModel, read_model
-from server.errors import ProblemError
-from server.settings import Settings
+from server.operators import OperatorServices, is_reader, may_read
 
 _ROOT = Path(__file__).resolve().parents[2]
 _NO_STORE = {"Cache-Control": "no-store"}
@@ -31,13 +29,11 @@ _NO_STORE = {"Cache-Control": "no-store"}
 Milliseconds = Annotated[float, Field(ge=0, le=3_600_000)]
 
 
-class MetricsServices(Protocol):
+class MetricsServices(OperatorServices, Protocol):
     """What these routes need of the services."""
 
     @property
     def metrics(self) -> TurnMetrics: ...
-    @property
-    def settings(self) -> Settings: ...
 
 
 class PageGaps(StrictModel):
@@ -80,7 +76,7 @@ async def read_health(request: Request) -> Response:
     """`GET /api/metrics/health/streaming`: public; the figures behind it are for operators."""
     services = _services(request)
     made = checks(services.metrics.snapshot())
-    with_figures = _is_operator(request, services.settings)
+    with_figures = is_reader(request)
     return _json(
         {
             "status": worst(made).word,
@@ -103,9 +99,9 @@ async def read_summary(request: Request) -> Response:
             "window_s": snapshot.window_s,
             "active_streams": snapshot.active_turns,
             "active_readers": snapshot.active_readers,
-            **_arm(snapshot.all),
+            **arm_json(snapshot.all),
             "avg_inter_token_ms": _ms(snapshot.gaps.mean_s),
-            "arms": {name: _arm(arm) for name, arm in snapshot.arms.items()},
+            "arms": {name: arm_json(arm) for name, arm in snapshot.arms.items()},
         }
     )
 
@@ -144,27 +140,8 @@ def _services(request: Request) -> MetricsServices:
 
 
 def _open_to_operators(request: Request) -> MetricsServices:
-    services = _services(request)
-    if not _is_operator(request, services.settings):
-        raise ProblemError(
-            401,
-            "unauthenticated",
-            "Send Authorization: Bearer with the operators' token.",
-            headers={"WWW-Authenticate": 'Bearer realm="operators"'},
-        )
-    return services
-
-
-def _is_operator(request: Request, settings: Settings) -> bool:
-    """Say whether the caller may read figures: anybody in development, else by the token."""
-    if settings.app_env != "production":
-        return True
-    scheme, _, given = request.headers.get("authorization", "").partition(" ")
-    if settings.admin_token is None or scheme.lower() != "bearer":
-        return False
-    expected = settings.admin_token.get_secret_value()
-    # The header's bytes came decoded as Latin-1; back to bytes, any character can be compared.
-    return hmac.compare_digest(given.strip().encode("latin-1"), expected.encode())
+    may_read(request)
+    return _services(request)
 
 
 def _streaming(snapshot: StreamingSnapshot) -> dict[str, object]:
@@ -203,7 +180,8 @@ def _streaming(snapshot: StreamingSnapshot) -> dict[str, object]:
     }
 
 
-def _arm(arm: ArmSnapshot) -> dict[str, object]:
+def arm_json(arm: ArmSnapshot) -> dict[str, object]:
+    """Return how one arm of the rollout does."""
     return {
         "turns": sum(arm.outcomes.values()),
         "success_rate": _rounded(arm.success_rate, 5),

@@ -1,0 +1,126 @@
+"""The two addresses that operators' scripts use: how far is a rollout, and set it."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from flags.changes.validation import check_percentage
+from flags.codec import read_flag
+from flags.errors import FlagInvalidError
+from flags.model import Flag
+from server.body import StrictModel, read_model
+from server.changes import NO_STORE, Why, change_of, serve_now, versioned
+from server.operators import admin, may_read
+from server.routes.metrics import arm_json
+from server.services import Services
+from server.services.flags import STREAMING
+from server.wire import Json, instant, services_of
+
+_EVIDENCE = ("turns", "success_rate", "error_rate", "avg_ttft_ms")
+
+
+def _share(value: float) -> float:
+    try:
+        check_percentage(value, "percentage")
+    except FlagInvalidError as error:
+        raise ValueError(error.reason) from None
+    return value
+
+
+class SetRollout(StrictModel):
+    """The body of `POST /api/metrics/feature-flags/rollout`."""
+
+    feature: str = Field(max_length=100)
+    percentage: Annotated[float, AfterValidator(_share)]
+    reason: Why = ""
+
+
+async def read_flags(request: Request) -> Response:
+    """`GET /api/metrics/feature-flags`: each flag's state, and how well it is known."""
+    may_read(request)
+    services = services_of(request)
+    flags = dict(services.flags.client.ruleset.flags)
+    flags.setdefault(STREAMING, read_flag({"enabled": False}, STREAMING, strict=True))
+    shown = {key: _flag(services, flag) for key, flag in sorted(flags.items())}
+    return JSONResponse({"flags": shown, "store": _store(services)}, headers=NO_STORE)
+
+
+async def set_rollout(request: Request) -> Response:
+    """`POST /api/metrics/feature-flags/rollout`: give a flag another percentage."""
+    author = admin(request)
+    services = services_of(request)
+    body = await read_model(request, SetRollout)
+    flag = await services.flags.editor.set_percentage(
+        body.feature, body.percentage, change_of(request, author, body.reason)
+    )
+    await serve_now(services)
+    answer: Json = {
+        "feature": flag.key,
+        "percentage": _plain(flag.rollout.percentage),
+        "kill": flag.kill,
+        "version": flag.version,
+        "epoch": flag.epoch,
+    }
+    return versioned(answer, flag)
+
+
+def _flag(services: Services, flag: Flag) -> Json:
+    is_killed_here = flag.key in services.flags.client.status.killed_here
+    is_killed = flag.kill or is_killed_here
+    return {
+        "type": flag.type.value,
+        "enabled": flag.enabled,
+        "rolloutPercentage": _plain(flag.rollout.percentage),
+        "kill": flag.kill,
+        "killedHere": is_killed_here,
+        "state": "killed" if is_killed else "idle" if flag.enabled else "disabled",
+        "salt": flag.rollout.salt,
+        "variants": flag.variants,
+        "version": flag.version,
+        "epoch": flag.epoch,
+        "updatedAt": None if flag.updated_at is None else instant(flag.updated_at),
+        "sinceSeconds": _since(flag),
+        "evidence": _evidence(services) if flag.key == STREAMING else None,
+    }
+
+
+def _since(flag: Flag) -> float | None:
+    if flag.updated_at is None:
+        return None
+    return round(max(0.0, (datetime.now(UTC) - flag.updated_at).total_seconds()), 1)
+
+
+def _evidence(services: Services) -> Json:
+    """Return how each arm does: the same figures as in the summary."""
+    snapshot = services.metrics.snapshot()
+    arms: Mapping[str, Json] = {name: arm_json(arm) for name, arm in snapshot.arms.items()}
+    shown = {name: {each: arm[each] for each in _EVIDENCE} for name, arm in arms.items()}
+    return {"windowSeconds": snapshot.window_s, **shown}
+
+
+def _store(services: Services) -> Json:
+    status = services.flags.client.status
+    return {
+        "kind": services.flags.store.kind,
+        "source": status.source.value,
+        "version": status.version,
+        "stale": status.is_stale,
+        "ageSeconds": None if status.age_s is None else round(status.age_s, 1),
+        "fault": status.fault,
+    }
+
+
+def _plain(percentage: float) -> float:
+    """Return 5 for 5.0: scripts compare the text."""
+    return int(percentage) if percentage == int(percentage) else percentage
+
+
+routes = [
+    Route("/api/metrics/feature-flags", read_flags, methods=["GET"]),
+    Route("/api/metrics/feature-flags/rollout", set_rollout, methods=["POST"]),
+]
