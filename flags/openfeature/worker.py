@@ -1,0 +1,53 @@
+"""A thread with an event loop of its own, for those whose application has none to give."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from threading import Thread, current_thread
+
+import anyio
+
+
+class Worker:
+    """Runs one coroutine function on a daemon thread until it is stopped.
+
+    Args:
+        main: What runs; it is cancelled to stop it.
+        name: The thread's.
+    """
+
+    def __init__(self, main: Callable[[], Awaitable[None]], *, name: str) -> None:
+        self._main = main
+        self._thread = Thread(target=anyio.run, args=(self._run,), name=name, daemon=True)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._scope: anyio.CancelScope | None = None
+        self._is_stopping = False
+
+    def start(self) -> None:
+        """Start the thread; once."""
+        self._thread.start()
+
+    def stop(self, timeout_s: float) -> bool:
+        """Cancel what runs, wait for the thread, and tell whether it has ended in time."""
+        self._is_stopping = True
+        if self._scope:
+            self.call_later(0, self._scope.cancel)
+        if self._thread is not current_thread():
+            self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    def call_later(self, delay_s: float, function: Callable[[], object]) -> None:
+        """Call a function on the event loop after a while; not at all if it ends before."""
+        loop = self._loop
+        if loop is None:
+            return
+        try:
+            loop.call_soon_threadsafe(loop.call_later, delay_s, function)
+        except RuntimeError:
+            return  # the loop is closed
+
+    async def _run(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        with anyio.CancelScope() as self._scope:
+            # Whoever stopped it before there was a scope could not cancel.
+            if not self._is_stopping:
+                await self._main()
