@@ -1,0 +1,107 @@
+"""One link that listens to channels. A silent one is asked whether it still lives."""
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import anyio
+import anyio.lowlevel
+from redis.asyncio.connection import AbstractConnection
+from redis.exceptions import ConnectionError as RedisConnectionError
+
+from storage.redis.client import FAULTS
+
+PING_EVERY_S = 1.0
+"""Seconds without a word after which the server is asked for one."""
+
+SILENCE_S = 1.5
+"""Seconds after that question until the link counts as lost."""
+
+
+class Subscription:
+    """What is published on some channels from now on. For one reader.
+
+    Made by `RedisConnection.subscribe`. Messages published while a link is lost are not heard.
+    """
+
+    def __init__(
+        self, link: AbstractConnection, *, translate: Callable[[Exception], Exception]
+    ) -> None:
+        self._link = link
+        self._translate = translate
+        self._early: deque[tuple[str, bytes]] = deque()
+        self._heard_at = 0.0
+        self._asked_at: float | None = None
+        self._left_at = 0.0
+
+    async def open(self, channels: Sequence[str]) -> None:
+        """Return once the server has confirmed all channels."""
+        await self._link.connect()  # type: ignore[no-untyped-call]  # the driver says no types
+        await self._link.send_command("SUBSCRIBE", *channels)
+        confirmed = 0
+        while confirmed < len(channels):
+            answer = await self._read(None)
+            if answer and answer[0] == b"subscribe":
+                confirmed += 1
+            elif message := _message(answer):
+                self._early.append(message)
+        self._heard_at = self._left_at = anyio.current_time()
+
+    async def get(self, timeout_s: float) -> tuple[str, bytes] | None:
+        """Return the next channel and message, or None if there is none in time.
+
+        Raises:
+            StorageUnavailableError: the link is lost; subscribe anew.
+        """
+        await anyio.lowlevel.checkpoint()  # a flood of messages must not hold the loop
+        if self._early:
+            return self._early.popleft()
+        now = anyio.current_time()
+        self._skip(now - self._left_at)
+        try:
+            return await self._next(now + timeout_s)
+        except FAULTS as error:
+            raise self._translate(error) from None
+        finally:
+            self._left_at = anyio.current_time()
+
+    async def _next(self, until: float) -> tuple[str, bytes] | None:
+        while True:
+            lost_at = await self._ask_for_life()
+            answer = await self._read(max(0.0, min(until, lost_at) - anyio.current_time()))
+            now = anyio.current_time()
+            if answer is not None:
+                self._heard_at, self._asked_at = now, None
+                if message := _message(answer):
+                    return message
+            elif self._asked_at is not None and now >= self._asked_at + SILENCE_S:
+                raise RedisConnectionError("the link of a subscription fell silent")
+            elif now >= until:
+                return None
+
+    async def _ask_for_life(self) -> float:
+        """Ping a link that has been silent; return when to look again."""
+        now = anyio.current_time()
+        if self._asked_at is None:
+            if now < self._heard_at + PING_EVERY_S:
+                return self._heard_at + PING_EVERY_S
+            await self._link.send_command("PING", check_health=False)
+            self._asked_at = now
+        return self._asked_at + SILENCE_S
+
+    def _skip(self, away_s: float) -> None:
+        # While nobody reads nobody hears: that time proves nothing about the link.
+        self._heard_at += away_s
+        if self._asked_at is not None:
+            self._asked_at += away_s
+
+    async def _read(self, timeout_s: float | None) -> Any:
+        return await self._link.read_response(timeout=timeout_s, disconnect_on_error=False)
+
+
+def _message(answer: Any) -> tuple[str, bytes] | None:
+    match answer:
+        case [b"message", bytes() as channel, bytes() as message]:
+            return channel.decode(errors="replace"), message
+        case _:
+            return None
