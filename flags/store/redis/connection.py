@@ -5,8 +5,8 @@ decides what that means.
 """
 
 import os
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -66,20 +66,19 @@ class RedisConnection:
         if scope.cancelled_caught:
             raise FlagStoreUnavailableError(f"Redis did not answer within {limit_s:g} s")
 
-    def is_of_this_process(self, client: Redis) -> bool:
-        """Tell whether a client was made here, not before a fork."""
-        return self._clients.get(os.getpid()) is client
+    async def end(self, client: Redis, close: Callable[[], Awaitable[None]]) -> None:
+        """Close something of a client's, if the client is this process's own; never fails."""
+        if self._clients.get(os.getpid()) is not client:
+            return
+        # The other side may be gone: then there is nothing to say goodbye to.
+        with suppress(*_FAULTS), anyio.move_on_after(self.timeout_s, shield=True):
+            await close()
 
     async def close(self) -> None:
         """Close this process's connections; safe to call twice."""
-        client = self._clients.pop(os.getpid(), None)
-        if client is None:
-            return
-        try:
-            with anyio.CancelScope(shield=True), anyio.move_on_after(self.timeout_s):
-                await client.aclose()
-        except _FAULTS:
-            return  # the other side is gone: there is nothing to say goodbye to
+        if client := self._clients.get(os.getpid()):
+            await self.end(client, client.aclose)
+            del self._clients[os.getpid()]
 
     def _client(self) -> Redis:
         # A forked child shares sockets and event loop registrations with its parent. It keeps its

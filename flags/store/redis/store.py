@@ -12,7 +12,7 @@ from flags.errors import FlagStoreDamagedError, IdempotencyMismatchError
 from flags.model import AuditEntry, Ruleset
 from flags.store.base import IDEMPOTENCY_TTL, MAX_AUDIT_ENTRIES, Commit, Committed
 from flags.store.definitions import read_audit, read_ruleset
-from flags.store.redis.announcements import CHANNEL, Announcements
+from flags.store.redis.announcements import CHANNEL, Subscription, news
 from flags.store.redis.connection import RedisConnection, ask
 
 VERSION = "{flags}:version"
@@ -35,7 +35,7 @@ class RedisFlagStore:
     def __init__(self, url: str, *, timeout_s: float = 1.0) -> None:
         self._timeout_s = timeout_s
         self._redis = RedisConnection(url, timeout_s=timeout_s)
-        self._announcements = Announcements(self._redis)
+        self._subscription = Subscription(self._redis)
 
     async def read(self) -> Ruleset:
         async with self._redis.call() as client:
@@ -55,16 +55,16 @@ class RedisFlagStore:
             while True:
                 async with self._redis.call() as client:
                     # Subscribed first: a write after the answer is announced to us.
-                    await self._announcements.open(client)
+                    pubsub = await self._subscription.open(client)
                     version = _version(await ask(client, "GET", VERSION))
                 left_s = until - anyio.current_time()
                 if version != seen or left_s <= 0:
                     return version
                 # An announcement may be old, or of another database: it only makes us ask.
                 async with self._redis.call(left_s + self._timeout_s):
-                    await self._announcements.wait(seen, timeout_s=left_s)
+                    await news(pubsub, seen, timeout_s=left_s)
         except BaseException:
-            await self._announcements.drop()
+            await self._subscription.drop()
             raise
 
     async def history(
@@ -79,7 +79,7 @@ class RedisFlagStore:
             return read_audit(subject, [fields[b"entry"] for _, fields in found])
 
     async def close(self) -> None:
-        await self._announcements.drop()
+        await self._subscription.drop()
         await self._redis.close()
 
 

@@ -518,6 +518,22 @@ def test_a_forked_process_never_shares_a_connection(server: RedisServer, direct:
     assert (ended.stdout.decode(), ended.stderr.decode()) == ("child done\nparent done\n", "")
 
 
+async def test_what_a_parent_opened_is_not_touched_by_its_child(
+    server: RedisServer, direct: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with opened(server.url) as store:
+        await store.next_version(-1, timeout_s=0)
+        of_parent = {client["id"] for client in direct.client_list()}
+        with monkeypatch.context() as fork:
+            fork.setattr(os, "getpid", lambda: 0)
+            await store.close()
+            await store.next_version(-1, timeout_s=0)
+            assert {client["id"] for client in direct.client_list()} > of_parent
+            await store.close()
+        assert {client["id"] for client in direct.client_list()} >= of_parent
+        await store.read()
+
+
 def everything(client: Redis) -> dict[bytes, object]:
     return {key: client.dump(key) for key in client.scan_iter("*")}
 
