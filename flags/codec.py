@@ -5,6 +5,7 @@ later release adds is ignored, so that going back is safe.
 """
 
 import json
+import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TypeVar, cast
@@ -19,6 +20,8 @@ Json = dict[str, object]
 _T = TypeVar("_T")
 
 WHOLE_WEIGHT = 100.0
+MAX_LEVELS = 64
+"""Of a definition: conditions are followed less deep, and so few levels never exhaust a stack."""
 BOOL_VARIANTS: Mapping[str, object] = {"on": True, "off": False}
 
 _KEPT_BY_US = frozenset({"version", "epoch", "updated_at"})
@@ -27,7 +30,7 @@ _KEPT_BY_US = frozenset({"version", "epoch", "updated_at"})
 
 def flag_json(flag: Flag) -> Json:
     """Return a flag as the API shows it."""
-    shown = _builtins(flag)
+    shown = _builtins(flag) | {"allow": sorted(flag.allow), "deny": sorted(flag.deny)}
     rollout = cast("Json", shown["rollout"])
     rollout |= {"percentage": _plain(flag.rollout.percentage), "serve": _serve(rollout["serve"])}
     for shown_rule, rule in zip(cast("list[Json]", shown["rules"]), flag.rules, strict=True):
@@ -37,7 +40,8 @@ def flag_json(flag: Flag) -> Json:
 
 def segment_json(segment: Segment) -> Json:
     """Return a segment as the API shows it."""
-    return _builtins(segment)
+    listed = {"include": sorted(segment.include), "exclude": sorted(segment.exclude)}
+    return _builtins(segment) | listed
 
 
 def read_flag(document: Mapping[str, object], key: str, *, strict: bool) -> Flag:
@@ -47,7 +51,7 @@ def read_flag(document: Mapping[str, object], key: str, *, strict: bool) -> Flag
         document: As `flag_json` shows it; only `type` and `variants` of a flag that is no bool, and
             `off_variant`, have no default. `serve` may be a variant's name.
         key: The flag's; the document may repeat it.
-        strict: Refuse unknown fields.
+        strict: Refuse unknown fields, and what JSON text would not give back as it is.
 
     Raises:
         FlagInvalidError: with the place of the first fault of form. What a definition means is
@@ -75,9 +79,12 @@ def unversioned(definition: Mapping[str, object]) -> Json:
 
 
 def encode(definition: Flag | Segment) -> str:
-    """Return a definition as it is stored."""
+    """Return a definition as it is stored: names stay in the order in which they were written.
+
+    To a condition the order of a literal's names means something.
+    """
     shown = flag_json(definition) if isinstance(definition, Flag) else segment_json(definition)
-    return dump(shown)
+    return _text(shown)
 
 
 def decode_flag(stored: str | bytes, key: str) -> Flag:
@@ -114,7 +121,7 @@ def audit_json(entry: AuditEntry) -> Json:
 
 def encode_audit(entry: AuditEntry) -> str:
     """Return an audit entry as it is stored."""
-    return dump(_builtins(entry))
+    return _text(_builtins(entry))
 
 
 def decode_audit(stored: str | bytes) -> AuditEntry:
@@ -128,14 +135,19 @@ def decode_audit(stored: str | bytes) -> AuditEntry:
 
 def dump(value: object) -> str:
     """Return compact JSON, the same for the same value."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+    return _text(value, sort_keys=True)
+
+
+def _text(value: object, *, sort_keys: bool = False) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=sort_keys)
 
 
 def _completed(document: Mapping[str, object], key: str) -> Json:
     flag: Json = {"type": FlagType.BOOL.value, **document, "key": key}
     if flag["type"] == FlagType.BOOL:
         flag = {"variants": dict(BOOL_VARIANTS), "off_variant": "off", **flag}
-    flag.setdefault("default_variant", flag.get("off_variant"))
+    if "off_variant" in flag:
+        flag = {"default_variant": flag["off_variant"], **flag}
     rollout = flag.get("rollout", {})
     if isinstance(rollout, Mapping):
         flag["rollout"] = _with_shares(
@@ -177,6 +189,8 @@ def _plain(number: float) -> float:
 
 
 def _read(document: Mapping[str, object], kind: type[_T], *, strict: bool) -> _T:
+    if strict:
+        _refuse_lossy(document, ())
     try:
         made = msgspec.convert(document, kind)
     except msgspec.ValidationError as error:
@@ -186,6 +200,35 @@ def _read(document: Mapping[str, object], kind: type[_T], *, strict: bool) -> _T
     if strict:
         _refuse_unknown(document, _builtins(made), ())
     return made
+
+
+def _refuse_lossy(value: object, path: tuple[str, ...]) -> None:
+    """Refuse what would be stored as something else, or could not be stored."""
+    fault = _loss(value, len(path))
+    if fault is not None:
+        raise FlagInvalidError(".".join(path), fault)
+    if isinstance(value, Mapping):
+        for name, inner in value.items():
+            _refuse_lossy(name, path)
+            _refuse_lossy(inner, (*path, str(name)[:100]))
+    elif isinstance(value, list):
+        for index, inner in enumerate(value):
+            _refuse_lossy(inner, (*path, str(index)))
+
+
+def _loss(value: object, level: int) -> str | None:
+    try:
+        if level > MAX_LEVELS:
+            return f"goes deeper than {MAX_LEVELS} levels"
+        if isinstance(value, str):
+            value.encode()
+        elif isinstance(value, int | float) and not math.isfinite(value):
+            return "must be a finite number"
+    except UnicodeEncodeError:
+        return "has text that is not valid Unicode"
+    except OverflowError:
+        return "is a number too large"
+    return None
 
 
 def _refuse_unknown(given: object, known: object, path: tuple[str, ...]) -> None:
@@ -201,7 +244,7 @@ def _refuse_unknown(given: object, known: object, path: tuple[str, ...]) -> None
 
 def _builtins(value: object) -> Json:
     # Through JSON: lists instead of tuples, and instants as text, as whoever reads it sees them.
-    plain: Json = msgspec.json.decode(msgspec.json.encode(value, order="deterministic"))
+    plain: Json = msgspec.json.decode(msgspec.json.encode(value))
     return plain
 
 
@@ -212,7 +255,7 @@ def _instant(at: datetime) -> str:
 def _object(stored: str | bytes) -> Json:
     try:
         value = msgspec.json.decode(stored)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise FlagInvalidError("", f"is not JSON ({error})") from None
     if not isinstance(value, dict):
         raise FlagInvalidError("", "is not a JSON object")
