@@ -13,6 +13,7 @@ StreamingError
 ├── CursorLostError             the entry after the cursor is not to be had: send a reset
 ├── CursorMalformedError        the cursor is not one of ours, or of another turn
 ├── LogNotFoundError            no log is held for the turn
+├── LogUnavailableError         the shared log cannot be reached now              (retryable)
 ├── DrainingError               this process takes no new turns                  (retryable)
 └── BusyError                   as many turns run here as may                    (retryable)
 """
@@ -119,6 +120,13 @@ class LogNotFoundError(StreamingError):
     """No log is held for the turn: it expired or was never here. The record has the state."""
 
     code = "log_not_found"
+
+
+class LogUnavailableError(StreamingError):
+    """The shared log cannot be reached now; what is produced here goes on."""
+
+    code = "log_unavailable"
+    retryable = True
 
 
 class DrainingError(StreamingError):

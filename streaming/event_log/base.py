@@ -4,6 +4,8 @@ Appending never waits: the first token must not wait for storage. A shared log w
 keeps the order. Readers hold a cursor, not a queue: a slow reader costs nothing but its cursor.
 """
 
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
 
@@ -74,12 +76,31 @@ class EventWriter(Protocol):
         """Give the log back: from now on it only expires."""
         ...
 
+    def abandon(self) -> None:
+        """Leave the log to its new holder: readers here are asked to leave, and come back to it."""
+        ...
+
 
 class EventLog(Protocol):
     """All logs that this process can reach."""
 
-    def create(self, turn_id: str) -> EventWriter:
-        """Begin a turn's log in epoch 1 and become its holder."""
+    def create(self, turn_id: str, on_lost: Callable[[], None] | None = None) -> EventWriter:
+        """Begin a turn's log in epoch 1 and become its holder.
+
+        `on_lost` is called, once, where another process has become the holder: stop writing, and
+        `abandon` the log.
+        """
+        ...
+
+    async def reach(self, turn_id: str, cursor: Cursor, *, is_running: bool) -> None:
+        """Bring a log that another process holds within reach of `attach`.
+
+        While the turn runs it waits a moment for the cursor's entry, which may be on its way here.
+
+        Raises:
+            LogNotFoundError: no process holds a log of the turn.
+            LogUnavailableError: that cannot be told now.
+        """
         ...
 
     def attach(self, turn_id: str, cursor: Cursor) -> EventReader:
@@ -93,6 +114,80 @@ class EventLog(Protocol):
         """
         ...
 
+    @property
+    def is_down(self) -> bool:
+        """Whether what is produced here cannot be shared with other processes now."""
+        ...
+
+    async def settle(self) -> None:
+        """Wait until all that was written is shared; whoever waits bounds it."""
+        ...
+
+    async def run(self) -> None:
+        """Share and follow until cancelled."""
+        ...
+
     def expire(self) -> None:
         """Drop logs that ended longer ago than the replay window; called about once a minute."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A turn that was taken over: go on with `writer`, in an epoch of its own.
+
+    `frames` are the entries from seq `base` + 1 on that the former holders have left; `takeovers`
+    counts the times that it was taken over before.
+    """
+
+    writer: EventWriter
+    frames: Sequence[bytes]
+    base: int
+    takeovers: int
+
+
+class Leases(Protocol):
+    """Who produces a turn, where several processes could: takeovers, and commands for holders."""
+
+    async def overdue(self) -> Sequence[str]:
+        """Return turns whose leases have run out, the longest first, a bounded number.
+
+        Raises:
+            LogUnavailableError: it cannot be told now.
+        """
+        ...
+
+    async def take(
+        self, turn_id: str, *, epoch: int, last_seq: int, on_lost: Callable[[], None]
+    ) -> Taken | None:
+        """Become the holder of a turn that nobody holds; None where somebody does.
+
+        The former holder, should it wake, is refused from now on.
+
+        Args:
+            turn_id: The turn.
+            epoch: The record's epoch: the new one is above it.
+            last_seq: The record's last seq: a log that ends before it has lost entries; it is given
+                up, and begins anew after that seq.
+            on_lost: As for `create`.
+
+        Raises:
+            LogUnavailableError: try again later.
+        """
+        ...
+
+    async def unlist(self, turn_id: str) -> None:
+        """Name a turn as overdue no more: it has ended."""
+        ...
+
+    async def release(self, turn_id: str, epoch: int) -> bool:
+        """End the lease of a turn held here at once, for another process to take it."""
+        ...
+
+    async def tell(self, turn_id: str, command: bytes) -> bool:
+        """Leave a command for whoever holds a turn, or comes to hold it; False: nobody does.
+
+        Raises:
+            LogUnavailableError: it may have been told.
+        """
         ...

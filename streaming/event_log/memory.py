@@ -10,6 +10,8 @@ from array import array
 from collections import OrderedDict
 from collections.abc import Callable
 
+import anyio
+
 from streaming.cursor import Cursor
 from streaming.errors import CursorLostError, LogNotFoundError
 from streaming.event_log.base import Wake
@@ -21,16 +23,31 @@ _FRAME_OVERHEAD_BYTES = 64
 
 
 class MemoryLog:
-    """One turn's frames, in order; `frames[n]` is the entry of seq n + 1."""
+    """One turn's frames, in order; `frames[n]` is the entry of seq `base` + n + 1.
 
-    __slots__ = ("ended", "ended_at", "epochs", "frames", "size_bytes", "turn_id", "waiting")
+    `base` is 0 but for a log whose beginning was lost.
+    """
 
-    def __init__(self, turn_id: str) -> None:
+    __slots__ = (
+        "abandoned",
+        "base",
+        "ended",
+        "ended_at",
+        "epochs",
+        "frames",
+        "size_bytes",
+        "turn_id",
+        "waiting",
+    )
+
+    def __init__(self, turn_id: str, base: int = 0) -> None:
         self.turn_id = turn_id
+        self.base = base
         self.frames: list[bytes] = []
         self.epochs = array("I")
         self.waiting: dict[asyncio.Future[Wake], None] = {}  # in order; leaving it is O(1)
         self.size_bytes = 0
+        self.abandoned = False
         self.ended = False
         self.ended_at = 0.0
 
@@ -40,54 +57,68 @@ class MemoryLog:
         self.epochs.append(epoch)
         self.size_bytes += len(frame) + _FRAME_OVERHEAD_BYTES
         if self.waiting:
-            waiting, self.waiting = self.waiting, {}
-            for future in waiting:
-                if not future.done():
-                    future.set_result(Wake.ENTRY)
+            self._wake(Wake.ENTRY)
+
+    def abandon(self) -> None:
+        """Send every reader elsewhere: this is no longer the log."""
+        self.abandoned = True
+        self._wake(Wake.LEAVE)
+
+    def _wake(self, why: Wake) -> None:
+        waiting, self.waiting = self.waiting, {}
+        for future in waiting:
+            if not future.done():
+                future.set_result(why)
 
     def holds(self, cursor: Cursor) -> bool:
         """Whether the cursor's entry is here and was written in the cursor's epoch."""
-        if cursor.seq == 0:
-            return True
-        return cursor.seq <= len(self.frames) and self.epochs[cursor.seq - 1] == cursor.epoch
+        place = cursor.seq - self.base
+        if cursor.seq == 0 or place <= 0:
+            return cursor.seq == self.base == 0
+        return place <= len(self.frames) and self.epochs[place - 1] == cursor.epoch
+
+    @property
+    def last_seq(self) -> int:
+        """Number of the last entry."""
+        return self.base + len(self.frames)
 
 
 class MemoryReader:
     """A cursor into a `MemoryLog`."""
 
-    __slots__ = ("_future", "_log", "_pending", "_seq")
+    __slots__ = ("_future", "_log", "_pending", "_taken")
 
     def __init__(self, log: MemoryLog, seq: int) -> None:
         self._log = log
-        self._seq = seq
+        self._taken = seq - log.base
         self._future: asyncio.Future[Wake] | None = None
         self._pending: Wake | None = None
 
     @property
     def cursor(self) -> Cursor:
         """The last entry taken."""
-        epoch = self._log.epochs[self._seq - 1] if self._seq else 1
-        return Cursor(epoch=epoch, seq=self._seq)
+        epoch = self._log.epochs[self._taken - 1] if self._taken else 1
+        return Cursor(epoch=epoch, seq=self._log.base + self._taken)
 
     @property
     def at_end(self) -> bool:
         """Whether the terminal entry has been taken."""
-        return self._log.ended and self._seq == len(self._log.frames)
+        return self._log.ended and self._taken == len(self._log.frames)
 
     def take(self, max_bytes: int) -> bytes:
         """Return the frames after the cursor that fit, at least one if there is any."""
-        frames, start = self._log.frames, self._seq
+        frames, start = self._log.frames, self._taken
         waiting = len(frames) - start
         if waiting == 0:
             return b""
         if waiting == 1:  # the live case: one delta, no copy
-            self._seq = start + 1
+            self._taken = start + 1
             return frames[start]
         size, stop = len(frames[start]), start + 1
         while stop < len(frames) and size + len(frames[stop]) <= max_bytes:
             size += len(frames[stop])
             stop += 1
-        self._seq = stop
+        self._taken = stop
         return b"".join(frames[start:stop])
 
     async def wait(self) -> Wake:
@@ -95,8 +126,10 @@ class MemoryReader:
         if self._pending is not None:
             why, self._pending = self._pending, None
             return why
-        if self._seq < len(self._log.frames):
+        if self._taken < len(self._log.frames):
             return Wake.ENTRY
+        if self._log.abandoned:
+            return Wake.LEAVE
         self._future = asyncio.get_running_loop().create_future()
         self._log.waiting[self._future] = None
         try:
@@ -104,7 +137,7 @@ class MemoryReader:
         finally:
             self._forget()  # cancelled: a silent turn's log would collect such futures
             self._future = None
-        if why is Wake.IDLE and self._seq < len(self._log.frames):
+        if why is Wake.IDLE and self._taken < len(self._log.frames):
             return Wake.ENTRY  # came after the wake, before this task ran
         return why
 
@@ -130,22 +163,24 @@ class MemoryWriter:
 
     __slots__ = ("_encode", "_epoch", "_log", "_on_end")
 
-    def __init__(self, log: MemoryLog, on_end: Callable[[MemoryLog], None]) -> None:
+    def __init__(
+        self, log: MemoryLog, on_end: Callable[[MemoryLog], None], *, epoch: int = 1
+    ) -> None:
         self._log = log
-        self._epoch = 1
+        self._epoch = epoch
         self._encode = FrameEncoder(log.turn_id).encode
         self._on_end = on_end
 
     @property
     def cursor(self) -> Cursor:
         """Epoch held, and the last seq given out."""
-        return Cursor(epoch=self._epoch, seq=len(self._log.frames))
+        return Cursor(epoch=self._epoch, seq=self._log.last_seq)
 
     def append(self, event: Event) -> int:
         """Encode the event once, number it, and show it."""
         log = self._log
         assert not log.ended, "nothing follows a terminal event"  # noqa: S101  # invariant 1
-        seq = len(log.frames) + 1
+        seq = log.last_seq + 1
         frame = self._encode(self._epoch, seq, event)  # may raise: then nothing has happened
         log.ended = event.is_terminal
         log.append(frame, self._epoch)
@@ -155,9 +190,16 @@ class MemoryWriter:
         """Let the log expire from now on."""
         self._on_end(self._log)
 
+    def abandon(self) -> None:
+        """Send the readers away; without other processes it is never called."""
+        self._log.abandon()
+
 
 class MemoryEventLog:
     """All logs of this process."""
+
+    is_down = False
+    """Nothing is shared, so nothing is missing."""
 
     def __init__(
         self, *, replay_window_s: float, max_bytes: int, clock: Callable[[], float]
@@ -169,20 +211,43 @@ class MemoryEventLog:
         self._max_bytes = max_bytes
         self._clock = clock
 
-    def create(self, turn_id: str) -> MemoryWriter:
+    def create(self, turn_id: str, on_lost: Callable[[], None] | None = None) -> MemoryWriter:  # noqa: ARG002  # never lost here
         """Begin a turn's log."""
         log = MemoryLog(turn_id)
         self._live[turn_id] = log
         return MemoryWriter(log, self._retire)
 
+    def hold(self, log: MemoryLog, epoch: int) -> MemoryWriter:
+        """Become the holder of a log that begins with what another process wrote."""
+        self._live[log.turn_id] = log
+        return MemoryWriter(log, self._retire, epoch=epoch)
+
+    def find(self, turn_id: str) -> MemoryLog | None:
+        """Return the log if it is here."""
+        return self._live.get(turn_id) or self._ended.get(turn_id)
+
+    def forget(self, turn_id: str) -> None:
+        """Drop a live log that is somebody else's now."""
+        self._live.pop(turn_id, None)
+
+    async def reach(self, turn_id: str, cursor: Cursor, *, is_running: bool) -> None:
+        """Nothing is out of reach here."""
+
     def attach(self, turn_id: str, cursor: Cursor) -> MemoryReader:
         """Return a reader that starts after the cursor."""
-        log = self._live.get(turn_id) or self._ended.get(turn_id)
+        log = self.find(turn_id)
         if log is None:
             raise LogNotFoundError(turn_id)
         if not log.holds(cursor):
             raise CursorLostError(turn_id)
         return MemoryReader(log, cursor.seq)
+
+    async def settle(self) -> None:
+        """Nothing is behind."""
+
+    async def run(self) -> None:
+        """Nothing is to be followed."""
+        await anyio.sleep_forever()
 
     def expire(self) -> None:
         """Drop ended logs, oldest first, that are too old or one too many."""

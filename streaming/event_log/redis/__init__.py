@@ -1,0 +1,5 @@
+"""The event log that many workers share, on Redis 6.2 and later."""
+
+from streaming.event_log.redis.log import RedisEventLog
+
+__all__ = ["RedisEventLog"]

@@ -1,0 +1,111 @@
+"""Leases: who produces a turn. Whoever dies loses them, and another process goes on.
+
+The next holder has an epoch of its own; the former one is refused, however late it wakes.
+"""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from storage.errors import StorageError
+from storage.redis import RedisConnection, Script, ask
+from streaming.errors import LogUnavailableError
+from streaming.event_log.base import Taken
+from streaming.event_log.memory import MemoryLog
+from streaming.event_log.redis.keys import RUNNING, TOLD, commands_of, lease_of, log_of
+from streaming.event_log.redis.log import RedisEventLog
+from streaming.event_log.redis.writing import LEASE_S
+
+_HERE = Path(__file__).parent
+_TAKE, _TELL, _RELEASE = (Script(_HERE / f"{name}.lua") for name in ("take", "tell", "release"))
+_MOST_COMMANDS = 20
+_COMMANDS_KEPT_MS = 60_000
+_OVERDUE_AT_ONCE = 100
+
+
+class RedisLeases:
+    """The leases on turns, and commands for their holders.
+
+    Args:
+        connection: To Redis.
+        event_log: The logs that go with the leases.
+        worker_id: Who takes over here.
+        keep_s: How long logs stay in Redis after their last entry.
+    """
+
+    def __init__(
+        self,
+        connection: RedisConnection,
+        event_log: RedisEventLog,
+        *,
+        worker_id: str,
+        keep_s: float,
+    ) -> None:
+        self._connection = connection
+        self._event_log = event_log
+        self._worker_id = worker_id
+        self._keep_ms = round(keep_s * 1000)
+
+    async def overdue(self) -> Sequence[str]:
+        """Return turns whose leases have run out, the longest first, 100 at most."""
+        try:
+            async with self._connection.call() as client:
+                seconds, micros = await ask(client, "TIME")
+                now_ms = int(seconds) * 1000 + int(micros) // 1000
+                query = (RUNNING, "-inf", now_ms, "LIMIT", 0, _OVERDUE_AT_ONCE)
+                found = await ask(client, "ZRANGEBYSCORE", *query)
+        except StorageError as error:
+            raise LogUnavailableError(str(error)) from error
+        return [turn_id.decode() for turn_id in found]
+
+    async def take(
+        self, turn_id: str, *, epoch: int, last_seq: int, on_lost: Callable[[], None]
+    ) -> Taken | None:
+        """Become the holder of a turn that nobody holds; None where somebody does."""
+        asked = (self._worker_id, round(LEASE_S * 1000), self._keep_ms, epoch, last_seq)
+        try:
+            is_ours, held, last, takeovers = await self._connection.run(
+                _TAKE, [lease_of(turn_id), log_of(turn_id)], asked
+            )
+        except StorageError as error:
+            raise LogUnavailableError(turn_id) from error
+        if not is_ours:
+            return None
+        log = _taken_log(await self._event_log.fetch(turn_id), turn_id, last)
+        writer = self._event_log.hold(log, held, on_lost)
+        return Taken(writer, tuple(log.frames), log.base, takeovers)
+
+    async def release(self, turn_id: str, epoch: int) -> bool:
+        """End the lease of a turn held here at once, for another process to take it."""
+        self._event_log.drop(turn_id)
+        try:
+            answer = await self._connection.run(
+                _RELEASE, [lease_of(turn_id)], [self._worker_id, epoch]
+            )
+        except StorageError:
+            return False
+        return bool(answer)
+
+    async def tell(self, turn_id: str, command: bytes) -> bool:
+        """Leave a command for whoever holds a turn; False where nobody does."""
+        arguments = (command, _MOST_COMMANDS, _COMMANDS_KEPT_MS, TOLD, turn_id)
+        try:
+            told = await self._connection.run(
+                _TELL, [lease_of(turn_id), commands_of(turn_id)], arguments
+            )
+        except StorageError as error:
+            raise LogUnavailableError(turn_id) from error
+        return bool(told)
+
+    async def unlist(self, turn_id: str) -> None:
+        """Name a turn as overdue no more: it has ended."""
+        try:
+            async with self._connection.call() as client:
+                await ask(client, "ZREM", RUNNING, turn_id)
+        except StorageError as error:
+            raise LogUnavailableError(turn_id) from error
+
+
+def _taken_log(found: MemoryLog, turn_id: str, last: int) -> MemoryLog:
+    """Return the log to go on with: what is in Redis, or nothing where entries are missing."""
+    is_whole = found.last_seq == last and not found.abandoned
+    return found if is_whole else MemoryLog(turn_id, last)

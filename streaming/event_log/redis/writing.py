@@ -1,0 +1,296 @@
+"""The producing side: frames go to Redis behind the readers here, in batches; leases are renewed.
+
+A token costs one dictionary entry. A pass sends what has come since the last one, of all turns of
+this process in one script call (one a turn in a cluster). What Redis cannot take now stays in
+memory, where it is anyway for the readers here, and is sent when it is back.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import anyio
+import structlog
+
+from storage.errors import StorageError
+from storage.redis import RedisConnection, Script, ask_all
+from streaming.cursor import Cursor
+from streaming.event_log.memory import MemoryEventLog, MemoryLog
+from streaming.event_log.redis.keys import RUNNING, WAKE, commands_of, lease_of, log_of
+from streaming.events import Event
+
+log = structlog.get_logger(__name__)
+
+LEASE_S = 5.0
+RENEW_EVERY_S = 1.5
+"""Three renewals fit into a lease: one may be lost, one late."""
+
+FLUSH_EVERY_S = 0.05
+FLUSH_ENTRIES = 32
+"""So many entries of one turn do not wait for the rest of that time."""
+
+MAX_BATCH_BYTES = 64 * 1024
+"""Of one turn in one call; what is more follows at once."""
+
+_TURNS_PER_CALL = 200
+_RETRY_S = 0.25
+_APPEND = Script(Path(__file__).with_name("append.lua"))
+
+OnCommand = Callable[[str, bytes], None]
+
+
+class RedisWriter:
+    """The holder of a log that other processes read: memory first, Redis behind."""
+
+    __slots__ = (
+        "_logs",
+        "_memory",
+        "_outbox",
+        "flushed",
+        "is_closed",
+        "is_listed",
+        "is_lost",
+        "log",
+        "on_lost",
+    )
+
+    def __init__(
+        self,
+        log: MemoryLog,
+        logs: MemoryEventLog,
+        outbox: "Outbox",
+        *,
+        epoch: int,
+        on_lost: Callable[[], None],
+    ) -> None:
+        self.log = log
+        self._logs = logs
+        self._memory = logs.hold(log, epoch)
+        self._outbox = outbox
+        self.on_lost = on_lost
+        self.flushed = log.last_seq
+        self.is_listed = False
+        self.is_closed = False
+        self.is_lost = False
+
+    @property
+    def cursor(self) -> Cursor:
+        """Epoch held, and the last seq given out."""
+        return self._memory.cursor
+
+    def append(self, event: Event) -> int:
+        """Number the event, show it here, and note it for the others."""
+        seq = self._memory.append(event)
+        self._outbox.note(self, seq - self.flushed)
+        return seq
+
+    def close(self) -> None:
+        """Let the log expire here; what is not sent yet still is."""
+        self.is_closed = True
+        self._memory.close()
+        self._outbox.note(self, FLUSH_ENTRIES)
+
+    def abandon(self) -> None:
+        """Leave the log to whoever has it now; readers here are sent there."""
+        self._outbox.drop(self.log.turn_id)
+        self._logs.forget(self.log.turn_id)
+        self.log.abandon()
+
+    @property
+    def is_done(self) -> bool:
+        """Whether nothing remains to be sent, ever."""
+        return self.is_closed and self.flushed >= self.log.last_seq
+
+
+class Outbox:
+    """Sends what turns of this process have written, and holds their leases.
+
+    Args:
+        connection: To Redis.
+        worker_id: Whose leases they are.
+        keep_s: How long logs stay in Redis after their last entry.
+        on_command: Told of commands that other processes left for turns held here.
+    """
+
+    def __init__(
+        self,
+        connection: RedisConnection,
+        *,
+        worker_id: str,
+        keep_s: float,
+        on_command: OnCommand,
+    ) -> None:
+        self._connection = connection
+        self._worker_id = worker_id
+        self._keep_ms = round(keep_s * 1000)
+        self._on_command = on_command
+        self._held: dict[str, RedisWriter] = {}
+        self._dirty: dict[RedisWriter, None] = {}
+        self._due = asyncio.Event()
+        self._timer: asyncio.TimerHandle | None = None
+        self._unlisted: set[str] = set()
+        self.is_down = False
+
+    def hold(self, writer: RedisWriter) -> None:
+        """Keep a turn's lease from now on, until its log is closed and sent."""
+        self._held[writer.log.turn_id] = writer
+
+    def holds(self, turn_id: str) -> bool:
+        """Whether a turn's lease is kept here."""
+        return turn_id in self._held
+
+    def note(self, writer: RedisWriter, waiting: int) -> None:
+        """Note that a turn has entries to send; its first ones go at once."""
+        if writer.is_lost:
+            return
+        self._dirty[writer] = None
+        if waiting >= FLUSH_ENTRIES or writer.flushed == 0:
+            self._due.set()
+        elif self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(FLUSH_EVERY_S, self._fire)
+
+    def look(self, turn_id: str) -> None:
+        """Ask Redis for commands to a turn that is held here."""
+        if (writer := self._held.get(turn_id)) is not None:
+            self._dirty[writer] = None
+            self._due.set()
+
+    def drop(self, turn_id: str) -> None:
+        """Keep a turn's lease no longer, nor send anything of it."""
+        if (writer := self._held.pop(turn_id, None)) is not None:
+            writer.is_lost = True
+            self._dirty.pop(writer, None)
+
+    async def run(self) -> None:
+        """Send and renew until cancelled."""
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._renew)
+            while True:
+                await self._due.wait()
+                self._due.clear()
+                await self._pass_guarded()
+
+    async def settle(self) -> None:
+        """Wait until everything that was written is sent; whoever waits bounds it."""
+        while any(writer.flushed < writer.log.last_seq for writer in self._held.values()):
+            self._due.set()
+            await anyio.sleep(FLUSH_EVERY_S / 2)
+
+    async def _renew(self) -> None:
+        while True:
+            await anyio.sleep(RENEW_EVERY_S)
+            self._dirty.update(dict.fromkeys(self._held.values()))
+            for writer in self._held.values():
+                writer.is_listed = False  # its place in the list is renewed, too
+            if self._dirty or self._unlisted:
+                self._due.set()
+
+    def _fire(self) -> None:
+        self._timer = None
+        self._due.set()
+
+    async def _pass_guarded(self) -> None:
+        try:
+            await self._pass()
+        except StorageError as error:
+            if not self.is_down:
+                self.is_down = True
+                log.warning("event_log.redis_lost", reason=str(error))
+            await anyio.sleep(_RETRY_S)
+            self._due.set()
+            return
+        if self.is_down:
+            self.is_down = False
+            log.info("event_log.redis_back")
+
+    async def _pass(self) -> None:
+        size = 1 if self._connection.is_cluster else _TURNS_PER_CALL
+        for writers in _chunks(list(self._dirty), size):
+            await self._send(writers)
+
+    async def _send(self, writers: Sequence[RedisWriter]) -> None:
+        keys: list[str] = []
+        arguments: list[str | bytes | int] = [
+            self._worker_id,
+            round(LEASE_S * 1000),
+            self._keep_ms,
+            WAKE,
+        ]
+        for writer in writers:
+            turn_id = writer.log.turn_id
+            keys += (lease_of(turn_id), log_of(turn_id), commands_of(turn_id))
+            arguments += _batch(writer)
+            # What is appended from here on is dirty anew.
+            self._dirty.pop(writer, None)
+        try:
+            now_ms, *answers = await self._connection.run(_APPEND, keys, arguments)
+        except StorageError:
+            self._dirty.update(dict.fromkeys(writers))
+            raise
+        for writer, answer in zip(writers, answers, strict=True):
+            self._take_answer(writer, answer)
+        await self._list(writers, now_ms)
+
+    def _take_answer(self, writer: RedisWriter, answer: Sequence[Any]) -> None:
+        status, number, *commands = answer
+        turn_id = writer.log.turn_id
+        if status == b"fenced":
+            log.warning("event_log.fenced", turn_id=turn_id, epoch=number)
+            self.drop(turn_id)
+            writer.is_lost = True
+            writer.on_lost()
+            return
+        writer.flushed = min(number, writer.log.last_seq)
+        for command in commands:
+            self._on_command(turn_id, command)
+        if writer.flushed < writer.log.last_seq:
+            self.note(writer, FLUSH_ENTRIES if status == b"gap" else 0)
+        elif writer.is_closed:
+            self.drop(turn_id)
+            self._unlisted.add(turn_id)
+
+    async def _list(self, writers: Iterable[RedisWriter], now_ms: int) -> None:
+        """Keep the list of running turns: what a reaper looks at."""
+        new = [writer for writer in writers if not writer.is_listed and not writer.is_done]
+        commands: list[tuple[str | int, ...]] = []
+        if new:
+            until = now_ms + round(LEASE_S * 1000)
+            scored = [part for writer in new for part in (until, writer.log.turn_id)]
+            commands.append(("ZADD", RUNNING, *scored))
+        unlisted = list(self._unlisted)
+        if unlisted:
+            commands.append(("ZREM", RUNNING, *unlisted))
+        if not commands:
+            return
+        async with self._connection.call() as client:
+            await ask_all(client, commands)
+        for writer in new:
+            writer.is_listed = True
+        self._unlisted.difference_update(unlisted)
+
+
+def _batch(writer: RedisWriter) -> tuple[str | int | bytes, ...]:
+    """Return the arguments of one turn: what is to be appended, of one epoch, as much as fits."""
+    held, start = writer.log, writer.flushed - writer.log.base
+    before = held.epochs[start - 1] if start > 0 else 0
+    written = held.epochs[start] if start < len(held.frames) else 0
+    frames: list[bytes] = []
+    size = 0
+    for frame, epoch in zip(
+        islice(held.frames, start, None), islice(held.epochs, start, None), strict=True
+    ):
+        size += len(frame)
+        if epoch != written or (frames and size > MAX_BATCH_BYTES):
+            break
+        frames.append(frame)
+    first, last = writer.flushed + 1, writer.flushed + len(frames)
+    is_last = int(writer.is_closed and last == held.last_seq)
+    place = (held.turn_id, writer.cursor.epoch, held.base, written, before)
+    return (*place, first, last, is_last, b"".join(frames))
+
+
+def _chunks(items: list[RedisWriter], size: int) -> Iterable[list[RedisWriter]]:
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
