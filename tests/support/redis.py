@@ -32,10 +32,15 @@ class RedisServer:
         self.socket_url = f"unix://{folder / 'redis.sock'}"
         self._process = self._started()
 
-    def client(self) -> Redis:
+    def client(self, *, decode_responses: bool = False) -> Redis:
         """Return a client beside those under test; whoever takes it closes it."""
-        retry = Retry(ConstantBackoff(0.02), 500, supported_errors=_STARTING)
-        return Redis(port=self.port, password=self._password, retry=retry, socket_timeout=10)
+        return Redis(
+            port=self.port,
+            password=self._password,
+            retry=Retry(ConstantBackoff(0.02), 500, supported_errors=_STARTING),
+            socket_timeout=10,
+            decode_responses=decode_responses,
+        )
 
     def pause(self) -> None:
         """Stop the server in its tracks: connections stay open, nothing answers."""
