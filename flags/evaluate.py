@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from itertools import accumulate
 
-from flags.bucketing import bucket_of, hash60, step_of, threshold
+from flags.bucketing import BUCKETS, bucket_of, hash60, step_of, threshold_of_step
 from flags.conditions import Predicate, compile_condition
 from flags.model import (
     Attributes,
@@ -32,6 +32,10 @@ UNIT_ATTRIBUTE = "targetingKey"
 UNIT_MISSING = "targeting_key_missing"
 WHOLE = 100.0
 
+MAX_PREREQUISITE_DEPTH = 10
+MAX_ASKED = 100
+"""Flags that one decision asks in all: those that several flags need are asked for each."""
+
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
@@ -50,8 +54,8 @@ def compile_ruleset(
 ) -> Snapshot:
     """Return the ruleset ready to be asked.
 
-    What a definition of a later release means that this one does not know takes nobody in; nothing
-    here raises.
+    What a definition of a later release means that this one does not know takes nobody in, and a
+    flag that is not answerable is as if disabled; nothing here raises.
 
     Args:
         ruleset: Validated when it was stored.
@@ -63,14 +67,38 @@ def compile_ruleset(
     return Snapshot(ruleset, {key: compiler.flag(key) for key in ruleset.flags})
 
 
-def conditions_of(flag: Flag, ruleset: Ruleset) -> list[Predicate]:
-    """Return the conditions of a flag's rules, ready to be asked; attributes have the unit."""
-    groups = {name: each.include for name, each in ruleset.segments.items()}
-    segments = {name: _segment(each) for name, each in ruleset.segments.items()}
-    return [
-        compile_condition(rule.when, segments=segments, groups=groups, strict=False)
-        for rule in flag.rules
-    ]
+def answerable(flags: Mapping[str, Flag]) -> Collection[str]:
+    """Return the flags whose prerequisites can all be asked, in whichever order they are given.
+
+    Those in a circle or leading into one, those deeper than MAX_PREREQUISITE_DEPTH, and those that
+    would ask more than MAX_ASKED are left out. A prerequisite that does not exist can be asked: it
+    is not fulfilled.
+    """
+    asked: dict[str, int] = {}
+    left = dict(flags)
+    for _ in range(MAX_PREREQUISITE_DEPTH + 1):
+        settled = {
+            key: sum(asked.get(each.flag, 0) for each in flag.prerequisites) + 1
+            for key, flag in left.items()
+            if all(each.flag in asked or each.flag not in flags for each in flag.prerequisites)
+        }
+        asked |= {key: number for key, number in settled.items() if number <= MAX_ASKED}
+        left = {key: flag for key, flag in left.items() if key not in settled}
+    return asked.keys()
+
+
+class Conditions:
+    """The conditions of rules, ready to be asked; segments are prepared once for all flags."""
+
+    def __init__(self, ruleset: Ruleset) -> None:
+        self._groups = {name: each.include for name, each in ruleset.segments.items()}
+        self._segments = {name: _segment(each) for name, each in ruleset.segments.items()}
+
+    def of(self, rule: Rule) -> Predicate:
+        """Return a rule's condition; attributes have the unit among them."""
+        return compile_condition(
+            rule.when, segments=self._segments, groups=self._groups, strict=False
+        )
 
 
 class _Compiler:
@@ -86,26 +114,25 @@ class _Compiler:
         self._killed = killed
         self._is_stale = is_stale
         self._now = now
+        self._conditions = Conditions(ruleset)
+        self._answerable = answerable(ruleset.flags)
         self._made: dict[str, Evaluator] = {}
-        self._open: set[str] = set()
 
     def flag(self, key: str) -> Evaluator:
         """Return a flag's evaluator; those it needs are made first, each once."""
         if key not in self._made:
-            self._open.add(key)
             self._made[key] = self._compiled(self._ruleset.flags[key])
-            self._open.discard(key)
         return self._made[key]
 
     def _compiled(self, flag: Flag) -> Evaluator:
         outcomes = _Outcomes(flag, is_stale=self._is_stale)
         off = outcomes.of(flag.off_variant, Reason.DISABLED)
-        if flag.kill or flag.key in self._killed or not flag.enabled:
+        is_off = flag.kill or flag.key in self._killed or not flag.enabled
+        if is_off or flag.key not in self._answerable:
             return lambda _unit, _attributes: off
         evaluate = self._rollout(flag, outcomes)
-        conditions = conditions_of(flag, self._ruleset)
-        for rule, meets in reversed(list(zip(flag.rules, conditions, strict=True))):
-            evaluate = _rule(rule, meets, outcomes, evaluate)
+        for rule in reversed(flag.rules):
+            evaluate = _rule(rule, self._conditions.of(rule), outcomes, evaluate)
         if flag.rules:
             evaluate = _with_unit(evaluate)
         evaluate = _lists(outcomes, evaluate)
@@ -122,8 +149,8 @@ class _Compiler:
         self, prerequisite: Prerequisite, off: Decision, otherwise: Evaluator
     ) -> Evaluator:
         key, wanted = prerequisite.flag, frozenset(prerequisite.variants)
-        # Stores refuse circles and missing flags; one that came in all the same takes nobody in.
-        if key in self._open or key not in self._ruleset.flags:
+        # Writers refuse it; one that came in all the same takes nobody in.
+        if key not in self._ruleset.flags:
             return lambda _unit, _attributes: off
         needed = self.flag(key)
         return lambda unit, attributes: (
@@ -191,11 +218,12 @@ class _Outcomes:
 
     def share(self, percentage: float, dealt: Evaluator, otherwise: Evaluator) -> Evaluator:
         """Return the split between those that are in and the others."""
-        if not percentage > 0:
+        step = step_of(percentage)
+        if step == 0:
             return otherwise
-        if percentage >= WHOLE:
+        if step == BUCKETS:
             return dealt
-        limit = threshold(percentage)
+        limit = threshold_of_step(step)
         prefix = f"{self.flag.key}.{self.flag.rollout.salt}."
         missing = self.unit_missing
 

@@ -6,10 +6,10 @@ For people: slower than a decision, and it agrees with it (a test holds the two 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from flags.bucketing import BUCKETS, bucket
+from flags.bucketing import BUCKETS, bucket, step_of
 from flags.client import FlagClient
 from flags.errors import FlagNotFoundError
-from flags.evaluate import UNIT_ATTRIBUTE, conditions_of
+from flags.evaluate import UNIT_ATTRIBUTE, Conditions, answerable
 from flags.model import NO_ATTRIBUTES, Attributes, Decision, Flag, Ruleset, Schedule
 
 _PERCENT_STEPS = BUCKETS // 100
@@ -94,9 +94,10 @@ def _steps(flag: Flag, place: int, asked: _Asked) -> Iterator[Step]:
     yield Step("allow", asked.unit in flag.allow, f"{len(flag.allow)} listed")
     yield from _rules(flag, place, asked)
     percentage = flag.rollout.percentage
-    is_in = _is_in(place, percentage, asked.unit)
-    detail = f"{percentage:g} % reaches bucket {round(percentage * _PERCENT_STEPS)} of {BUCKETS}"
-    yield Step("percentage", is_in, f"{detail}; this unit's is {place}")
+    detail = f"{percentage:g} % reaches bucket {step_of(percentage)} of {BUCKETS}"
+    yield Step(
+        "percentage", _decides(place, percentage, asked.unit), f"{detail}; {_whose(place, asked)}"
+    )
     yield Step("default", True, flag.default_variant)
 
 
@@ -107,6 +108,8 @@ def _conditions_around(flag: Flag, asked: _Asked) -> Iterator[Step]:
             last is None or asked.now < last.timestamp()
         )
         yield Step("schedule", not is_on, f"from {first or 'ever'} until {last or 'ever'}")
+    if flag.key not in answerable(asked.ruleset.flags):
+        yield Step("prerequisite", True, "they go in a circle, too deep, or ask too many flags")
     for needed in flag.prerequisites:
         got = asked.client.decide(
             needed.flag, asked.unit, default=None, attributes=asked.attributes
@@ -117,19 +120,21 @@ def _conditions_around(flag: Flag, asked: _Asked) -> Iterator[Step]:
 
 def _rules(flag: Flag, place: int, asked: _Asked) -> Iterator[Step]:
     attributes = {**asked.attributes, UNIT_ATTRIBUTE: asked.unit}
-    for index, (rule, meets) in enumerate(
-        zip(flag.rules, conditions_of(flag, asked.ruleset), strict=True)
-    ):
+    conditions = Conditions(asked.ruleset)
+    for index, rule in enumerate(flag.rules):
         name = rule.name or f"number {index + 1}"
-        if not meets(attributes):
+        if not conditions.of(rule)(attributes):
             yield Step("rule", False, f"{name} is not met")
-        elif _is_in(place, rule.percentage, asked.unit):
-            yield Step("rule", True, f"{name} is met")
-        else:
-            yield Step("rule", False, f"{name} is met, but for {rule.percentage:g} % only")
+            continue
+        share = f"{rule.percentage:g} % of those that meet {name}; {_whose(place, asked)}"
+        yield Step("rule", _decides(place, rule.percentage, asked.unit), share)
 
 
-def _is_in(place: int, percentage: float, unit: str) -> bool:
-    if percentage <= 0 or percentage >= 100:  # noqa: PLR2004  # per cent
-        return percentage > 0
-    return bool(unit) and place < round(percentage * _PERCENT_STEPS)
+def _decides(place: int, percentage: float, unit: str) -> bool:
+    """Say whether a share ends the evaluation; for a unit that nobody knows it cannot be dealt."""
+    step = step_of(percentage)
+    return step > 0 and (not unit or place < step)
+
+
+def _whose(place: int, asked: _Asked) -> str:
+    return f"this unit's is {place}" if asked.unit else "a unit that nobody knows has none"

@@ -1,7 +1,7 @@
 """Flags, segments and rulesets as short as a test wants to say them; and random ones."""
 
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from flags.changes.editor import Request
 from flags.codec import dump, flag_json, read_flag, read_segment, segment_json
@@ -32,18 +32,18 @@ _CONDITIONS: tuple[Json, ...] = (
 _TIMES = ("2026-05-01T00:00:00Z", "2026-06-01T12:00:00Z", "2026-07-01T00:00:00+02:00")
 
 
-def a_flag(key: str = "streaming", **definition: object) -> Flag:
+def a_flag(key: str = "streaming", /, **definition: object) -> Flag:
     """Return a flag; a bool one at 0 % where nothing else is said."""
     return read_flag(definition, key, strict=True)
 
 
-def a_colour(key: str = "colour", **definition: object) -> Flag:
+def a_colour(key: str = "colour", /, **definition: object) -> Flag:
     """Return a string flag of three variants, red, green and blue, off at red."""
     variants = {"red": "#f00", "green": "#0f0", "blue": "#00f"}
     return a_flag(key, type="string", variants=variants, off_variant="red", **definition)
 
 
-def a_segment(name: str = "staff", **definition: object) -> Segment:
+def a_segment(name: str = "staff", /, **definition: object) -> Segment:
     """Return a segment."""
     return read_segment(definition, name, strict=True)
 
@@ -72,19 +72,21 @@ def text_of(definition: Flag | Segment) -> str:
     return dump(shown)
 
 
-def random_documents(seed: int) -> Mapping[str, Mapping[str, Json]]:
+def random_documents(
+    seed: int, *, times: Sequence[str] = _TIMES
+) -> Mapping[str, Mapping[str, Json]]:
     """Return flags and segments as JSON, as a store may hold them: not only what a writer accepts.
 
     Flags ask only flags before them, or one that does not exist.
     """
     dice = random.Random(seed)  # noqa: S311  # seeded
-    staff = {
+    staff: Json = {
         "name": "staff",
         "include": dice.sample(LISTABLE, 5),
         "exclude": dice.sample(LISTABLE, 3),
         "when": dice.choice([None, {"plan": "pro"}, {"age": {"$gte": 18}}]),
     }
-    flags = {f"f{n}": _random_flag(dice, n) for n in range(5)}
+    flags = {f"f{n}": _random_flag(dice, n, times) for n in range(5)}
     return {"flags": flags, "segments": {"staff": staff}}
 
 
@@ -100,7 +102,7 @@ def random_attributes(dice: random.Random) -> Json:
     return {name: value for name, value in known.items() if dice.random() < 0.6}
 
 
-def _random_flag(dice: random.Random, number: int) -> Json:
+def _random_flag(dice: random.Random, number: int, times: Sequence[str]) -> Json:
     variants = {"red": "r", "green": "g", "blue": "b"}
     return {
         "key": f"f{number}",
@@ -133,8 +135,8 @@ def _random_flag(dice: random.Random, number: int) -> Json:
             for _ in range(dice.choice([0, 0, 1, 2]) if number else 0)
         ],
         "schedule": {
-            "starts_at": dice.choice([*[None] * 9, *_TIMES]),
-            "ends_at": dice.choice([*[None] * 9, *_TIMES]),
+            "starts_at": dice.choice([*[None] * 9, *times]),
+            "ends_at": dice.choice([*[None] * 9, *times]),
         },
     }
 

@@ -145,10 +145,8 @@ def test_percentages_are_shown_as_people_write_them(percentage: float, shown: st
         rollout={"percentage": percentage}, rules=[{"when": {}, "percentage": percentage}]
     )
 
-    rollout, (rule,) = flag_json(flag)["rollout"], flag_json(flag)["rules"]  # type: ignore[misc]  # JSON
-
-    assert json.dumps(rollout["percentage"]) == shown  # type: ignore[index]  # JSON
-    assert json.dumps(rule["percentage"]) == shown
+    stored = encode(flag)
+    assert stored.count(f'"percentage":{shown},') == stored.count('"percentage"') == 2
 
 
 def test_a_single_share_is_shown_as_its_variant_and_several_with_their_weights() -> None:
@@ -179,7 +177,8 @@ def test_lists_are_shown_in_one_order_whatever_the_process() -> None:
 def test_names_keep_the_order_in_which_they_were_written() -> None:
     # The order of a literal's names means something to a condition.
     when = {"zone": {"$eq": {"b": 1, "a": 2}}, "age": 1}
-    flag = a_flag(rules=[{"when": when}], **{**TEXT, "variants": {"b": "B", "a": "A"}})
+    variants = {"b": "B", "a": "A"}
+    flag = a_flag(type="string", variants=variants, off_variant="a", rules=[{"when": when}])
 
     kept = decode_flag(encode(flag), flag.key)
     entry = AuditEntry(1, AT, "put", "flag:f", Author("ada"), None, flag_json(flag))
