@@ -20,10 +20,12 @@ class Scene:
     places: Mapping[str, str]
 
     async def stored(self) -> tuple[object, ...]:
-        """Return all that the owner has."""
+        """Return all that the owner has, and what everybody shares."""
         conversations = await self.chat.server.client.get("/api/v1/conversations?limit=100")
         messages = await self.chat.messages(self.places["conversation"])
-        return conversations.json(), messages
+        flags = await self.chat.server.client.get("/api/v1/flags")
+        segments = await self.chat.server.client.get("/api/v1/segments")
+        return conversations.json(), messages, flags.json(), segments.json()
 
 
 _scenes: dict[int, Scene] = {}
@@ -58,8 +60,28 @@ async def _set_scene(chat: Chat) -> Scene:
         "other_turn": theirs["turn_id"],
         "other_conversation": theirs["conversation_id"],
         "other_message": theirs["message_id"],
+        "token": await _flags_of(chat),
     }
     return Scene(chat, cookie_of(chat.server), places)
+
+
+async def _flags_of(chat: Chat) -> str:
+    """Make flags that need each other, and return the operators' token."""
+    token = (chat.server.data_dir / "admin-token").read_text(encoding="ascii").strip()
+    staff = {"rules": [{"when": {"targetingKey": {"$inGroup": "staff"}}}]}
+    needs = {"prerequisites": [{"flag": "needed", "variants": ["on"]}]}
+    made: list[tuple[str, object]] = [
+        ("segments/staff", {"include": ["bob"]}),
+        ("flags/needed", staff),
+        ("flags/needy", needs),
+        ("flags/half", {"rollout": {"percentage": 50}}),
+    ]
+    for path, definition in made:
+        answer = await chat.server.client.put(
+            f"/api/v1/{path}", json=definition, headers={"Authorization": f"Bearer {token}"}
+        )
+        assert answer.status_code == 201, answer.text
+    return token
 
 
 @pytest.mark.parametrize("case", bad_requests(), ids=lambda case: case.id)
@@ -80,12 +102,18 @@ async def test_a_bad_request_is_refused_as_a_problem_and_leaves_nothing_behind(
 
 def assert_is_problem(answer: RawAnswer, case: BadRequest) -> None:
     """Hold an answer to the contract's form of a refusal."""
-    assert answer.headers["content-type"] == "application/problem+json"
     assert answer.headers["x-request-id"]
     if case.status == 405:
         allowed = answer.headers["allow"].split(", ")
         assert allowed
         assert case.method not in allowed
+    if case.path.startswith("/ofrep/"):
+        assert answer.headers["content-type"] == "application/json"
+        failure = json.loads(answer.body)
+        assert failure["errorCode"] == case.code
+        assert failure["errorDetails"]
+        return
+    assert answer.headers["content-type"] == "application/problem+json"
     if case.method == "HEAD":
         assert answer.body == b""
         return

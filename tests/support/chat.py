@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import anyio
-import httpx
 import pytest
 from anyio.from_thread import start_blocking_portal
 from httpx_sse import ServerSentEvent
@@ -16,7 +15,7 @@ from httpx_sse import ServerSentEvent
 from chatbots.model import Chatbot
 from chatbots.sqlite import SqliteChatbots
 from storage.sqlite import SqliteDatabase
-from tests.support.server import Server, running_server
+from tests.support.server import Server, client_of, running_server
 from tests.support.simulator import Simulator, running_simulator
 
 TERMINAL_EVENTS = frozenset({"turn.completed", "turn.failed", "turn.cancelled", "turn.interrupted"})
@@ -32,8 +31,7 @@ class Chat:
     @asynccontextmanager
     async def joined(self) -> AsyncGenerator["Chat", None]:
         """Join what runs already, maybe in another event loop, as a new guest."""
-        upstream = httpx.AsyncClient(base_url=f"http://127.0.0.1:{self.simulator.port}")
-        async with self.server.guest() as guest, upstream:
+        async with self.server.guest() as guest, client_of(self.simulator.port) as upstream:
             server, simulator = replace(self.server, client=guest), self.simulator
             yield Chat(server, replace(simulator, http=upstream))
 
