@@ -172,7 +172,9 @@ class Climb:
         if anyio.current_time() >= give_up_at:
             raise error
         if not is_known:
-            self._said(f"The flags cannot be reached ({error}); waiting for them ...")
+            self._said(
+                f"The flags cannot be reached ({str(error).rstrip('.')}); waiting for them ..."
+            )
         with anyio.CancelScope() as self._waiting:
             await anyio.sleep(_RETRY_S)
         return True

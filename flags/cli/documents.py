@@ -49,7 +49,7 @@ async def import_document(invocation: Invocation) -> Answer:
     before = await invocation.read()
     _make_folder(invocation)
     await invocation.editor.take_in(other, invocation.request())
-    after = await invocation.store.read()
+    after = await invocation.read()
     flags = [key for key in sorted(other.flags) if before.flags.get(key) != after.flags.get(key)]
     segments = [
         name

@@ -53,7 +53,7 @@ class Invocation:
         Raises:
             FlagStoreError: it cannot be read.
         """
-        return Ruleset() if self.place.is_empty else await self.store.read()
+        return await self.store.read()
 
     async def flag(self) -> Flag:
         """Return the flag that the command names.

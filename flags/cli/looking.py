@@ -5,11 +5,13 @@ from dataclasses import asdict
 
 from flags.cli import shown
 from flags.cli.invocation import Invocation, RefusedError
-from flags.cli.output import Answer, pairs, table
+from flags.cli.output import Answer, cut, pairs, table
+from flags.client import Fallbacks, FlagClient
 from flags.codec import audit_json, dump, flag_json, segment_json
-from flags.errors import FlagNotFoundError
 from flags.explain import Explanation, explain
 from flags.model import Reason, Ruleset
+
+_WHY_CHARS = 60
 
 
 async def list_flags(invocation: Invocation) -> Answer:
@@ -52,8 +54,6 @@ async def show_history(invocation: Invocation) -> Answer:
     arguments = invocation.arguments
     kind = "segment" if arguments.segment else "flag"
     subject = f"{kind}:{arguments.key}"
-    if invocation.place.is_empty:
-        raise FlagNotFoundError(arguments.key)
     entries = await invocation.store.history(subject, limit=arguments.limit)
     if not entries:
         raise RefusedError(
@@ -66,21 +66,17 @@ async def show_history(invocation: Invocation) -> Answer:
             shown.instant(entry.at),
             entry.author.who,
             entry.action,
+            cut(entry.author.why, _WHY_CHARS),
             shown.change(entry),
-            entry.author.why,
         )
         for entry in entries
     ]
-    text = table(("VERSION", "AT", "WHO", "ACTION", "WHAT", "WHY"), rows)
+    text = table(("VERSION", "AT", "WHO", "ACTION", "WHY", "WHAT"), rows)
     return Answer({"subject": subject, "changes": [audit_json(entry) for entry in entries]}, text)
 
 
 async def explain_decision(invocation: Invocation) -> Answer:
     """Show what a unit gets of a flag, and how that came about; asks for local kills as well."""
-    # Only here: deciding takes an expression engine that the other commands do without.
-    from flags.client import Fallbacks, FlagClient  # noqa: PLC0415
-
-    await invocation.flag()
     arguments = invocation.arguments
     client = FlagClient(invocation.store, Fallbacks(Ruleset()), kills=invocation.settings.kills())
     await client.follow_store()
@@ -100,7 +96,7 @@ def _explanation_json(explanation: Explanation) -> dict[str, object]:
     decision: dict[str, object] = plain.pop("decision")
     if decision["error"] is None:
         del decision["error"]
-    return {**decision, **plain}
+    return {**decision, **plain, "percentage": shown.number(explanation.percentage)}
 
 
 def _explanation_page(explanation: Explanation) -> str:

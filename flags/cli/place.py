@@ -45,21 +45,13 @@ class Place:
     url: str | None = field(default=None, repr=False)
     is_default: bool = False
 
-    @property
-    def is_empty(self) -> bool:
-        """Whether nothing has ever been written here."""
-        try:
-            return self.path is not None and not self.path.exists()
-        except OSError:
-            return False  # the store says why
-
 
 @dataclass(frozen=True, slots=True)
 class Settings:
     """What the service's settings say that this command needs."""
 
-    data_dir: Path
-    redis_url: str | None = field(repr=False)
+    data_dir: Path = Path("data")
+    redis_url: str | None = field(default=None, repr=False)
     killed_flags: tuple[str, ...] = ()
 
     def kills(self) -> LocalKills:

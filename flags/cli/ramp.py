@@ -60,7 +60,11 @@ class _Progress:
         now = datetime.now(UTC)
         percentage = flag.rollout.percentage
         self.steps.append(
-            {"percentage": percentage, "version": flag.version, "at": shown.instant(now)}
+            {
+                "percentage": shown.number(percentage),
+                "version": flag.version,
+                "at": shown.instant(now),
+            }
         )
         said = f"{now:%H:%M:%SZ}  {shown.per_cent(percentage)} (version {flag.version})"
         if len(self.steps) < len(self._stages):
@@ -98,7 +102,8 @@ async def _answer(invocation: Invocation, ended: Ended, progress: _Progress) -> 
         case End.OVERTAKEN:
             fault, status = f"Stopped: {await _overtaken(invocation, flag.key)}", REFUSED
         case End.STORE_LOST:
-            fault = f"Stopped: {invocation.place.shown} is lost ({ended.fault}); {_stays(ended)}."
+            lost = f"{invocation.place.shown} is lost ({ended.fault.rstrip('.')})"
+            fault = f"Stopped: {lost}; {_stays(ended)}."
             status = EX_UNAVAILABLE
         case End.DONE:
             pass
@@ -107,7 +112,7 @@ async def _answer(invocation: Invocation, ended: Ended, progress: _Progress) -> 
     document: dict[str, object] = {
         "key": flag.key,
         "ended": ended.end.value,
-        "percentage": flag.rollout.percentage,
+        "percentage": shown.number(flag.rollout.percentage),
         "version": flag.version,
         "steps": progress.steps,
     }

@@ -25,11 +25,17 @@ from flags.cli.invocation import (
     RefusedError,
 )
 from flags.cli.output import Answer, as_json, printable
-from flags.cli.place import ConfigurationError, Place, choose_place, open_store, read_settings
+from flags.cli.place import (
+    ConfigurationError,
+    Place,
+    Settings,
+    choose_place,
+    open_store,
+    read_settings,
+)
 from flags.cli.ramp import ramp
 from flags.cli.values import without_credentials
 from flags.errors import (
-    FlagInvalidError,
     FlagNotFoundError,
     FlagsError,
     FlagStoreError,
@@ -61,6 +67,7 @@ COMMANDS: Mapping[str, Command] = {
     "export": documents.export_document,
 }
 _LOOKING = frozenset({"list", "get", "explain", "history", "segments", "segment", "export"})
+_ASKING_SETTINGS = frozenset({"explain"})
 _GIVEN: Mapping[str, Callable[[str], object]] = {
     "put": documents.read_definition,
     "import": documents.read_document,
@@ -94,7 +101,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _answered(arguments: Namespace) -> Answer:
     """Return the command's answer; every fault that has a name is one."""
     try:
-        settings = read_settings()
+        settings = _settings(arguments)
         place = choose_place(arguments.redis, arguments.file, settings)
     except ConfigurationError as error:
         return _refusal("configuration_invalid", str(error), EX_CONFIG)
@@ -113,6 +120,14 @@ def _answered(arguments: Namespace) -> Answer:
         return _refusal(error.code, _lost(error, arguments, place), EX_UNAVAILABLE)
     except FlagsError as error:
         return _refusal(error.code, _said(error, place), REFUSED)
+
+
+def _settings(arguments: Namespace) -> Settings:
+    """Return the service's settings; who names a place need not be able to read them."""
+    is_placed = arguments.redis is not None or arguments.file is not None
+    if is_placed and arguments.command not in _ASKING_SETTINGS:
+        return Settings()
+    return read_settings()
 
 
 async def _carried_out(invocation: Invocation) -> Answer:
@@ -134,17 +149,17 @@ def _said(error: FlagsError, place: Place) -> str:
             return f"There is no flag {error.key!r} in {place.shown}; `list` shows those that are."
         case VersionConflictError():
             return f"Somebody changed it: {error}; look at it, then repeat it for that version."
-        case FlagInvalidError():
-            return f"Refused: {error}."
         case _:
             return f"Refused: {error}."
 
 
 def _lost(error: FlagStoreError, arguments: Namespace, place: Place) -> str:
-    said = f"The flags in {place.shown} cannot be used: {error}."
-    if error.retryable and arguments.command not in _LOOKING:
-        said += " The change may have been made: look before you repeat it."
-    return said
+    said = f"The flags in {place.shown} cannot be used: {str(error).rstrip('.')}."
+    if not error.retryable:
+        return said
+    if arguments.command not in _LOOKING:
+        said = f"{said} The change may have been made: look before you repeat it."
+    return said if place.path else f"{said} Is Redis up? --redis or --file name another place."
 
 
 def _refusal(code: str, said: str, status: int) -> Answer:

@@ -114,6 +114,11 @@ def per_cent(percentage: float) -> str:
     return f"{percentage:.3f}".rstrip("0").rstrip(".") + " %"
 
 
+def number(percentage: float) -> float:
+    """Return 5 for 5.0, as definitions show it."""
+    return int(percentage) if percentage == int(percentage) else percentage
+
+
 def instant(at: datetime | None) -> str:
     """Return an instant to the second, in UTC."""
     return "" if at is None else f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%SZ}"
