@@ -126,6 +126,14 @@ class Turns(Protocol):
         """
         ...
 
+    async def find(self, turn_id: str) -> TurnRecord:
+        """Return one turn's record, whoever owns it: for workers, never for a user's request.
+
+        Raises:
+            TurnNotFoundError: not there.
+        """
+        ...
+
     async def checkpoint(self, checkpoints: Sequence[Checkpoint]) -> frozenset[str]:
         """Write the partial texts and heartbeats of running turns, all in one round trip.
 

@@ -23,6 +23,13 @@ class Draft:
             self._seqs.append(seq)
             self._ends.append(self.length)
 
+    def restart(self, text: str, seq: int) -> None:
+        """Begin anew with what the entry `seq` resets readers to."""
+        self._pieces.clear()
+        self._seqs, self._ends = array("Q"), array("Q")
+        self.length = 0
+        self.add(text, seq)
+
     @property
     def text(self) -> str:
         """All of it."""

@@ -18,15 +18,21 @@ _WORD_START = re.compile(r"(?<=\s)(?=\S)")
 class ResponseLimit:
     """Passes text through up to `max_chars` code points."""
 
-    __slots__ = ("_after_sentence", "_free", "_held", "_left", "_reserve", "is_full")
+    __slots__ = ("_after_sentence", "_free", "_held", "_left", "_max_chars", "_reserve", "is_full")
 
     def __init__(self, max_chars: int) -> None:
+        self._max_chars = max_chars
         self._reserve = min(RESERVE_CHARS, max_chars // 4)
         self._free = max_chars - self._reserve
         self._left = max_chars
         self._held = ""
         self._after_sentence = False
         self.is_full = False
+
+    @property
+    def held(self) -> str:
+        """What is held back now."""
+        return self._held
 
     def push(self, text: str) -> str:
         """Return what may be sent now; after that, `is_full` says whether the answer is cut."""
@@ -39,6 +45,17 @@ class ResponseLimit:
             self.is_full = True
             return self._cut()
         return self._release()
+
+    def resume(self, written: int) -> None:
+        """Count text that was sent before, by another process."""
+        self._free -= written
+        self._left = max(0, self._left - written)
+
+    def restart(self) -> None:
+        """Begin anew: what was sent is withdrawn."""
+        self._held, self._after_sentence = "", False
+        self._left = self._max_chars
+        self._free = self._max_chars - self._reserve
 
     def flush(self) -> str:
         """Return what is still held back; the model has finished by itself."""

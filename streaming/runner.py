@@ -23,7 +23,7 @@ from streaming.errors import BusyError, DrainingError
 from streaming.event_log.base import EventLog
 from streaming.events import TurnStarted
 from streaming.keeper import CHECKPOINT_EVERY_S, RETRY_EVERY_S, RecordKeeper
-from streaming.llm.base import TokenSource
+from streaming.llm.choice import SourceChoice
 from streaming.speaking import Speaking
 from streaming.speech.turn_speech import Studio, TurnSpeech
 from streaming.turn import (
@@ -36,6 +36,7 @@ from streaming.turn import (
     Outcome,
     TurnSpec,
 )
+from streaming.writing import TextWriting
 
 log = structlog.get_logger(__name__)
 
@@ -63,7 +64,7 @@ class TurnRunner:  # noqa: PLR0904  # starting is admitted, and readers are coun
     Args:
         keeper: Writes the record.
         event_log: Where events go.
-        source: The model.
+        sources: The models.
         metrics: Told of each turn; never of each token.
         limits: How long a turn may take, and how many may run.
         studio: What turns that are spoken share.
@@ -74,14 +75,14 @@ class TurnRunner:  # noqa: PLR0904  # starting is admitted, and readers are coun
         *,
         keeper: RecordKeeper,
         event_log: EventLog,
-        source: TokenSource,
+        sources: SourceChoice,
         metrics: TurnMetrics,
         limits: RunnerLimits,
         studio: Studio,
     ) -> None:
         self._keeper = keeper
         self._event_log = event_log
-        self._source = source
+        self._sources = sources
         self._metrics = metrics
         self._limits = limits
         self._studio = studio
@@ -246,7 +247,8 @@ class TurnRunner:  # noqa: PLR0904  # starting is admitted, and readers are coun
     async def _produce(self, turn: LiveTurn) -> None:
         outcome: Outcome = Interrupted("shutdown")
         try:
-            outcome = await turn.write_text(self._source, self._limits.deadlines, monotonic)
+            writing = TextWriting(turn, self._sources, self._limits.deadlines, monotonic)
+            outcome = await writing.run()
         except Exception:  # a bug must still end the turn it hit
             log.exception("turn.crashed", turn_id=turn.spec.turn_id)
             outcome = Failed("internal_error", "Something went wrong here; ask again.", True)

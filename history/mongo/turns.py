@@ -31,9 +31,15 @@ class MongoTurns:
         async with self._records.deadline():
             return await self._begin.run(turn)
 
+    async def find(self, turn_id: str) -> TurnRecord:
+        return await self._get({"_id": turn_id})
+
     async def get(self, owner_id: str, turn_id: str) -> TurnRecord:
+        return await self._get({"_id": turn_id, "owner_id": owner_id})
+
+    async def _get(self, query: dict[str, Any]) -> TurnRecord:
         async with self._records.deadline():
-            doc = await self._find({"_id": turn_id, "owner_id": owner_id})
+            doc = await self._find(query)
             if doc["status"] == TurnStatus.RUNNING:
                 return turn_of(doc)
             return await self._settled(doc)

@@ -24,8 +24,11 @@ class SqliteTurns:
     async def begin(self, turn: NewTurn) -> tuple[TurnRecord, bool]:
         return await self._records.write(lambda connection: begin(connection, turn))
 
+    async def find(self, turn_id: str) -> TurnRecord:
+        return await self._records.read(lambda connection: find_turn(connection, turn_id))
+
     async def get(self, owner_id: str, turn_id: str) -> TurnRecord:
-        record = await self._records.read(lambda connection: find_turn(connection, turn_id))
+        record = await self.find(turn_id)
         if record.owner_id != owner_id:
             raise TurnNotFoundError(turn_id)
         return record

@@ -26,6 +26,7 @@ from server.services.stores import open_stores
 from server.settings import Settings
 from streaming.event_log.memory import MemoryEventLog
 from streaming.keeper import RecordKeeper
+from streaming.llm.choice import OneSource
 from streaming.runner import RunnerLimits, TurnRunner
 from streaming.turn import Cancelled, Deadlines
 
@@ -56,7 +57,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         runner = TurnRunner(
             keeper=keeper,
             event_log=event_log,
-            source=source,
+            sources=OneSource(source),
             metrics=metrics,
             limits=RunnerLimits(
                 Deadlines(

@@ -21,11 +21,15 @@ class PromptMessage:
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """What the model is asked: everything it gets to see, oldest message first."""
+    """What the model is asked: everything it gets to see, oldest message first.
+
+    `prefix` is the beginning of the answer, which is there already: the model goes on with it.
+    """
 
     messages: tuple[PromptMessage, ...]
     model: str
     temperature: float | None = None
+    prefix: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ from streaming.event_log.base import EventLog, EventReader
 from streaming.event_log.memory import MemoryEventLog
 from streaming.keeper import RecordKeeper
 from streaming.llm.base import Prompt, PromptMessage, TokenSource
+from streaming.llm.choice import OneSource
 from streaming.runner import RunnerLimits, TurnRunner
 from streaming.speech.base import Speaker
 from streaming.speech.maker import AudioMaker
@@ -114,6 +115,9 @@ class FaultyTurns:
 
     async def begin(self, turn: NewTurn) -> tuple[TurnRecord, bool]:
         return await self._turns.begin(turn)
+
+    async def find(self, turn_id: str) -> TurnRecord:
+        return await self._turns.find(turn_id)
 
     async def get(self, owner_id: str, turn_id: str) -> TurnRecord:
         return await self._turns.get(owner_id, turn_id)
@@ -210,7 +214,7 @@ class Stage:
         self.runner = TurnRunner(
             keeper=self.keeper,
             event_log=self.log,
-            source=self.source,
+            sources=OneSource(self.source),
             metrics=self.metrics,
             limits=RunnerLimits(self.deadlines, self.max_live, self.abandon_after_s),
             studio=a_studio(self.speakers, self.metrics, self.speech_limits),

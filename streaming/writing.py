@@ -1,0 +1,179 @@
+"""The writing of one turn's text: a model is asked, and another where it breaks off.
+
+One way to go on, whatever the cause: the text so far, of this process or of one that was lost, is
+the beginning of the answer that the next model is asked to continue.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import aclosing, contextmanager
+from dataclasses import replace
+
+import anyio
+import structlog
+
+from resilience.watchdog import Watchdog, WatchdogPhase
+from streaming.continuing import Join
+from streaming.errors import SourceError, SourceTimeoutError, SourceTruncatedError
+from streaming.events import TurnReset
+from streaming.limit import ResponseLimit
+from streaming.llm.base import Finish, TokenSource
+from streaming.llm.choice import Failure, SourceChoice
+from streaming.turn import Cancelled, Deadlines, Failed, Finished, Interrupted, LiveTurn, Outcome
+
+log = structlog.get_logger(__name__)
+
+RESTARTED = "restarted"
+"""Why readers are reset where an answer is begun anew."""
+
+
+class TextWriting:
+    """Writes the text of one turn, which may have some already.
+
+    Args:
+        turn: Whose text it is.
+        sources: The models.
+        deadlines: How long they may take.
+        clock: Monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        turn: LiveTurn,
+        sources: SourceChoice,
+        deadlines: Deadlines,
+        clock: Callable[[], float],
+    ) -> None:
+        self._turn = turn
+        self._sources = sources
+        self._deadlines = deadlines
+        self._clock = clock
+        self._limit = ResponseLimit(turn.spec.max_response_chars)
+        self._limit.resume(turn.draft.length)
+        self._failures: list[Failure] = []
+
+    async def run(self) -> Outcome:
+        """Ask the model and emit its text as it comes; return how that ended.
+
+        Leaving early, for whatever reason, closes the upstream before this returns; what happens
+        while it closes no longer changes the outcome. Raises only what is a bug, and cancellation
+        from outside.
+        """
+        turn = self._turn
+        try:
+            with turn.scope, self._whole(self._deadlines.turn_s):
+                await self._write()
+        finally:
+            if not isinstance(turn.outcome, Cancelled) and not self._limit.is_full:
+                turn.emit(self._limit.flush(), self._clock())
+        return turn.conclude(Interrupted("shutdown"))
+
+    async def _write(self) -> None:
+        turn = self._turn
+        source: TokenSource | None = self._sources.first()
+        while source is not None and turn.outcome is None:
+            try:
+                await self._ask(source)
+            except SourceError as error:
+                self._failures.append(Failure(source, error))
+                source = self._next()
+                if source is None:
+                    turn.conclude(Failed(error.code, error.detail, error.retryable))
+
+    def _next(self) -> TokenSource | None:
+        """Return who goes on after a failure, if anybody may."""
+        turn = self._turn
+        has_text = bool(turn.draft.length or self._limit.held)
+        if turn.outcome is not None or (has_text and turn.spec.on_break == "interrupt"):
+            return None
+        source = self._sources.next(self._failures, has_text=has_text)
+        if source is not None:
+            turn.is_continued = has_text
+            log.warning(
+                "turn.goes_on",
+                turn_id=turn.spec.turn_id,
+                error_code=self._failures[-1].error.code,
+                chars=turn.draft.length,
+            )
+        return source
+
+    async def _ask(self, source: TokenSource) -> None:
+        """Ask one model once.
+
+        Raises:
+            SourceError: it failed, and nothing else has decided the outcome.
+        """
+        turn, deadlines = self._turn, self._deadlines
+        written = self._written()
+        prompt = replace(turn.spec.prompt, prefix=written) if written else turn.spec.prompt
+        expired: list[SourceTimeoutError] = []
+        with anyio.CancelScope() as scope:
+
+            def expire(phase: WatchdogPhase) -> None:
+                if phase == "first":
+                    expired.append(SourceTimeoutError("first_token", deadlines.first_token_s))
+                else:
+                    expired.append(SourceTimeoutError("inter_token", deadlines.inter_token_s))
+                scope.cancel()
+
+            with Watchdog(
+                deadlines.inter_token_s, first_limit_s=deadlines.first_token_s, on_expire=expire
+            ) as dog:
+                async with aclosing(source.stream(prompt)) as items:
+                    turn.conclude(await self._pull(items, Join(written), dog))
+        if turn.outcome is None:
+            raise expired[0]
+
+    async def _pull(self, items: AsyncIterator[str | Finish], join: Join, dog: Watchdog) -> Outcome:
+        turn, limit, clock = self._turn, self._limit, self._clock
+        try:
+            async for item in items:
+                dog.touch()
+                if isinstance(item, Finish):
+                    self._write_held(join)
+                    return Finished(item.reason, None if turn.is_continued else item)
+                turn.emit(limit.push(join.push(item)), clock())
+                if limit.is_full:
+                    return Finished("length", None)
+        except SourceError:
+            self._write_held(join)
+            raise
+        self._write_held(join)
+        raise SourceTruncatedError("The model's stream ended without a finish reason.")
+
+    def _write_held(self, join: Join) -> None:
+        """Write what was held back as a possible repetition: nothing more comes of this model."""
+        if held := join.flush():
+            self._turn.emit(self._limit.push(held), self._clock())
+
+    def _written(self) -> str:
+        """Return the text that the next answer goes on from, "" where it begins anew."""
+        turn = self._turn
+        written = turn.draft.text + self._limit.held
+        if not written or turn.spec.on_break == "continue":
+            return written
+        seq = 0
+        if turn.spec.streaming:
+            speech = turn.speech
+            place = (speech.sentence_count, speech.next_index) if speech else (0, 0)
+            seq = turn.writer.append(TurnReset("", RESTARTED, *place))
+        turn.draft.restart("", seq)
+        self._limit.restart()
+        turn.is_continued = False
+        return ""
+
+    @contextmanager
+    def _whole(self, limit_s: float) -> Iterator[None]:
+        """Bound the whole answer."""
+
+        def expire() -> None:
+            error = SourceTimeoutError("turn", limit_s)
+            self._turn.conclude(Failed(error.code, error.detail, error.retryable))
+            # Also where all has come, and only closing the upstream takes long.
+            self._turn.scope.cancel()
+
+        timer = asyncio.get_running_loop().call_later(limit_s, expire)
+        try:
+            yield
+        finally:
+            timer.cancel()
