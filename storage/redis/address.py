@@ -15,6 +15,8 @@ from storage.errors import StorageOpenError
 REDIS_PORT = 6379
 SENTINEL_PORT = 26379
 
+Host = tuple[str, int]
+
 _FROM_QUERY = frozenset({"client_name", "db", "username", "password"})
 
 
@@ -51,7 +53,7 @@ class Address:
     """
 
     topology: Topology
-    hosts: tuple[tuple[str, int], ...]
+    hosts: tuple[Host, ...]
     connection_class: type[Connection] | type[UnixDomainSocketConnection]
     options: dict[str, Any] = field(repr=False)
     service: str = ""
@@ -121,7 +123,7 @@ def _over_tcp(split: SplitResult, topology: Topology) -> Address:
     return address
 
 
-def _hosts(text: str, default_port: int) -> Iterator[tuple[str, int]]:
+def _hosts(text: str, default_port: int) -> Iterator[Host]:
     for each in text.split(","):
         one = urlsplit(f"//{each}")
         if not each or not one.hostname:

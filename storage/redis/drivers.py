@@ -4,7 +4,6 @@ import socket
 from typing import Any
 
 from redis.asyncio import BlockingConnectionPool, Redis
-from redis.asyncio.cluster import ClusterNode, RedisCluster
 from redis.asyncio.connection import SSLConnection
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import (
@@ -15,7 +14,7 @@ from redis.asyncio.sentinel import (
 )
 from redis.backoff import NoBackoff
 
-from storage.redis.address import Address, Topology
+from storage.redis.address import Address, Host
 
 _KEEPALIVE = {
     "TCP_KEEPIDLE": 15,
@@ -37,27 +36,67 @@ class _ServiceClient(Redis):
     def __init__(self, pool: _SentinelPool, sentinels: Sentinel) -> None:
         super().__init__(connection_pool=pool)
         self.auto_close_connection_pool = True
-        self.sentinels = sentinels
+        self._sentinels = sentinels
 
     async def aclose(self, close_connection_pool: bool | None = None) -> None:
         await super().aclose(close_connection_pool)
-        await self.sentinels.aclose()
+        await self._sentinels.aclose()
 
 
-def make_driver(
-    address: Address, *, timeout_s: float, max_connections: int
-) -> Redis | RedisCluster:
-    """Return a client that has not connected yet."""
-    match address.topology:
-        case Topology.SINGLE:
-            return _single(address, timeout_s, max_connections)
-        case Topology.SENTINEL:
-            return _sentinel(address, timeout_s, max_connections)
-        case Topology.CLUSTER:
-            return _cluster(address, timeout_s, max_connections)
+def server_client(
+    address: Address, host: Host | None, timeout_s: float, max_connections: int
+) -> Redis:
+    """Return a client of one server that has not connected yet.
+
+    Args:
+        address: How to sign in; names the socket where there is no host.
+        host: The server.
+        timeout_s: For connecting; reading and writing are bounded by whoever calls.
+        max_connections: Calls at once.
+    """
+    options = dict(address.options)
+    if host is not None:
+        options["host"], options["port"] = host
+    pool = BlockingConnectionPool(
+        connection_class=address.connection_class,
+        max_connections=max_connections,
+        timeout=timeout_s,
+        **options,
+        **_link_options(timeout_s, is_tcp=host is not None),
+    )
+    return Redis.from_pool(pool)
 
 
-def link_options(timeout_s: float, *, is_tcp: bool = True) -> dict[str, Any]:
+def service_client(address: Address, timeout_s: float, max_connections: int) -> Redis:
+    """Return a client of the primary that the Sentinels name when it connects."""
+    is_encrypted = address.connection_class is SSLConnection
+    encryption = {name: v for name, v in address.options.items() if name.startswith("ssl_")}
+    # One that is silent must leave time to ask the next.
+    share_s = timeout_s / (len(address.hosts) + 1)
+    sentinels = Sentinel(  # type: ignore[no-untyped-call]  # the driver says no types
+        address.hosts,
+        sentinel_kwargs={
+            **_link_options(share_s),
+            "socket_timeout": share_s,
+            **address.sentinel_options,
+            **({"ssl": True, **encryption} if is_encrypted else {}),
+        },
+    )
+    pool = _SentinelPool(  # type: ignore[no-untyped-call]  # the driver says no types
+        address.service,
+        sentinels,
+        connection_class=(
+            SentinelManagedSSLConnection if is_encrypted else SentinelManagedConnection
+        ),
+        max_connections=max_connections,
+        timeout=timeout_s,
+        **address.options,
+        **_link_options(timeout_s),
+    )
+    return _ServiceClient(pool, sentinels)
+
+
+def _link_options(timeout_s: float, *, is_tcp: bool = True) -> dict[str, Any]:
     """Return what our promises depend on."""
     options: dict[str, Any] = {
         "retry": Retry(NoBackoff(), 0),
@@ -78,61 +117,3 @@ def link_options(timeout_s: float, *, is_tcp: bool = True) -> dict[str, Any]:
             if hasattr(socket, name)
         }
     return options
-
-
-def _single(address: Address, timeout_s: float, max_connections: int) -> Redis:
-    options = dict(address.options)
-    if address.hosts:
-        options["host"], options["port"] = address.hosts[0]
-    pool = BlockingConnectionPool(
-        connection_class=address.connection_class,
-        max_connections=max_connections,
-        timeout=timeout_s,
-        **options,
-        **link_options(timeout_s, is_tcp=bool(address.hosts)),
-    )
-    return Redis.from_pool(pool)
-
-
-def _sentinel(address: Address, timeout_s: float, max_connections: int) -> Redis:
-    is_encrypted = address.connection_class is SSLConnection
-    encryption = {name: v for name, v in address.options.items() if name.startswith("ssl_")}
-    # One that is silent must leave time to ask the next.
-    share_s = timeout_s / (len(address.hosts) + 1)
-    sentinel = Sentinel(  # type: ignore[no-untyped-call]  # the driver says no types
-        address.hosts,
-        sentinel_kwargs={
-            **link_options(share_s),
-            "socket_timeout": share_s,
-            **address.sentinel_options,
-            **({"ssl": True, **encryption} if is_encrypted else {}),
-        },
-    )
-    pool = _SentinelPool(  # type: ignore[no-untyped-call]  # the driver says no types
-        address.service,
-        sentinel,
-        connection_class=(
-            SentinelManagedSSLConnection if is_encrypted else SentinelManagedConnection
-        ),
-        max_connections=max_connections,
-        timeout=timeout_s,
-        **address.options,
-        **link_options(timeout_s),
-    )
-    return _ServiceClient(pool, sentinel)
-
-
-def _cluster(address: Address, timeout_s: float, max_connections: int) -> RedisCluster:
-    options = link_options(timeout_s)
-    # One that is silent must leave time to ask the next for the map.
-    options["socket_timeout"] = options["socket_connect_timeout"] = timeout_s / 2
-    return RedisCluster(
-        startup_nodes=[ClusterNode(host, port) for host, port in address.hosts],
-        ssl=address.connection_class is SSLConnection,
-        # Calls at once are bounded by us; a pipeline takes one link of each node.
-        max_connections=2 * max_connections,
-        # Its way to learn the map anew closes the links of all calls under way.
-        reinitialize_steps=0,
-        **{name: value for name, value in address.options.items() if name != "db"},
-        **options,
-    )

@@ -1,7 +1,6 @@
 """A script that Redis runs as one step."""
 
 import hashlib
-from collections.abc import Sequence
 from pathlib import Path
 
 
@@ -15,11 +14,3 @@ class Script:
     def __init__(self, path: Path) -> None:
         self.text = path.read_text(encoding="utf-8")
         self.sha = hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest()
-
-
-Argument = str | bytes | int
-
-
-def invocation(keys: Sequence[str], arguments: Sequence[Argument]) -> list[Argument]:
-    """Return what follows the script, or its hash, in a command."""
-    return [len(keys), *keys, *arguments]

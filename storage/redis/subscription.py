@@ -9,7 +9,7 @@ import anyio.lowlevel
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from storage.redis.client import FAULTS
+from storage.redis.server import FAULTS
 
 PING_EVERY_S = 1.0
 """Seconds without a word after which the server is asked for one."""
@@ -21,31 +21,38 @@ SILENCE_S = 1.5
 class Subscription:
     """What is published on some channels from now on. For one reader.
 
-    Made by `RedisConnection.subscribe`. Messages published while a link is lost are not heard.
+    Made by `RedisConnection.subscribe`. What is published while it is lost is not heard.
+
+    Args:
+        translate: Returns what to raise for an error of the driver.
     """
 
-    def __init__(
-        self, link: AbstractConnection, *, translate: Callable[[Exception], Exception]
-    ) -> None:
-        self._link = link
+    def __init__(self, *, translate: Callable[[Exception], Exception]) -> None:
         self._translate = translate
+        self._link: AbstractConnection | None = None
         self._early: deque[tuple[str, bytes]] = deque()
         self._heard_at = 0.0
         self._asked_at: float | None = None
         self._left_at = 0.0
 
-    async def open(self, channels: Sequence[str]) -> None:
+    async def open(self, channels: Sequence[str], link: AbstractConnection) -> None:
         """Return once the server has confirmed all channels."""
-        await self._link.connect()  # type: ignore[no-untyped-call]  # the driver says no types
-        await self._link.send_command("SUBSCRIBE", *channels)
+        self._link = link
+        await link.connect()  # type: ignore[no-untyped-call]  # the driver says no types
+        await link.send_command("SUBSCRIBE", *channels)
         confirmed = 0
         while confirmed < len(channels):
-            answer = await self._read(None)
-            if answer and answer[0] == b"subscribe":
-                confirmed += 1
-            elif message := _message(answer):
+            answer = await link.read_response()
+            if message := _message(answer):  # on a channel that is confirmed already
                 self._early.append(message)
+            confirmed += answer[0] == b"subscribe"
         self._heard_at = self._left_at = anyio.current_time()
+
+    async def close(self) -> None:
+        """Close the link; never fails."""
+        if self._link is not None:
+            with anyio.CancelScope(shield=True):
+                await self._link.disconnect(nowait=True)
 
     async def get(self, timeout_s: float) -> tuple[str, bytes] | None:
         """Return the next channel and message, or None if there is none in time.
@@ -67,8 +74,8 @@ class Subscription:
 
     async def _next(self, until: float) -> tuple[str, bytes] | None:
         while True:
-            lost_at = await self._ask_for_life()
-            answer = await self._read(max(0.0, min(until, lost_at) - anyio.current_time()))
+            look_at = await self._ask_for_life()
+            answer = await self._read(max(0.0, min(until, look_at) - anyio.current_time()))
             now = anyio.current_time()
             if answer is not None:
                 self._heard_at, self._asked_at = now, None
@@ -85,7 +92,7 @@ class Subscription:
         if self._asked_at is None:
             if now < self._heard_at + PING_EVERY_S:
                 return self._heard_at + PING_EVERY_S
-            await self._link.send_command("PING", check_health=False)
+            await self._opened().send_command("PING", check_health=False)
             self._asked_at = now
         return self._asked_at + SILENCE_S
 
@@ -95,8 +102,14 @@ class Subscription:
         if self._asked_at is not None:
             self._asked_at += away_s
 
-    async def _read(self, timeout_s: float | None) -> Any:
-        return await self._link.read_response(timeout=timeout_s, disconnect_on_error=False)
+    async def _read(self, timeout_s: float) -> Any:
+        # An answer of which only a part has come stays where it is until the rest has.
+        return await self._opened().read_response(timeout=timeout_s, disconnect_on_error=False)
+
+    def _opened(self) -> AbstractConnection:
+        if self._link is None or not self._link.is_connected:
+            raise RedisConnectionError("the link of a subscription is closed")
+        return self._link
 
 
 def _message(answer: Any) -> tuple[str, bytes] | None:
