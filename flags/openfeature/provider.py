@@ -4,7 +4,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-import structlog
 from openfeature.evaluation_context import EvaluationContext
 from openfeature.event import ProviderEventDetails
 from openfeature.exception import ErrorCode, ProviderFatalError
@@ -19,8 +18,6 @@ from flags.openfeature.background import Background, News
 from flags.store.base import FlagStore
 from flags.store.file import FileFlagStore
 from flags.store.redis import RedisFlagStore
-
-log = structlog.get_logger(__name__)
 
 _T = TypeVar("_T")
 
@@ -141,9 +138,9 @@ class ChatstreamFlagProvider(AbstractProvider):
             if client.ruleset is self._nothing:
                 return answers.failed(default, ErrorCode.PROVIDER_NOT_READY, "no rules are known")
             return answers.refused(decision, default, wanted=fit.__name__.removeprefix("as_"))
-        except Exception:
-            log.exception("flags.resolution_failed")
-            return answers.failed(default, ErrorCode.GENERAL, "the context cannot be understood")
+        except Exception as error:  # noqa: BLE001  # told to whoever asked wrongly
+            reason = f"the question cannot be understood ({type(error).__name__})"
+            return answers.failed(default, ErrorCode.GENERAL, reason)
 
     def _tell(self, news: News) -> None:
         if news.changed:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from threading import Thread, current_thread
+from threading import enumerate as all_threads
 
 import anyio
 
@@ -17,7 +18,7 @@ class Worker:
 
     def __init__(self, main: Callable[[], Awaitable[None]], *, name: str) -> None:
         self._main = main
-        self._thread = Thread(target=anyio.run, args=(self._run,), name=name, daemon=True)
+        self._thread = Thread(target=self._begin, name=name, daemon=True)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._scope: anyio.CancelScope | None = None
         self._is_stopping = False
@@ -44,6 +45,13 @@ class Worker:
             loop.call_soon_threadsafe(loop.call_later, delay_s, function)
         except RuntimeError:
             return  # the loop is closed
+
+    def _begin(self) -> None:
+        anyio.run(self._run)
+        # AnyIO tells the threads that it reads files on to end, and does not wait for them.
+        for helper in all_threads():
+            if getattr(helper, "loop", None) is self._loop:
+                helper.join()
 
     async def _run(self) -> None:
         self._loop = asyncio.get_running_loop()
