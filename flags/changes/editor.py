@@ -9,11 +9,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
+from flags.changes.commits import Made, commit_of, commit_of_nothing
 from flags.changes.validation import (
-    check_dependents,
+    check_change,
     check_flag,
+    check_kept,
     check_percentage,
-    check_ruleset,
     check_segment,
 )
 from flags.codec import (
@@ -21,10 +22,8 @@ from flags.codec import (
     decode_segment,
     dump,
     encode,
-    flag_json,
     read_flag,
     read_segment,
-    segment_json,
     unversioned,
 )
 from flags.errors import (
@@ -34,7 +33,7 @@ from flags.errors import (
     FlagStoreUnavailableError,
     VersionConflictError,
 )
-from flags.model import AuditEntry, Author, Flag, FlagType, InFlight, Ruleset, Segment
+from flags.model import Author, Flag, FlagType, InFlight, Ruleset, Segment
 from flags.store.base import Claim, Commit, FlagStore
 
 MAX_TRIES = 20
@@ -85,7 +84,10 @@ class FlagEditor:
 
         def change(ruleset: Ruleset) -> Ruleset:
             wanted = read_flag(unversioned(definition), key, strict=True)
-            return self._with_flag(ruleset, wanted, request)
+            _check_version(key, _version_of(ruleset.flags.get(key)), request)
+            self._check_required(wanted)
+            check_flag(wanted, ruleset)
+            return _with_flag(ruleset, wanted, request)
 
         return await self._change_flag(key, "put", change, request, asked=definition)
 
@@ -96,14 +98,15 @@ class FlagEditor:
             flag = _flag(ruleset, key)
             check_percentage(percentage, "percentage")
             rollout = replace(flag.rollout, percentage=float(percentage))
-            return self._with_flag(ruleset, replace(flag, rollout=rollout), request)
+            return _with_flag(ruleset, replace(flag, rollout=rollout), request)
 
         return await self._change_flag(key, "rollout", change, request, asked=percentage)
 
     async def kill(self, key: str, request: Request, *, in_flight: InFlight) -> Flag:
-        """Give every unit the off variant, above every rule.
+        """Give every unit the off variant, above every rule; whatever its definition is worth.
 
-        The percentage becomes 0, so that ending the kill brings nobody back by itself.
+        The percentage becomes 0, so that ending the kill brings back only those whom lists and
+        rules name.
         """
 
         def change(ruleset: Ruleset) -> Ruleset:
@@ -111,7 +114,7 @@ class FlagEditor:
             killed = replace(
                 flag, kill=True, in_flight=in_flight, rollout=replace(flag.rollout, percentage=0.0)
             )
-            return self._with_flag(ruleset, killed, request)
+            return _with_flag(ruleset, killed, request)
 
         return await self._change_flag(key, "kill", change, request, asked=in_flight.value)
 
@@ -120,7 +123,7 @@ class FlagEditor:
 
         def change(ruleset: Ruleset) -> Ruleset:
             flag = replace(_flag(ruleset, key), kill=False, in_flight=InFlight.DRAIN)
-            return self._with_flag(ruleset, flag, request)
+            return _with_flag(ruleset, flag, request)
 
         return await self._change_flag(key, "end_kill", change, request, asked=None)
 
@@ -138,8 +141,7 @@ class FlagEditor:
             if key in self._required:
                 raise FlagRequiredError(key)
             rest = {name: flag for name, flag in ruleset.flags.items() if name != key}
-            check_dependents(key, changed := replace(ruleset, flags=rest))
-            return changed
+            return _kept(ruleset, replace(ruleset, flags=rest))
 
         await self._change("delete", change, request, asked=[f"flag:{key}", None])
 
@@ -151,12 +153,13 @@ class FlagEditor:
         def change(ruleset: Ruleset) -> Ruleset:
             segment = read_segment(unversioned(definition), name, strict=True)
             check_segment(segment)
-            before = ruleset.segments.get(name)
-            _check_version(name, before.version if before else 0, request)
-            return replace(ruleset, segments={**ruleset.segments, name: segment})
+            _check_version(name, _version_of(ruleset.segments.get(name)), request)
+            return _kept(ruleset, replace(ruleset, segments={**ruleset.segments, name: segment}))
 
         subject = f"segment:{name}"
-        made = await self._change("put", change, request, asked=[subject, definition])
+        made = await self._change(
+            "put", change, request, asked=[subject, definition], about=subject
+        )
         return decode_segment(made[subject] or "", name)
 
     async def delete_segment(self, name: str, request: Request) -> None:
@@ -172,7 +175,7 @@ class FlagEditor:
                 raise FlagNotFoundError(name)
             _check_version(name, ruleset.segments[name].version, request)
             rest = {key: each for key, each in ruleset.segments.items() if key != name}
-            return _checked(replace(ruleset, segments=rest))
+            return _kept(ruleset, replace(ruleset, segments=rest))
 
         await self._change("delete", change, request, asked=[f"segment:{name}", None])
 
@@ -196,24 +199,16 @@ class FlagEditor:
         """
 
         def change(ruleset: Ruleset) -> Ruleset:
-            for flag in other.flags.values():
-                self._check_required(flag)
             lower, upper = (other, ruleset) if only_missing else (ruleset, other)
             flags = {**lower.flags, **upper.flags}
+            for flag in flags.values():
+                self._check_required(flag)
             segments = {**lower.segments, **upper.segments}
-            return _checked(Ruleset(ruleset.version, flags, segments))
+            check_change(ruleset, merged := Ruleset(ruleset.version, flags, segments))
+            return merged
 
         shown = [*map(encode, other.flags.values()), *map(encode, other.segments.values())]
         return await self._change(action, change, request, asked=shown, floor=other.version)
-
-    def _with_flag(self, ruleset: Ruleset, flag: Flag, request: Request) -> Ruleset:
-        before = ruleset.flags.get(flag.key)
-        _check_version(flag.key, before.version if before else 0, request)
-        self._check_required(flag)
-        check_flag(flag, ruleset)
-        changed = replace(ruleset, flags={**ruleset.flags, flag.key: flag})
-        check_dependents(flag.key, changed)
-        return changed
 
     def _check_required(self, flag: Flag) -> None:
         if self._required.get(flag.key, flag.type) is not flag.type:
@@ -223,12 +218,20 @@ class FlagEditor:
         self, key: str, action: str, change: Change, request: Request, *, asked: object
     ) -> Flag:
         subject = f"flag:{key}"
-        made = await self._change(action, change, request, asked=[subject, asked])
+        made = await self._change(action, change, request, asked=[subject, asked], about=subject)
         return decode_flag(made[subject] or "", key)
 
     async def _change(
-        self, action: str, change: Change, request: Request, *, asked: object, floor: int = 0
+        self,
+        action: str,
+        change: Change,
+        request: Request,
+        *,
+        asked: object,
+        about: str | None = None,
+        floor: int = 0,
     ) -> Mapping[str, str | None]:
+        """Return what was written, or what `about` is where nothing had to be."""
         claim = _claim(request, [action, request.if_version, asked])
         for _ in range(MAX_TRIES):
             before = await self._store.read()
@@ -240,9 +243,12 @@ class FlagEditor:
                 if earlier is None:
                     raise
                 return earlier
-            commit = self._commit(action, before, after, request, floor=floor)
+            made = Made(action, request.author, self._now(), floor)
+            commit = commit_of(before, after, made)
             if not commit.definitions:
-                return _stored(before)
+                commit = commit_of_nothing(before, about)
+                if claim is None:
+                    return commit.definitions
             committed = await self._store.commit(replace(commit, claim=claim))
             if committed.earlier is not None:
                 return committed.earlier
@@ -256,30 +262,9 @@ class FlagEditor:
         nothing = Commit(_NEVER, _NEVER, {}, (), claim)
         return (await self._store.commit(nothing)).earlier
 
-    def _commit(
-        self, action: str, before: Ruleset, after: Ruleset, request: Request, *, floor: int
-    ) -> Commit:
-        version, at = max(before.version, floor) + 1, self._now()
-        old, new = _definitions(before), _definitions(after)
-        definitions: dict[str, str | None] = {}
-        audit: list[AuditEntry] = []
-        for subject in sorted(old.keys() | new.keys()):
-            was, will = old.get(subject), _as_kept(old.get(subject), new.get(subject))
-            if was == will:
-                continue
-            if will is not None:
-                will = _written(was, will, version=version, at=at)
-            definitions[subject] = None if will is None else encode(will)
-            audit.append(
-                AuditEntry(version, at, action, subject, request.author, _shown(was), _shown(will))
-            )
-        return Commit(before.version, version, definitions, audit)
-
 
 _NEVER = -1
 """A version that no ruleset has: such a commit can only find an earlier claim."""
-
-_Definition = Flag | Segment
 
 
 def _flag(ruleset: Ruleset, key: str) -> Flag:
@@ -289,59 +274,23 @@ def _flag(ruleset: Ruleset, key: str) -> Flag:
         raise FlagNotFoundError(key) from None
 
 
-def _checked(ruleset: Ruleset) -> Ruleset:
-    check_ruleset(ruleset)
-    return ruleset
+def _with_flag(ruleset: Ruleset, flag: Flag, request: Request) -> Ruleset:
+    _check_version(flag.key, _version_of(ruleset.flags.get(flag.key)), request)
+    return _kept(ruleset, replace(ruleset, flags={**ruleset.flags, flag.key: flag}))
+
+
+def _kept(before: Ruleset, after: Ruleset) -> Ruleset:
+    check_kept(before, after)
+    return after
+
+
+def _version_of(definition: Flag | Segment | None) -> int:
+    return definition.version if definition else 0
 
 
 def _check_version(key: str, version: int, request: Request) -> None:
     if request.if_version is not None and request.if_version != version:
         raise VersionConflictError(key, expected=request.if_version, version=version)
-
-
-def _definitions(ruleset: Ruleset) -> dict[str, _Definition]:
-    flags = {f"flag:{key}": flag for key, flag in ruleset.flags.items()}
-    return {**flags, **{f"segment:{name}": each for name, each in ruleset.segments.items()}}
-
-
-def _stored(ruleset: Ruleset) -> dict[str, str | None]:
-    return {subject: encode(each) for subject, each in _definitions(ruleset).items()}
-
-
-def _as_kept(was: _Definition | None, will: _Definition | None) -> _Definition | None:
-    """Return a definition with what the store gave it: what a writer says of that is not asked."""
-    if isinstance(will, Segment):
-        kept = (was.version, was.updated_at) if was else (0, None)
-        return replace(will, version=kept[0], updated_at=kept[1])
-    if will is None:
-        return None
-    if not isinstance(was, Flag):
-        return replace(will, version=0, epoch=0, updated_at=None)
-    return replace(will, version=was.version, epoch=was.epoch, updated_at=was.updated_at)
-
-
-def _written(
-    was: _Definition | None, will: _Definition, *, version: int, at: datetime
-) -> _Definition:
-    """Return a definition as it is stored at a version; other dealings open another epoch."""
-    if isinstance(will, Segment):
-        return replace(will, version=version, updated_at=at)
-    epoch = will.epoch
-    if not isinstance(was, Flag) or _dealing(was) != _dealing(will):
-        epoch = version
-    return replace(will, version=version, epoch=epoch, updated_at=at)
-
-
-def _dealing(flag: Flag) -> Flag:
-    return replace(
-        flag, description="", in_flight=InFlight.DRAIN, version=0, epoch=0, updated_at=None
-    )
-
-
-def _shown(definition: _Definition | None) -> Mapping[str, object] | None:
-    if definition is None:
-        return None
-    return flag_json(definition) if isinstance(definition, Flag) else segment_json(definition)
 
 
 def _claim(request: Request, asked: object) -> Claim | None:

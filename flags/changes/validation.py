@@ -1,25 +1,26 @@
 """What a flag must fulfil before it is stored. Faults name the place and what to do."""
 
-import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import datetime
 from decimal import Decimal
 
 from flags.conditions import compile_condition
 from flags.errors import ConditionError, FlagInvalidError
+from flags.evaluate import MAX_ASKED, MAX_PREREQUISITE_DEPTH, answerable
 from flags.model import Flag, FlagType, Rule, Ruleset, Segment, Serve
 
 MAX_FLAGS = 1000
+MAX_SEGMENTS = 1000
 MAX_LISTED = 10_000
 """Units in an allow list, a deny list or a segment: more are a condition's work."""
-MAX_PREREQUISITE_DEPTH = 10
 MAX_DESCRIPTION_CHARS = 1000
 
 _MAX_VARIANTS, _MAX_RULES, _MAX_UNIT_CHARS, _DECIMALS = 100, 100, 256, 3
 _KEY = re.compile(r"[a-z0-9_-]{1,100}")
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,100}")
 _WHOLE = Decimal(100)
+_SEGMENT_OPERATORS = frozenset({"$segment", "$inGroup", "$notInGroup"})
 _OBJECTS: Mapping[FlagType, tuple[type, ...]] = {
     FlagType.BOOL: (bool,),
     FlagType.STRING: (str,),
@@ -46,7 +47,7 @@ def check_percentage(percentage: float, path: str) -> None:
     """
     if isinstance(percentage, bool) or not isinstance(percentage, int | float):
         raise FlagInvalidError(path, "must be a number")
-    if not math.isfinite(percentage) or not 0 <= percentage <= _WHOLE:
+    if not 0 <= percentage <= _WHOLE:
         raise FlagInvalidError(path, "must be from 0 to 100")
     if _exact(percentage) != round(_exact(percentage), _DECIMALS):
         raise FlagInvalidError(path, "takes at most 3 decimals")
@@ -59,8 +60,6 @@ def check_flag(flag: Flag, ruleset: Ruleset) -> None:
         FlagInvalidError: with the place of the first fault.
     """
     check_key(flag.key)
-    if flag.key not in ruleset.flags and len(ruleset.flags) >= MAX_FLAGS:
-        raise FlagInvalidError("", f"would be one flag too many: {MAX_FLAGS} are kept")
     _check_description(flag.description)
     _check_variants(flag)
     for path in ("off_variant", "default_variant"):
@@ -78,16 +77,26 @@ def check_flag(flag: Flag, ruleset: Ruleset) -> None:
     _check_prerequisites(flag, ruleset)
 
 
-def check_dependents(key: str, ruleset: Ruleset) -> None:
-    """Refuse a ruleset in which another flag asks of this one what it has not (any more).
+def check_kept(before: Ruleset, after: Ruleset) -> None:
+    """Refuse a change that breaks what it leaves as it is, or that makes too many.
+
+    What was at fault before the change is left alone: a later release may know what to make of it.
 
     Raises:
-        FlagInvalidError: with the place in the other flag.
+        FlagInvalidError: with the place in the flag that would break.
     """
-    for other in ruleset.flags.values():
-        if other.key != key and any(each.flag == key for each in other.prerequisites):
-            with _Within(f"flags.{other.key}"):
-                _check_prerequisites(other, ruleset)
+    _check_number(before.flags, after.flags, MAX_FLAGS, "flags")
+    _check_number(before.segments, after.segments, MAX_SEGMENTS, "segments")
+    gone = before.segments.keys() - after.segments.keys()
+    broken = set(answerable(before.flags)) - set(answerable(after.flags))
+    for key, flag in after.flags.items():
+        if flag is not before.flags.get(key):
+            continue
+        with _Within(f"flags.{key}"):
+            _check_needs(flag, before, after)
+            _check_unreferred(flag, gone)
+            if key in broken:
+                raise _unanswerable(flag, after.flags)
 
 
 def check_segment(segment: Segment) -> None:
@@ -105,18 +114,21 @@ def check_segment(segment: Segment) -> None:
         _check_condition(segment.when, Ruleset(), "when")
 
 
-def check_ruleset(ruleset: Ruleset) -> None:
-    """Refuse a ruleset in which something means nothing, as after an import or a deletion.
+def check_change(before: Ruleset, after: Ruleset) -> None:
+    """Refuse a change of many definitions if one that it brings means nothing, or breaks others.
 
     Raises:
         FlagInvalidError: its path begins with `flags.<key>` or `segments.<name>`.
     """
-    for name, segment in ruleset.segments.items():
-        with _Within(f"segments.{name}"):
-            check_segment(segment)
-    for key, flag in ruleset.flags.items():
-        with _Within(f"flags.{key}"):
-            check_flag(flag, ruleset)
+    for name, segment in after.segments.items():
+        if segment is not before.segments.get(name):
+            with _Within(f"segments.{name}"):
+                check_segment(segment)
+    for key, flag in after.flags.items():
+        if flag is not before.flags.get(key):
+            with _Within(f"flags.{key}"):
+                check_flag(flag, after)
+    check_kept(before, after)
 
 
 class _Within:
@@ -213,6 +225,13 @@ def _check_times(starts_at: datetime | None, ends_at: datetime | None) -> None:
         raise FlagInvalidError("schedule.ends_at", "must be after starts_at")
 
 
+def _check_number(
+    before: Mapping[str, object], after: Mapping[str, object], bound: int, path: str
+) -> None:
+    if len(after) > max(bound, len(before)):
+        raise FlagInvalidError("", f"would be one too many: {bound} {path} are kept")
+
+
 def _check_prerequisites(flag: Flag, ruleset: Ruleset) -> None:
     flags = {**ruleset.flags, flag.key: flag}
     for index, prerequisite in enumerate(flag.prerequisites):
@@ -224,16 +243,70 @@ def _check_prerequisites(flag: Flag, ruleset: Ruleset) -> None:
             raise FlagInvalidError(f"{path}.variants", "must name at least one")
         for variant in prerequisite.variants:
             _check_variant(variant, needed, f"{path}.variants")
-    _check_depth(flag.key, flags, ())
+    if flag.key not in answerable(flags):
+        raise _unanswerable(flag, flags)
 
 
-def _check_depth(key: str, flags: Mapping[str, Flag], above: tuple[str, ...]) -> None:
-    if key in above:
-        raise FlagInvalidError("prerequisites", f"go in a circle: {' > '.join((*above, key))}")
-    if len(above) > MAX_PREREQUISITE_DEPTH:
-        raise FlagInvalidError("prerequisites", f"go deeper than {MAX_PREREQUISITE_DEPTH} flags")
-    for prerequisite in flags[key].prerequisites if key in flags else ():
-        _check_depth(prerequisite.flag, flags, (*above, key))
+def _check_needs(flag: Flag, before: Ruleset, after: Ruleset) -> None:
+    """Refuse a change that takes from a flag another one, or a variant of it, that it asks for."""
+    for index, prerequisite in enumerate(flag.prerequisites):
+        path = f"prerequisites.{index}"
+        was, needed = (each.flags.get(prerequisite.flag) for each in (before, after))
+        if was is None or was is needed:
+            continue
+        if needed is None:
+            raise FlagInvalidError(f"{path}.flag", "is this flag; remove the prerequisite first")
+        for variant in prerequisite.variants:
+            if variant in was.variants:
+                _check_variant(variant, needed, f"{path}.variants")
+
+
+def _check_unreferred(flag: Flag, gone: Collection[str]) -> None:
+    for index, rule in enumerate(flag.rules):
+        for name in sorted(set(gone).intersection(_segments_of(rule.when))):
+            path = f"rules.{index}.when"
+            raise FlagInvalidError(path, f"refers to the segment {name}; remove that first")
+
+
+def _segments_of(condition: object) -> Iterator[str]:
+    """Return what a condition names as segments; also where a later release would understand it."""
+    left = [condition]
+    while left:
+        part = left.pop()
+        if isinstance(part, list):
+            left += part
+        elif isinstance(part, Mapping):
+            left += part.values()
+            for name in _SEGMENT_OPERATORS & part.keys():
+                named = part[name]
+                yield from (each for each in _listed(named) if isinstance(each, str))
+
+
+def _listed(value: object) -> list[object]:
+    return value if isinstance(value, list) else [value]
+
+
+def _unanswerable(flag: Flag, flags: Mapping[str, Flag]) -> FlagInvalidError:
+    circle = _circle(flag.key, flags)
+    if circle:
+        return FlagInvalidError("prerequisites", f"go in a circle: {' > '.join(circle)}")
+    limits = f"{MAX_PREREQUISITE_DEPTH} flags, or ask more than {MAX_ASKED} in all"
+    return FlagInvalidError("prerequisites", f"go deeper than {limits}")
+
+
+def _circle(key: str, flags: Mapping[str, Flag]) -> tuple[str, ...]:
+    """Return a way from a flag back to one that it led over; empty where there is none."""
+    ways: list[tuple[str, ...]] = [(key,)]
+    seen = {key}
+    for way in ways:  # grows meanwhile: what is found later leads further
+        needed = flags[way[-1]].prerequisites if way[-1] in flags else ()
+        for prerequisite in needed:
+            if prerequisite.flag == key:
+                return (*way, key)
+            if prerequisite.flag not in seen:
+                seen.add(prerequisite.flag)
+                ways.append((*way, prerequisite.flag))
+    return ()
 
 
 def _exact(number: float) -> Decimal:

@@ -1,0 +1,97 @@
+"""From the rules before and after a change to the one write that makes it. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from flags.codec import dump, encode, flag_json, segment_json
+from flags.model import AuditEntry, Author, Flag, InFlight, Ruleset, Segment
+from flags.store.base import Commit
+
+_Definition = Flag | Segment
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What the audit says of a change, and the version that its own must be above."""
+
+    action: str
+    author: Author
+    at: datetime
+    floor: int = 0
+
+
+def commit_of(before: Ruleset, after: Ruleset, made: Made) -> Commit:
+    """Return the write that leads from one ruleset to another, audited; empty where they are alike.
+
+    Each definition that changes gets the ruleset's next version; a flag that deals otherwise than
+    before gets a new epoch. What `after` says of versions and epochs is not asked.
+    """
+    version = max(before.version, made.floor) + 1
+    old, new = _definitions(before), _definitions(after)
+    definitions: dict[str, str | None] = {}
+    audit: list[AuditEntry] = []
+    for subject in sorted(old.keys() | new.keys()):
+        was, will = old.get(subject), _as_kept(old.get(subject), new.get(subject))
+        if _is_same(was, will):
+            continue
+        if will is not None:
+            will = _written(was, will, version=version, at=made.at)
+        definitions[subject] = None if will is None else encode(will)
+        shown = _shown(was), _shown(will)
+        audit.append(AuditEntry(version, made.at, made.action, subject, made.author, *shown))
+    return Commit(before.version, version, definitions, audit)
+
+
+def commit_of_nothing(ruleset: Ruleset, about: str | None) -> Commit:
+    """Return a write that changes nothing, for its claim: what `about` is now is its answer."""
+    kept = {name: encode(each) for name, each in _definitions(ruleset).items() if name == about}
+    return Commit(ruleset.version, ruleset.version, kept, ())
+
+
+def _definitions(ruleset: Ruleset) -> dict[str, _Definition]:
+    flags = {f"flag:{key}": flag for key, flag in ruleset.flags.items()}
+    return {**flags, **{f"segment:{name}": each for name, each in ruleset.segments.items()}}
+
+
+def _as_kept(was: _Definition | None, will: _Definition | None) -> _Definition | None:
+    """Return a definition with what the store gave it."""
+    if will is None or will is was:
+        return will
+    if isinstance(will, Segment):
+        kept = (was.version, was.updated_at) if was else (0, None)
+        return replace(will, version=kept[0], updated_at=kept[1])
+    if not isinstance(was, Flag):
+        return replace(will, version=0, epoch=0, updated_at=None)
+    return replace(will, version=was.version, epoch=was.epoch, updated_at=was.updated_at)
+
+
+def _is_same(was: _Definition | None, will: _Definition | None) -> bool:
+    if was is None or will is None:
+        return was is will
+    # By their text: to Python's equality 1 and true are one value.
+    return was is will or encode(was) == encode(will)
+
+
+def _written(
+    was: _Definition | None, will: _Definition, *, version: int, at: datetime
+) -> _Definition:
+    """Return a definition as it is stored at a version; other dealings open another epoch."""
+    if isinstance(will, Segment):
+        return replace(will, version=version, updated_at=at)
+    is_dealt_alike = isinstance(was, Flag) and _dealing(was) == _dealing(will)
+    epoch = will.epoch if is_dealt_alike else version
+    return replace(will, version=version, epoch=epoch, updated_at=at)
+
+
+def _dealing(flag: Flag) -> str:
+    dealt = replace(
+        flag, description="", in_flight=InFlight.DRAIN, version=0, epoch=0, updated_at=None
+    )
+    return dump(flag_json(dealt))
+
+
+def _shown(definition: _Definition | None) -> Mapping[str, object] | None:
+    if definition is None:
+        return None
+    return flag_json(definition) if isinstance(definition, Flag) else segment_json(definition)
