@@ -303,9 +303,10 @@ def _has_period(text: str, period: int) -> bool:
 
 
 def _may_be_preface(text: str) -> bool:
-    """Whether a text begins as a sentence, a block of code or a dotted line does."""
-    first = text[0]
-    return first in "`*_([.\u2026" or (first.isalpha() and not first.islower())
+    """Whether a text begins as a sentence, a block of code or an ellipsis does, as far as known."""
+    if any(mark.startswith(text[:3]) for mark in ("```", "...", "\u2026")):
+        return True
+    return text[0] == "\u2026" or (text[0].isalpha() and not text[0].islower())
 
 
 def _common(one: str, other: str) -> int:

@@ -25,6 +25,7 @@ class Message(msgspec.Struct):
 
     role: str
     content: str | list[Part] | None = None
+    prefix: bool | None = False
 
     @property
     def text(self) -> str:
@@ -49,6 +50,17 @@ class Request(msgspec.Struct):
     stream_options: StreamOptions | None = None
     max_tokens: int | None = None
     max_completion_tokens: int | None = None
+    continue_final_message: bool = False
+    add_generation_prompt: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """An answer that the request goes on with, as it was asked: `quoted` is to be said again."""
+
+    said: str
+    style: str
+    quoted: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,49 +92,92 @@ class Completions:
         """Return the response to a request body, and its record where it was a valid one."""
         try:
             request = self._read(body)
-            model = parse_model(request.model, self._defaults)
-        except (msgspec.DecodeError, UnicodeDecodeError, ModelNameError) as exc:
+            asked = _Asked(request, parse_model(request.model, self._defaults))
+        except (msgspec.DecodeError, UnicodeDecodeError, ModelNameError, BegunError) as exc:
             message = chunks.error(str(exc), "invalid_request_error", "invalid_request")
             return document(message, 400), None
-        asked = _Asked(request, model)
+        model = asked.model
         record = asked.record(self._stats.requests + 1)
         self._stats.open(record)
-        if model.fault is None or not self._stats.meets_fault(
-            model.name, asked.prompt, model.options.times
+        spared = asked.begun is not None and model.options.first
+        if (
+            model.fault is None
+            or spared
+            or not self._stats.meets_fault(model.name, asked.prompt, model.options.times)
         ):
             return _healthy(asked), record
         return _faulty(asked, model.fault, record), record
+
+
+class BegunError(ValueError):
+    """A request asks to go on with an answer in a way that servers refuse; the text says why."""
 
 
 class _Asked:
     """A request, understood: what to say and what was said before."""
 
     def __init__(self, request: Request, model: Model) -> None:
-        messages = request.messages
-        prefill = messages[-1].text if messages and messages[-1].role == "assistant" else ""
+        messages, options = request.messages, model.options
+        self.begun, answered = _begun(request)
         self.stream = bool(request.stream)
-        self.options = model.options
+        self.options = options
         self.roles = [message.role for message in messages[-20:]]
-        self.prompt = _digest(messages[:-1] if prefill else messages)
+        self.prompt = _digest(answered)
         self.prompt_tokens = sum(len(message.text) // 4 + 4 for message in messages)
-        self.continued = bool(prefill)
-        self.model = model.name
+        self.model = model
         usage = bool(request.stream_options and request.stream_options.include_usage)
-        pieces = prose.answer(model.options.seed, self.prompt, model.options.tokens)
-        pieces = prose.continuation(prose.marked(pieces) if model.options.mark else pieces, prefill)
+        pieces = _pieces(answered, options, self.begun)
         limit = request.max_completion_tokens or request.max_tokens
         self.reason = "length" if limit and limit < len(pieces) else "stop"
         self.answer = scripts.Answer(
             chunks.Chunks(model.name, usage=usage),
             pieces[:limit] if limit else pieces,
-            model.options,
+            options,
             self.prompt_tokens,
         )
 
     def record(self, number: int) -> Record:
         return Record(
-            number, self.model, self.stream, self.roles, self.prompt_tokens, self.continued
+            number,
+            self.model.name,
+            self.stream,
+            self.roles,
+            self.prompt_tokens,
+            continued=self.begun is not None,
+            style=self.begun.style if self.begun else "",
         )
+
+
+def _begun(request: Request) -> tuple[Begun | None, list[Message]]:
+    """Return the answer to go on with, if there is one, and the messages that it answers."""
+    messages = request.messages
+    last = messages[-1] if messages else Message("")
+    if request.continue_final_message:
+        if request.add_generation_prompt:
+            raise BegunError("continue_final_message and add_generation_prompt exclude each other")
+        if last.role != "assistant" or last.text != last.text.rstrip():
+            raise BegunError("continue_final_message needs an assistant's text without blank end")
+        return Begun(last.text, "continue_final_message"), messages[:-1]
+    if last.role == "assistant" and last.text:
+        return Begun(last.text, "prefix" if last.prefix else "last_message"), messages[:-1]
+    if last.role == "user" and [message.role for message in messages[-2:-1]] == ["assistant"]:
+        said, quoted = messages[-2].text, last.text.partition("\n\n")[2]
+        if quoted and said.endswith(quoted):
+            return Begun(said, "plain", quoted), messages[:-2]
+    return None, messages
+
+
+def _pieces(answered: list[Message], options: Options, begun: Begun | None) -> prose.Pieces:
+    message = next((each.text for each in reversed(answered) if each.role == "user"), "")
+    starts_over = begun is not None and options.continues == "anew"
+    pieces = prose.answer(options.seed + starts_over, message, options.tokens)
+    if options.mark:
+        pieces = prose.marked(pieces)
+    if begun is None or starts_over:
+        return pieces
+    return prose.continuation(
+        pieces, begun.said, options.continues, quoted=begun.quoted, repeats=options.repeats
+    )
 
 
 def _digest(messages: list[Message]) -> str:

@@ -14,6 +14,8 @@ _MAX_COUNT = 100_000
 _MAX_SIZE_BYTES = 256 << 20
 _MAX_HEADER = 100
 
+CONTINUES = ("asked", "exact", "bare", "words", "sentence", "line", "chatter", "again", "anew")
+
 
 class ModelNameError(ValueError):
     """A model name has an option that is unknown or out of range; the text says which."""
@@ -32,6 +34,9 @@ class Options:
     every_s: float = 5.0  # gap between bytes of `slowloris`
     size_bytes: int = 0  # of `huge-chunk` and `endless-line`; 0: their own default
     retry_after: str = "1"  # the header of `rate-limit`, verbatim
+    first: int = 0  # 1: a request that goes on with an answer does not meet the fault
+    continues: str = "asked"  # how it goes on with an answer: one of `CONTINUES`
+    repeats: int = 3  # words said again with `continues=words`
     mark: int = 0  # 1: every token ends in `~`, countable in any wire format
 
     @property
@@ -99,6 +104,11 @@ def _header(value: str) -> str:
     return value
 
 
+def _one_of(values: tuple[str, ...]) -> Callable[[str], str]:
+    """Return a reader of one of some words."""
+    return lambda value: values[values.index(value)]
+
+
 _READERS: dict[str, tuple[str, Callable[[str], int | float | str]]] = {
     "tokens": ("tokens", _whole(_MAX_COUNT)),
     "rate": ("rate", _real(_MAX_COUNT)),
@@ -108,6 +118,9 @@ _READERS: dict[str, tuple[str, Callable[[str], int | float | str]]] = {
     "times": ("times", _whole(_MAX_COUNT)),
     "every": ("every_s", _real(_MAX_SECONDS)),
     "bytes": ("size_bytes", _whole(_MAX_SIZE_BYTES)),
+    "first": ("first", _whole(1)),
+    "continues": ("continues", _one_of(CONTINUES)),
+    "repeats": ("repeats", _whole(_MAX_COUNT)),
     "mark": ("mark", _whole(1)),
     "retry_after": ("retry_after", _header),
 }

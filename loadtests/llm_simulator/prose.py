@@ -1,6 +1,6 @@
 """Deterministic chat prose, cut into pieces like a model's tokens.
 
-The same seed and prompt give the same answer, in every process. Pieces are kept as JSON string
+The same seed and message give the same answer, in every process. Pieces are kept as JSON string
 literals, encoded once, since writing them is the simulator's hot path.
 """
 
@@ -18,6 +18,10 @@ _PIECE = re.compile(
     r"|[\u200D-\U0010FFFF]| ?[^\w\s]{1,3}(?<![\u200D-\U0010FFFF])|.",
     re.DOTALL,
 )
+_WORD_START = re.compile(r"(?<!\S)\S")
+_LINE_START = re.compile(r"^(?=.)", re.MULTILINE)
+_SENTENCE_START = re.compile(r"(?:^|(?<=[.!?。！？])\s+|\n)(?=\S)")  # noqa: RUF001  # CJK stops
+_CHATTER = "Sure, here is the rest of it:\n\n"
 _SENTENCES_PER_PARAGRAPH = (2, 5)
 _PARAGRAPHS_PER_BLOCK = 2
 _CORPUS = Path(__file__).with_name("corpus.md")
@@ -31,17 +35,22 @@ def split_pieces(text: str) -> list[str]:
 
 
 @lru_cache(maxsize=512)
-def answer(seed: int, prompt: str, tokens: int) -> Pieces:
-    """Return the answer as exactly `tokens` JSON string literals (with their quotes)."""
+def answer(seed: int, message: str, tokens: int) -> Pieces:
+    """Return the answer to a user's message: `tokens` JSON string literals, with their quotes."""
     if tokens == 0:
         return ()
-    rng = random.Random(f"{seed}\n{prompt}")
+    rng = random.Random(f"{seed}\n{message}")
     pieces: list[bytes] = []
     while len(pieces) < tokens:
         pieces.extend(_paragraphs(rng))
     del pieces[tokens:]
     pieces[-1] = b'"."'
     return tuple(pieces)
+
+
+def answer_text(message: str, *, tokens: int, seed: int = 1) -> str:
+    """Return the whole text of an answer, for whoever checks what became of it."""
+    return text_of(answer(seed, message, tokens))
 
 
 def text_of(pieces: Pieces) -> str:
@@ -54,17 +63,44 @@ def marked(pieces: Pieces) -> Pieces:
     return tuple(piece[:-1] + b'~"' for piece in pieces)
 
 
-def continuation(pieces: Pieces, said: str) -> Pieces:
-    """Return what is left of an answer of which `said` was given before.
+def continuation(pieces: Pieces, said: str, how: str, *, quoted: str, repeats: int) -> Pieces:
+    """Return how an answer goes on of which `said` was given before.
 
     Where `said` is not the beginning of the answer, it is all of it: the model starts anew.
+
+    Args:
+        pieces: The whole answer.
+        said: What was given of it.
+        how: One of `options.CONTINUES`, but for `anew`.
+        quoted: The end of `said` that the client asked to hear again.
+        repeats: Words that `how="words"` says again.
     """
-    if not said:
-        return pieces
     whole = text_of(pieces)
-    if not whole.startswith(said):
+    if how == "again" or not whole.startswith(said):
         return pieces
-    return tuple(msgspec.json.encode(piece) for piece in split_pieces(whole[len(said) :]))
+    rest = whole[len(said) :]
+    match how:
+        case "asked":
+            rest = quoted + rest
+        case "bare":
+            rest = rest.lstrip()
+        case "words":
+            rest = _from_last(_WORD_START, said, repeats) + rest
+        case "line":
+            rest = _from_last(_LINE_START, said) + rest
+        case "sentence":
+            rest = _from_last(_SENTENCE_START, said) + rest
+        case "chatter":
+            rest = f"{_CHATTER}{_from_last(_SENTENCE_START, said)}{rest}"
+        case _:  # "exact"
+            pass
+    return _encode(rest)
+
+
+def _from_last(starts: re.Pattern[str], text: str, count: int = 1) -> str:
+    """Return a text from the last place of a kind on, or the last but some."""
+    places = [match.start() for match in starts.finditer(text.rstrip())]
+    return text[places[-min(count, len(places))] :] if count and places else ""
 
 
 def _paragraphs(rng: random.Random) -> list[bytes]:

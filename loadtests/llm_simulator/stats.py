@@ -17,7 +17,7 @@ class Record:
 
     `state` is `refused` for an error answer, `broken` where a fault ended the body, and
     `closed_early` where the client left before the end: `closed_after_ms` after token `tokens`
-    (after the request where that is 0).
+    (after the request where that is 0). `style` is how it was asked to go on with an answer.
     """
 
     number: int
@@ -26,6 +26,7 @@ class Record:
     roles: list[str]
     prompt_tokens: int
     continued: bool
+    style: str = ""
     tokens: int = 0
     state: State = "open"
     closed_early: bool = False

@@ -23,7 +23,8 @@ class PromptMessage:
 class Prompt:
     """What the model is asked: everything it gets to see, oldest message first.
 
-    `prefix` is the beginning of the answer, which is there already: the model goes on with it.
+    `prefix` is the beginning of the answer, which is there already: the model goes on with it,
+    from its last visible character; white space at its end does not count.
     """
 
     messages: tuple[PromptMessage, ...]
@@ -53,6 +54,8 @@ class TokenSource(Protocol):
         """Yield the answer's text as it comes, then exactly one `Finish`, and end.
 
         An empty string means that the model is alive but has nothing to show yet (reasoning).
+        With a prefix the answer is asked to go on from there. A model may do just that, repeat some
+        of the prefix or all of it, or answer anew: `streaming.continuing.Join` tells them apart.
         Text never holds a lone surrogate. Whoever leaves early closes the iterator (`aclosing`);
         that, or cancelling the task, closes the upstream connection at once. Waiting for the
         first and for further tokens is bounded by the caller; connecting is bounded here. What

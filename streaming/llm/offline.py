@@ -69,14 +69,11 @@ class OfflineTokenSource:
         """Has nothing to release."""
 
     def _answer(self, prompt: Prompt) -> tuple[list[str], Finish]:
-        """Return the answer in pieces, without what the prompt says was said of it already."""
-        messages = prompt.messages
-        said = ""
-        if messages and messages[-1].role == "assistant":
-            said, messages = messages[-1].text, messages[:-1]
-        text = reply(messages, self._documentation())
-        pieces = split_pieces(text.removeprefix(said) if said else text)
-        input_tokens = sum(len(split_pieces(message.text)) for message in prompt.messages)
+        """Return what is to be said, in pieces: the answer, or what comes behind its prefix."""
+        text = _behind(prompt.prefix.rstrip(), reply(prompt.messages, self._documentation()))
+        pieces = split_pieces(text)
+        seen = [message.text for message in prompt.messages] + [prompt.prefix]
+        input_tokens = sum(len(split_pieces(each)) for each in seen)
         return pieces, Finish("stop", input_tokens, len(pieces))
 
     def _documentation(self) -> PassageIndex:
@@ -89,6 +86,13 @@ class OfflineTokenSource:
 def split_pieces(text: str) -> list[str]:
     """Return a text in pieces the size of a model's tokens; joined they are the text."""
     return _PIECE.findall(text)
+
+
+def _behind(prefix: str, text: str) -> str:
+    """Return what follows the prefix; to words that are not its own the whole answer is added."""
+    if not prefix or text.startswith(prefix):
+        return text[len(prefix) :]
+    return f"\n\n{text}"
 
 
 def _jitter(place: int) -> float:

@@ -29,6 +29,7 @@ from tenacity import (
 from streaming.errors import SourceError, SourceTimeoutError, SourceUnavailableError
 from streaming.llm.answer import OpenAIAnswer
 from streaming.llm.base import Finish, Prompt
+from streaming.llm.prefixes import PrefixStyle, continuation
 from streaming.llm.refusals import RefusalError, StreamOptionsRefusedError, demand_event_stream
 
 OPENAI_URL = "https://api.openai.com/v1"
@@ -56,10 +57,11 @@ class OpenAITokenSource:
         connect_timeout_s: For one try to connect.
         request_timeout_s: For one try, from its start to the head of the answer.
         max_retries: Tries after the first one, all before the first token.
+        prefix_style: How the server is asked to go on with an answer.
         on_retry: Called with the error that makes another try needed; for counting.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  each is a setting of its own
         self,
         *,
         base_url: str | None,
@@ -68,12 +70,14 @@ class OpenAITokenSource:
         connect_timeout_s: float,
         request_timeout_s: float,
         max_retries: int,
+        prefix_style: PrefixStyle = "plain",
         on_retry: Callable[[SourceError], None] | None = None,
     ) -> None:
         self._default_model = default_model
         self._connect_timeout_s = connect_timeout_s
         self._request_timeout_s = request_timeout_s
         self._max_retries = max_retries
+        self._prefix_style = prefix_style
         self._on_retry = on_retry
         self._asks_for_usage = True
         address, authorization = _without_credentials(base_url or OPENAI_URL)
@@ -150,13 +154,27 @@ class OpenAITokenSource:
     async def _open(self, prompt: Prompt) -> httpx2.Response:
         asks_for_usage = self._asks_for_usage
         try:
-            return await self._post(_body(prompt, asks_for_usage=asks_for_usage))
+            return await self._post(self._body(prompt, asks_for_usage=asks_for_usage))
         except StreamOptionsRefusedError:
             if not asks_for_usage:
                 raise
-        response = await self._post(_body(prompt, asks_for_usage=False))
+        response = await self._post(self._body(prompt, asks_for_usage=False))
         self._asks_for_usage = False  # only now: another fault may name the option as well
         return response
+
+    def _body(self, prompt: Prompt, *, asks_for_usage: bool) -> dict[str, object]:
+        body: dict[str, object] = {
+            "model": prompt.model,
+            "messages": [{"role": each.role, "content": each.text} for each in prompt.messages],
+            "stream": True,
+        }
+        if prompt.prefix:
+            body |= continuation(prompt, self._prefix_style)
+        if asks_for_usage:
+            body["stream_options"] = {"include_usage": True}
+        if prompt.temperature is not None:
+            body["temperature"] = prompt.temperature
+        return body
 
     async def _post(self, body: dict[str, object]) -> httpx2.Response:
         """Send the request and return its answer, open and checked; the one mapping of errors."""
@@ -197,19 +215,6 @@ def _without_credentials(url: str) -> tuple[httpx2.URL, dict[str, str]]:
         return address, {}
     credentials = b64encode(f"{address.username}:{address.password}".encode()).decode()
     return address.copy_with(userinfo=b""), {"Authorization": f"Basic {credentials}"}
-
-
-def _body(prompt: Prompt, *, asks_for_usage: bool) -> dict[str, object]:
-    body: dict[str, object] = {
-        "model": prompt.model,
-        "messages": [{"role": each.role, "content": each.text} for each in prompt.messages],
-        "stream": True,
-    }
-    if asks_for_usage:
-        body["stream_options"] = {"include_usage": True}
-    if prompt.temperature is not None:
-        body["temperature"] = prompt.temperature
-    return body
 
 
 def _error_of(state: RetryCallState) -> BaseException | None:
