@@ -122,6 +122,13 @@ class TurnMetrics:  # noqa: PLR0904 - one short method for each thing that can b
         self._record_times(ended, name, outcome)
 
     @_fails_open
+    def turn_left(self, *, streaming: bool) -> None:
+        """Record that a turn that was started here goes on elsewhere; no `turn_ended` follows."""
+        self._active_turns = max(0, self._active_turns - 1)
+        self._turns.active.set(self._active_turns)
+        self._turns.turns.labels("left", arm(streaming=streaming)).inc()
+
+    @_fails_open
     def source_retried(self) -> None:
         """Record that a token source was asked again."""
         self._window.count("source_retries")

@@ -1,6 +1,7 @@
 """How a turn ends: from its outcome to the terminal event and the record's last write. Pure."""
 
-from datetime import datetime
+from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import assert_never
 
 import msgspec
@@ -58,7 +59,8 @@ class Ending:
     def events(self, *, stored: bool) -> list[Event]:
         """Return the last events, the terminal one at the end."""
         terminal = self._terminal(stored=stored)
-        if isinstance(terminal, TurnCompleted) and self._turn.spec.streaming:
+        is_told = self._turn.is_text_told or not self._turn.spec.streaming
+        if isinstance(terminal, TurnCompleted) and not is_told:
             return [TextDone(self.text, self._turn.spec.message_id, stored), terminal]
         return [terminal]
 
@@ -114,6 +116,45 @@ class Ending:
 def terminal_from_record(record: TurnRecord) -> TerminalEvent:
     """Return the terminal event of a turn that has ended, as it was first told."""
     return msgspec.convert(record.end, _EVENT[record.status])
+
+
+def end_from_terminal(
+    record: TurnRecord, name: str, data: Mapping[str, object], *, last: Cursor
+) -> TurnEnd:
+    """Return the end that a log tells and the record does not know.
+
+    Args:
+        record: Still running.
+        name: Of the terminal event.
+        data: Of the terminal event.
+        last: Epoch held now, and the terminal entry's seq.
+    """
+    event = next(kind for kind in _STATUS if kind.name == name)
+    terminal = msgspec.convert({**data, "stored": True}, event)
+    usage = getattr(terminal, "usage", UsageData(None, None, "unknown"))
+    return TurnEnd(
+        turn_id=record.turn_id,
+        expected_epoch=last.epoch,
+        epoch=last.epoch,
+        last_seq=last.seq,
+        status=_STATUS[event],
+        text=getattr(terminal, "text", record.text),
+        ended_at=datetime.now(UTC),
+        finish_reason=getattr(terminal, "finish_reason", None),
+        usage=Usage(usage.input_tokens, usage.output_tokens, usage.source),
+        error=_error_told(terminal),
+        end=msgspec.to_builtins(terminal),
+    )
+
+
+def _error_told(terminal: Event) -> dict[str, object] | None:
+    match terminal:
+        case TurnFailed(code=code, detail=detail, retryable=retryable):
+            return {"code": code, "detail": detail, "retryable": retryable}
+        case TurnInterrupted():
+            return {"code": "turn_interrupted", "detail": _INTERRUPTED, "retryable": True}
+        case _:
+            return None
 
 
 def last_covered(record: TurnRecord) -> Cursor:

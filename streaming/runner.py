@@ -16,17 +16,21 @@ import anyio
 import structlog
 from anyio.abc import TaskGroup
 
+from history.model import TurnStatus
 from metrics.turns import EndedTurn, TurnMetrics
 from resilience.supervised import supervised
 from streaming.ending import Ending
 from streaming.errors import BusyError, DrainingError
-from streaming.event_log.base import EventLog
+from streaming.event_log.base import EventLog, EventWriter, Leases
+from streaming.event_log.replay import Replayed
 from streaming.events import TurnStarted
 from streaming.keeper import CHECKPOINT_EVERY_S, RETRY_EVERY_S, RecordKeeper
 from streaming.llm.choice import SourceChoice
 from streaming.speaking import Speaking
 from streaming.speech.turn_speech import Studio, TurnSpeech
 from streaming.turn import (
+    HANDED_OVER,
+    TAKEN_OVER,
     Cancelled,
     Deadlines,
     Failed,
@@ -41,6 +45,9 @@ from streaming.writing import TextWriting
 log = structlog.get_logger(__name__)
 
 EXPIRE_EVERY_S = 30.0
+
+HANDOVER_S = 3.0
+"""To share what was written last, and give the lease back; else it runs out by itself."""
 
 STOP_GRACE_S = 5.0
 """After the drain deadline: time to store what the interrupted turns have."""
@@ -68,6 +75,7 @@ class TurnRunner:  # noqa: PLR0904  # starting is admitted, and readers are coun
         metrics: Told of each turn; never of each token.
         limits: How long a turn may take, and how many may run.
         studio: What turns that are spoken share.
+        leases: Who produces what, where several workers share the log.
     """
 
     def __init__(
@@ -79,6 +87,7 @@ class TurnRunner:  # noqa: PLR0904  # starting is admitted, and readers are coun
         metrics: TurnMetrics,
         limits: RunnerLimits,
         studio: Studio,
+        leases: Leases | None = None,
     ) -> None:
         self._keeper = keeper
         self._event_log = event_log
@@ -86,6 +95,7 @@ class TurnRunner:  # noqa: PLR0904  # starting is admitted, and readers are coun
         self._metrics = metrics
         self._limits = limits
         self._studio = studio
+        self._leases = leases
         self._speaking = Speaking(keeper)
         self._live: dict[str, LiveTurn] = {}
         self._admitted = 0
@@ -136,10 +146,9 @@ class TurnRunner:  # noqa: PLR0904  # starting is admitted, and readers are coun
 
     def start(self, spec: TurnSpec) -> LiveTurn:
         """Start producing a turn whose record has begun; its first event is in the log at once."""
-        assert self._tasks is not None, "enter running() first"  # noqa: S101  # wiring error
-        first_delta = partial(self._metrics.first_delta, streaming=spec.streaming)
-        turn = LiveTurn(spec, self._event_log.create(spec.turn_id), first_delta)
-        turn.speech = self._speech(turn)
+        # Not `turn.lose` itself: the turn does not exist yet.
+        writer = self._event_log.create(spec.turn_id, lambda: turn.lose())  # noqa: PLW0108
+        turn = self._made(spec, writer)
         started = TurnStarted(
             spec.turn_id,
             spec.conversation_id,
@@ -150,6 +159,39 @@ class TurnRunner:  # noqa: PLR0904  # starting is admitted, and readers are coun
         )
         turn.writer.append(started)
         self.silence(spec.conversation_id)
+        return self._set_going(turn)
+
+    def resume(
+        self, spec: TurnSpec, writer: EventWriter, state: Replayed, *, stop: Outcome | None = None
+    ) -> LiveTurn:
+        """Go on with a turn that was taken over.
+
+        Args:
+            spec: Made anew.
+            writer: Holds its log.
+            state: What the log holds, or the record where the log lost entries.
+            stop: End it at once, for this cause.
+        """
+        turn = self._made(spec, writer)
+        turn.draft, turn.is_continued = state.draft, state.draft.length > 0
+        turn.is_text_told = state.is_text_done
+        if turn.speech is not None:
+            turn.speech.resume(state.draft, sentence=state.sentence, speech=state.speech)
+        if state.is_text_done:
+            stop = Finished("stop", None)
+        if stop is not None:
+            turn.stop(stop)
+        return self._set_going(turn)
+
+    def _made(self, spec: TurnSpec, writer: EventWriter) -> LiveTurn:
+        first_delta = partial(self._metrics.first_delta, streaming=spec.streaming)
+        turn = LiveTurn(spec, writer, first_delta)
+        turn.speech = self._speech(turn)
+        return turn
+
+    def _set_going(self, turn: LiveTurn) -> LiveTurn:
+        assert self._tasks is not None, "enter running() first"  # noqa: S101  # wiring error
+        spec = turn.spec
         self._tasks.start_soon(self._run, turn, name=f"turn {spec.turn_id}")
         self._live[spec.turn_id] = turn  # nothing above may fail and leave it here for ever
         self._metrics.turn_started(streaming=spec.streaming)
@@ -216,8 +258,9 @@ class TurnRunner:  # noqa: PLR0904  # starting is admitted, and readers are coun
                 turn.speech.hurry()
         with anyio.move_on_after(timeout_s):
             await self._until_idle()
+        reason = "shutdown" if self._leases is None else HANDED_OVER
         for turn in list(self._live.values()):
-            turn.stop(Interrupted("shutdown"))
+            turn.stop(Interrupted(reason))
         with anyio.move_on_after(STOP_GRACE_S):
             await self._until_idle()
             await self._keeper.settle()
@@ -257,21 +300,44 @@ class TurnRunner:  # noqa: PLR0904  # starting is admitted, and readers are coun
                 await self._finish(turn, turn.conclude(outcome))
 
     async def _finish(self, turn: LiveTurn, outcome: Outcome) -> None:
-        """Tell the record, then the readers."""
+        """Tell the record, then the readers; or leave both to the worker that goes on."""
+        if isinstance(outcome, Interrupted) and outcome.reason in {TAKEN_OVER, HANDED_OVER}:
+            await self._leave(turn, outcome)
+            return
         total_s = monotonic() - turn.spec.received_at
         if turn.speech is not None:
             turn.speech.complete_text() if isinstance(outcome, Finished) else turn.speech.cut()
         ending = Ending(turn, outcome, total_s=total_s, at=datetime.now(UTC))
         end = turn.end = ending.record()
         record = await self._keeper.store_end(end)
+        if record is not None and record.status is TurnStatus.RUNNING:
+            await self._leave(turn, Interrupted(TAKEN_OVER))
+            return
         last = ending.events_told(end, record)
         for event in await self._speaking.finish(turn, ending, last):
             turn.writer.append(event)
         turn.writer.close()
+        self._forget(turn)
+        self._tell(turn, ending, total_s)
+
+    async def _leave(self, turn: LiveTurn, outcome: Interrupted) -> None:
+        """Leave a turn to another worker: nothing of it ends here."""
+        if turn.speech is not None:
+            turn.speech.cut()
+        if self._leases is not None and outcome == Interrupted(HANDED_OVER):
+            with anyio.move_on_after(HANDOVER_S):
+                await self._keeper.checkpoint([turn])
+                await self._event_log.settle()
+                await self._leases.release(turn.spec.turn_id, turn.writer.cursor.epoch)
+        turn.writer.abandon()
+        self._forget(turn)
+        self._metrics.turn_left(streaming=turn.spec.streaming)
+        log.info("turn.left", turn_id=turn.spec.turn_id, reason=outcome.reason)
+
+    def _forget(self, turn: LiveTurn) -> None:
         del self._live[turn.spec.turn_id]
         turn.ended.set()
         _forget_abandonment(turn)
-        self._tell(turn, ending, total_s)
 
     def _tell(self, turn: LiveTurn, ending: Ending, total_s: float) -> None:
         end = ending.record()

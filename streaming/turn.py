@@ -23,6 +23,11 @@ OnBreak = Literal["continue", "restart", "interrupt"]
 """What becomes of an answer that breaks off: it is gone on with, begun anew, or left as it is."""
 
 
+TAKEN_OVER = "taken_over"
+HANDED_OVER = "handed_over"
+"""Why a turn stops here that another worker goes on with: it took it, or is to take it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Deadlines:
     """Seconds a turn may wait for the model: first token, each further token, the whole answer."""
@@ -100,6 +105,7 @@ class LiveTurn:
     gaps_s: list[float] = field(default_factory=list)
     ttft_s: float | None = None
     is_continued: bool = False
+    is_text_told: bool = False
     readers: int = 0
     abandonment: asyncio.TimerHandle | None = None
     checkpointed: int = -1
@@ -109,6 +115,10 @@ class LiveTurn:
     outcome: Outcome | None = None
     scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
     _last_delta_at: float = 0.0
+
+    def lose(self) -> None:
+        """Stop writing: another worker has the turn, and goes on with it."""
+        self.stop(Interrupted(TAKEN_OVER))
 
     def stop(self, cause: Outcome) -> bool:
         """Stop writing and speaking at once, for this cause; False where it is already ending."""

@@ -1,6 +1,6 @@
 """What a log's frames come to: the text so far, and where a takeover or a reset goes on. Pure."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -15,14 +15,15 @@ _decode = msgspec.json.decode
 class Replayed:
     """The state after some entries.
 
-    `sentence` and `speech` are the next indexes, `is_text_done` says that only speech was missing.
+    `sentence` and `speech` are the next indexes, `is_text_done` says that only speech was missing,
+    `terminal` is the name and the data of the event that ended it.
     """
 
     draft: Draft = field(default_factory=Draft)
     sentence: int = 0
     speech: int = 0
     is_text_done: bool = False
-    is_ended: bool = False
+    terminal: tuple[str, Mapping[str, object]] | None = None
 
 
 def replay(frames: Iterable[bytes], *, first_seq: int = 1) -> Replayed:
@@ -43,8 +44,10 @@ def replay(frames: Iterable[bytes], *, first_seq: int = 1) -> Replayed:
                 reset = _decode(data)
                 state = Replayed(sentence=reset["sentence"], speech=reset["speech"])
                 state.draft.add(reset["text"], seq)
+            case _ if name in _TERMINAL:
+                state.terminal = (name.decode(), _decode(data))
             case _:
-                state.is_ended = state.is_ended or name in _TERMINAL
+                pass
     return state
 
 

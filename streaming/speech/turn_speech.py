@@ -47,6 +47,9 @@ TIMED_OUT = "speech_timeout"
 NOT_REQUESTED = "not_requested"
 """Codes of units that were given up, because time was up or because nobody listened."""
 
+WORKER_LOST = "worker_lost"
+"""Code of the unit that stands for what a lost process had not spoken."""
+
 
 @dataclass(frozen=True, slots=True)
 class SpeechSpec:
@@ -119,7 +122,7 @@ class TurnSpeech:  # noqa: PLR0904  # text, listeners and engines meet here
         self._language = spec.language
         self._splitter = SentenceSplitter(spec.language)
         self._spoken: SpokenText | None = None
-        self._planner = UnitPlanner(self._say, lambda start, end: draft.text[start:end])
+        self._planner = UnitPlanner(self._say, lambda start, end: self._draft.text[start:end])
         self._sentence_ends: list[int] = []
         self._made: dict[int, MadeAudio | str] = {}
         self._out_s = 0.0
@@ -131,6 +134,30 @@ class TurnSpeech:  # noqa: PLR0904  # text, listeners and engines meet here
         self._ended = anyio.Event()
         self._scope = anyio.CancelScope()
         self._slots = anyio.Semaphore(studio.limits.parallel)
+
+    def resume(self, draft: Draft, *, sentence: int, speech: int) -> None:
+        """Go on where another process was lost: with sentences that were not completed there.
+
+        What was completed there and not spoken is lost, and told as one failed unit.
+
+        Args:
+            draft: The text so far.
+            sentence: Index of the next sentence.
+            speech: Index of the next unit.
+        """
+        self._draft = draft
+        self.units += [SpokenUnit(0, "")] * speech  # in the log, but known there only
+        self.next_index = speech
+        with self._contained():
+            for index, each in enumerate(self._splitter.push(draft.text)):
+                if index >= sentence:
+                    self._complete(each)
+                    continue
+                self.sentence_count += 1
+                self._sentence_ends.append(each.end)
+            if sentence:
+                self.units.append(SpokenUnit(sentence - 1, ""))
+                self._append(WORKER_LOST)
 
     # The text side: between two deltas, synchronous.
 

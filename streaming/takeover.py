@@ -1,0 +1,180 @@
+"""Turns whose worker is gone: gone on with here, begun anew, or ended.
+
+A worker that dies stops renewing its leases; whoever takes one first goes on with the turn in the
+next epoch, from what the shared log holds. Of a log that lost entries the record's text is what
+counts. Where the shared log cannot be reached nothing is taken: a lease cannot be judged then.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import structlog
+
+from history.base import History
+from history.errors import HistoryError, TurnNotFoundError
+from history.model import Checkpoint, TurnRecord, TurnStatus
+from streaming.draft import Draft
+from streaming.ending import end_from_terminal, terminal_from_record
+from streaming.event_log.base import Leases, Taken
+from streaming.event_log.replay import Replayed, replay
+from streaming.events import TurnReset
+from streaming.runner import TurnRunner
+from streaming.turn import Interrupted, LiveTurn, TurnSpec
+
+log = structlog.get_logger(__name__)
+
+LOOK_EVERY_S = 0.5
+SILENT_AFTER_S = 10.0
+"""A turn without any lease, as after Redis lost its data, is taken once its record is so silent."""
+
+WORKER_LOST = "worker_lost"
+LOG_LOST = "log_lost"
+"""Why readers are reset where the shared log lost entries."""
+
+_AT_ONCE = 20
+"""Takeovers in one round; the next one comes soon, and other workers take some."""
+
+
+@dataclass(frozen=True, slots=True)
+class TakeoverLimits:
+    """`max_takeovers` of one turn; none is taken over that began longer ago than `max_age_s`."""
+
+    max_takeovers: int
+    max_age_s: float
+
+
+class Takeovers:
+    """Looks for turns whose lease has run out, and takes them.
+
+    Args:
+        history: The record.
+        leases: Who holds what.
+        runner: Runs turns here.
+        specify: Makes a turn's specification anew from its record.
+        limits: How often, and how old.
+    """
+
+    def __init__(
+        self,
+        history: History,
+        leases: Leases,
+        runner: TurnRunner,
+        *,
+        specify: Callable[[TurnRecord], Awaitable[TurnSpec]],
+        limits: TakeoverLimits,
+    ) -> None:
+        self._history = history
+        self._leases = leases
+        self._runner = runner
+        self._specify = specify
+        self._limits = limits
+
+    async def look(self) -> int:
+        """Take what may be taken now; return how many.
+
+        Raises:
+            LogUnavailableError, HistoryUnavailableError: try again in the next round.
+        """
+        taken = 0
+        for turn_id in (await self._leases.overdue())[:_AT_ONCE]:
+            if self._runner.is_draining:
+                break
+            if self._runner.find(turn_id) is None:
+                taken += await self._rescue(turn_id)
+        return taken
+
+    async def look_for_silent(self) -> int:
+        """Take turns that have no lease at all; for a shared log that lost its data."""
+        since = datetime.now(UTC) - timedelta(seconds=SILENT_AFTER_S)
+        taken = 0
+        for record in await self._history.turns.find_running(silent_since=since):
+            if self._runner.find(record.turn_id) is None and not self._runner.is_draining:
+                taken += await self._rescue(record.turn_id)
+        return taken
+
+    async def _rescue(self, turn_id: str) -> bool:
+        try:
+            record = await self._history.turns.find(turn_id)
+        except TurnNotFoundError:  # deleted with its conversation
+            await self._leases.unlist(turn_id)
+            return False
+        turn: LiveTurn | None = None
+
+        def lost() -> None:
+            if turn is not None:
+                turn.lose()
+
+        taken = await self._leases.take(
+            turn_id, epoch=record.epoch, last_seq=record.last_seq, on_lost=lost
+        )
+        if taken is None:
+            return False
+        state = replay(taken.frames, first_seq=taken.base + 1)
+        if state.terminal is not None:
+            await self._store_end(record, taken, state.terminal)
+        elif record.status is not TurnStatus.RUNNING:
+            _tell_end(taken, state, record)
+        else:
+            turn = await self._go_on(record, taken, state)
+        log.warning(
+            "turn.taken_over",
+            turn_id=turn_id,
+            epoch=taken.writer.cursor.epoch,
+            chars=state.draft.length,
+            takeovers=taken.takeovers + 1,
+            status=record.status.value,
+        )
+        return True
+
+    async def _store_end(
+        self, record: TurnRecord, taken: Taken, terminal: tuple[str, Mapping[str, object]]
+    ) -> None:
+        """Tell the record an end that its worker told readers, but could not store."""
+        if record.status is TurnStatus.RUNNING:
+            end = end_from_terminal(record, *terminal, last=taken.writer.cursor)
+            await self._history.turns.end(end)
+        taken.writer.close()
+
+    async def _go_on(self, record: TurnRecord, taken: Taken, state: Replayed) -> LiveTurn | None:
+        is_whole = taken.base == 0 and len(taken.frames) > 0
+        if not is_whole:
+            state = _from_record(record)
+        cursor = taken.writer.cursor
+        fence = Checkpoint(
+            record.turn_id, cursor.epoch, cursor.seq, state.draft.text, datetime.now(UTC)
+        )
+        if await self._history.turns.checkpoint([fence]):
+            taken.writer.abandon()  # ended or taken meanwhile: the next round sees how
+            return None
+        if not is_whole:
+            reset = TurnReset(state.draft.text, LOG_LOST, state.sentence, state.speech)
+            state.draft.restart(state.draft.text, taken.writer.append(reset))
+        try:
+            spec = await self._specify(record)
+        except HistoryError:
+            taken.writer.abandon()
+            return None
+        stop = None if self._may_go_on(record, taken, spec) else Interrupted(WORKER_LOST)
+        return self._runner.resume(spec, taken.writer, state, stop=stop)
+
+    def _may_go_on(self, record: TurnRecord, taken: Taken, spec: TurnSpec) -> bool:
+        age_s = (datetime.now(UTC) - record.started_at).total_seconds()
+        limits = self._limits
+        is_allowed = taken.takeovers < limits.max_takeovers and age_s <= limits.max_age_s
+        return is_allowed and spec.on_break != "interrupt"
+
+
+def _from_record(record: TurnRecord) -> Replayed:
+    draft = Draft()
+    draft.add(record.text, 0)
+    return Replayed(draft)
+
+
+def _tell_end(taken: Taken, state: Replayed, record: TurnRecord) -> None:
+    """Tell readers an end that the record has, and that its worker did not come to tell."""
+    terminal = terminal_from_record(record)
+    if state.draft.text != record.text:
+        taken.writer.append(TurnReset(record.text, WORKER_LOST, state.sentence, state.speech))
+    taken.writer.append(terminal)
+    taken.writer.close()
