@@ -2,7 +2,6 @@
 
 import json
 import os
-import sys
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -112,9 +111,7 @@ def read_document(source: str) -> Ruleset:
 
 def _read(source: str) -> bytes:
     try:
-        if source == STANDARD:
-            return sys.stdin.buffer.read(MAX_BYTES)
-        with Path(source).open("rb") as file:
+        with (_STANDARD_INPUT if source == STANDARD else Path(source)).open("rb") as file:
             return file.read(MAX_BYTES)
     except OSError as error:
         raise _unusable(source, error) from None

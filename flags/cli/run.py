@@ -9,6 +9,7 @@ from argparse import Namespace
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
+from io import TextIOWrapper
 from typing import TextIO
 
 import anyio
@@ -47,6 +48,7 @@ COMMAND_S = 8.0
 """A command is given up after this, whatever it waits for; a ramp waits on purpose."""
 
 _WARNING = 30
+_UNWRITTEN = "The answer could not be written: standard output takes no more."
 
 Command = Callable[[Invocation], Awaitable[Answer]]
 
@@ -79,7 +81,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Carry out one command and return its exit status."""
     # Whatever a flag holds can be printed, whatever the terminal's encoding is.
     for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # a real stream
+        if isinstance(stream, TextIOWrapper):  # None where the caller closed it
+            stream.reconfigure(errors="backslashreplace")
     arguments = parse(argv)
     _configure_log()
     try:
@@ -87,15 +90,25 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         said = "Interrupted: if it was a change, it may have been made; look before you repeat it."
         answer = _refusal("interrupted", said, EX_SIGNAL + signal.SIGINT)
+    is_written = _write(as_json(answer.document) if arguments.json else answer.text)
+    for fault in (answer.fault, "" if is_written else _UNWRITTEN):
+        if fault and sys.stderr:
+            sys.stderr.write(f"{fault}\n")
+    return answer.status if is_written else answer.status or REFUSED
+
+
+def _write(text: str) -> bool:
+    """Write to standard output, and say whether it was taken; who stops to read has seen enough."""
+    if sys.stdout is None:
+        return True
     try:
-        sys.stdout.write(as_json(answer.document) if arguments.json else answer.text)
+        sys.stdout.write(text)
         sys.stdout.flush()
-    except BrokenPipeError:
-        # Whoever read has seen enough; Python's own flush at the end must not complain.
+    except OSError as error:
+        # Python's own flush at the end must not fail once more.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    if answer.fault:
-        sys.stderr.write(f"{answer.fault}\n")
-    return answer.status
+        return isinstance(error, BrokenPipeError)
+    return True
 
 
 def _answered(arguments: Namespace) -> Answer:
@@ -159,7 +172,7 @@ def _lost(error: FlagStoreError, arguments: Namespace, place: Place) -> str:
         return said
     if arguments.command not in _LOOKING:
         said = f"{said} The change may have been made: look before you repeat it."
-    return said if place.path else f"{said} Is Redis up? --redis or --file name another place."
+    return said if place.path else f"{said} --redis or --file name another place."
 
 
 def _refusal(code: str, said: str, status: int) -> Answer:
@@ -167,9 +180,11 @@ def _refusal(code: str, said: str, status: int) -> Answer:
     return Answer({"error": {"code": code, "detail": said}}, "", status, said)
 
 
-def _say(stream: TextIO, said: str) -> None:
+def _say(stream: TextIO | None, said: str) -> None:
     # Nobody may be listening any more; what is being done goes on.
-    with suppress(BrokenPipeError):
+    if stream is None:
+        return
+    with suppress(OSError):
         stream.write(f"{said}\n")
         stream.flush()
 

@@ -118,6 +118,31 @@ class DeafStore:
         await self._store.close()
 
 
+class BlindStore(DeafStore):
+    """A store that never tells of a change."""
+
+    async def next_version(self, seen: int, *, timeout_s: float) -> int:
+        await anyio.sleep(timeout_s)
+        return seen
+
+
+async def test_a_change_that_nobody_told_of_is_not_overwritten_by_the_next_step(
+    tmp_path: Path,
+) -> None:
+    store = FileFlagStore(tmp_path / "f.json")
+    editor = await an_editor(store)
+    flag = await flag_in(store)
+    await editor.set_percentage("beta", 3, asked())
+    blind = BlindStore(store, lost=0)
+    climb = Climb(blind, asked(), every_s=0.1, told=lambda _: None, said=lambda _: None)
+
+    with anyio.fail_after(10):
+        end = await climb.run(flag, [5, 10])
+
+    assert (end.end, end.flag) == (End.OVERTAKEN, flag)
+    assert (await flag_in(store)).rollout.percentage == 3
+
+
 async def test_a_step_whose_answer_is_lost_is_taken_once(tmp_path: Path) -> None:
     store = FileFlagStore(tmp_path / "f.json")
     await an_editor(store)
