@@ -77,6 +77,13 @@ def test_a_number_beyond_all_doubles_is_a_version_of_its_own(number: float) -> N
     assert not holds({"n": {"$veq": 1}}, {"n": number})
 
 
+def test_a_name_of_thousands_of_digits_is_no_index() -> None:
+    digits = "1" * 5_000
+
+    assert holds({f"n.{digits}": None}, {"n": [1]})
+    assert holds({"n": {digits: 1}}, {"n": {digits: 1}})
+
+
 def test_a_segment_holds_where_its_predicate_does() -> None:
     segments = {"adults": compile_condition({"age": {"$gte": 18}})}
 
@@ -169,6 +176,11 @@ def test_divergence_2_a_part_that_is_not_understood_holds_for_nobody_even_negate
     assert not holds({"$and": [part, {}]}, attributes)
     assert holds({"$or": [part, {}]}, attributes)
     assert holds({"$not": {"$and": [part, {"n": 1}]}}, attributes)
+
+
+@pytest.mark.parametrize("condition", [None, 7, "a", ["a"], [{}]])
+def test_what_is_no_condition_at_all_holds_for_nobody(condition: Any) -> None:
+    assert not holds(condition, {})
 
 
 def test_divergence_4_a_name_with_a_dollar_reads_the_attribute_only_where_there_is_one() -> None:

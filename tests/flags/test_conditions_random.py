@@ -5,9 +5,10 @@ from collections import Counter
 from collections.abc import Callable
 from functools import partial
 
-from growthbook.core import evalCondition
+from growthbook.core import evalCondition, paddedVersionString
 
 from flags.conditions import compile_condition
+from flags.conditions.versions import version_key
 from flags.errors import ConditionError
 
 NAMES = ("a", "b", "c", "a.b", "a.0", "b.length", "c.a.b", "a.1.b", "", "a.01")
@@ -27,7 +28,7 @@ VERSION_OPERATORS = ("$veq", "$vne", "$vlt", "$vlte", "$vgt", "$vgte")
 LIST_OPERATORS = ("$in", "$nin", "$ini", "$nini")
 GROUP_OPERATORS = ("$inGroup", "$notInGroup")
 PATTERN_OPERATORS = ("$regex", "$regexi", "$notRegex", "$notRegexi")
-STRANGE_OPERATORS = ("$or", "$and", "$nor", "$savedGroup", "$near", "$", "$Eq")
+STRANGE_OPERATORS = ("$or", "$and", "$nor", "$near", "$", "$Eq")
 KINDS = ("null", "boolean", "number", "string", "array", "object", "unknown", 1)
 
 
@@ -213,3 +214,17 @@ def test_whatever_happens_what_is_not_understood_takes_nobody_in(runs: int) -> N
         meets = compile_condition(unknown, groups=GROUPS, strict=False)
 
         assert not meets(dice.attributes()), (seed, unknown)
+
+
+def test_whatever_happens_a_version_sorts_as_it_does_with_the_vendor(runs: int) -> None:
+    chance = random.Random(1)  # noqa: S311  # seeded, so that a failure can be repeated
+    for number in (*NUMBERS, -(10**400), -1.5, 1e20, 123e18, 1e-6, 1.23e-6, 9.99e-7, 5e-324):
+        assert version_key(number) == paddedVersionString(number), number
+    for _ in range(runs):
+        text = "".join(
+            chance.choice("vv0129.-+abc~ \u0663\u00b2") for _ in range(chance.randrange(9))
+        )
+        double = chance.uniform(-10, 10) * 10.0 ** chance.randrange(-20, 30)
+        whole = chance.randrange(-(10**24), 10**24)
+        for version in (text, double, whole, round(double, 3)):
+            assert version_key(version) == paddedVersionString(version), version
