@@ -17,8 +17,9 @@ class LocalKills:
 
     Args:
         keys: Given at start; `*` is every flag.
-        path: A file with one key a line, `#` begins a comment. It counts as long as it is there;
-            one that cannot be read, or is empty, kills every flag: who writes it wants one killed.
+        path: A file with one key a line in UTF-8, `#` begins a comment. It counts as long as it is
+            there; one that cannot be read, is no such text, is longer than 100,000 bytes, or names
+            nothing, kills every flag: who writes it wants one killed.
     """
 
     def __init__(self, keys: Collection[str] = (), path: Path | None = None) -> None:
@@ -31,10 +32,14 @@ class LocalKills:
             return self._keys
         try:
             with self._path.open("rb") as file:
-                text = file.read(_MAX_BYTES).decode("utf-8", "replace")
+                content = file.read(_MAX_BYTES + 1)
+            # Editors on Windows begin a file with a byte order mark; other encodings are no UTF-8.
+            text = content.decode("utf-8-sig")
         except FileNotFoundError:
             return self._keys
-        except OSError:
+        except (OSError, UnicodeDecodeError):
+            return self._keys | {ALL}
+        if len(content) > _MAX_BYTES:
             return self._keys | {ALL}
         lines = {line.partition("#")[0].strip() for line in text.splitlines()}
         return self._keys | (lines - {""} or {ALL})
