@@ -49,8 +49,8 @@ class Exposures:
         self._known: OrderedDict[tuple[str, int, str], str] = OrderedDict()
 
     def record(self, decision: Decision, unit: str) -> None:
-        """Note what a unit was given. A default that no flag gave is no exposure."""
-        if decision.variant is None:
+        """Note what a unit was given. What no flag gave, or an error, was not dealt to anybody."""
+        if decision.variant is None or decision.error is not None:
             return
         key = (decision.key, decision.epoch, unit)
         is_known = self._known.get(key) == decision.variant
