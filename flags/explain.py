@@ -59,11 +59,8 @@ def explain(
     flag = ruleset.flags[key]
     place = bucket(flag.key, flag.rollout.salt, unit)
     asked = _Asked(client, ruleset, unit, attributes, now())
-    steps: list[Step] = []
-    for step in _steps(flag, place, asked):
-        steps.append(step)
-        if step.decided:
-            break
+    steps = tuple(_steps(flag, place, asked))
+    decided = [step.decided for step in steps].index(True)
     return Explanation(
         decision=client.decide(key, unit, default=None, attributes=attributes),
         unit=unit,
@@ -71,7 +68,7 @@ def explain(
         bucket=place,
         percentage=flag.rollout.percentage,
         enters_at=(place + 1) / _PERCENT_STEPS,
-        steps=tuple(steps),
+        steps=steps[: decided + 1],
     )
 
 
