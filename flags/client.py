@@ -41,6 +41,8 @@ _RETRY_S = 0.25
 FLAG_NOT_FOUND = "flag_not_found"
 EVALUATION_FAILED = "general"
 _SYSTEM = Request(Author("system"))
+_UNSEEN = -1
+_NOTHING = Ruleset()
 
 
 class Source(StrEnum):
@@ -113,6 +115,7 @@ class FlagClient:
         self._confirmed_at: float | None = None
         self._fault: str | None = None
         self._listeners: list[Listener] = []
+        self._refreshing = anyio.Lock()
         self._snapshot = self._compiled(fallbacks.defaults)
 
     @property
@@ -158,10 +161,10 @@ class FlagClient:
             default: The value where there is no such flag.
             attributes: What rules may ask for.
         """
-        evaluate = self._snapshot.evaluators.get(key)
-        if evaluate is None:
-            return Decision(key, default, None, Reason.ERROR, error=FLAG_NOT_FOUND)
         try:
+            evaluate = self._snapshot.evaluators.get(key)
+            if evaluate is None:
+                return Decision(key, default, None, Reason.ERROR, error=FLAG_NOT_FOUND)
             return evaluate(unit, attributes)
         except Exception:
             log.exception("flags.evaluation_failed", flag=key)
@@ -177,15 +180,32 @@ class FlagClient:
             await self._refresh()
         except FlagsError as error:
             self._lost(error)
+            if self._source is Source.STORE:
+                return
             known, self._source = await self._known_without_store()
             self._serve(known)
             log.warning("flags.started_without_store", source=self._source, reason=self._fault)
 
     async def run(self) -> None:
         """Keep the rules up to date until cancelled: announced changes at once, others in 1 s."""
+        async with anyio.create_task_group() as tasks:
+            # Beside the store, not after it: a local kill is for when the store does not answer.
+            tasks.start_soon(self._watch_kills)
+            await self._follow()
+
+    async def _watch_kills(self) -> None:
+        while True:
+            killed = await to_thread.run_sync(self._kills.read)
+            if killed != self._killed:
+                self._killed = killed
+                log.warning("flags.killed_here", keys=sorted(killed))
+                self._serve(self._snapshot.ruleset)
+            await anyio.sleep(POLL_S)
+
+    async def _follow(self) -> None:
         while True:
             try:
-                await self._follow()
+                await self._follow_once()
             except FlagsError as error:
                 self._lost(error)
                 await anyio.sleep(_RETRY_S)
@@ -198,47 +218,72 @@ class FlagClient:
         """
         await self._refresh()
 
-    async def _follow(self) -> None:
-        seen = self._snapshot.ruleset.version
-        # Rules that the store never confirmed are replaced whatever their version is.
-        if self._source is not Source.STORE:
-            seen = -1
+    async def _follow_once(self) -> None:
+        # Rules that the store never confirmed, or has been away since, are read again whatever
+        # their version is: what it lost meanwhile may have been written anew under the same one.
+        is_settled = self._source is Source.STORE and not self._is_stale
+        seen = self._snapshot.ruleset.version if is_settled else _UNSEEN
         version = await self._store.next_version(seen, timeout_s=POLL_S)
         if version != seen:
             await self._refresh()
         else:
             self._found()
-        await self._read_kills()
 
     async def _refresh(self) -> None:
-        ruleset = await self._completed(await self._store.read())
-        if self._source is Source.STORE and ruleset == self._snapshot.ruleset:
-            self._found()
-            return
-        self._source = Source.STORE
-        self._found(ruleset)
-        await self._keep(ruleset)
+        # One at a time: else an answer that comes late would bring older rules back.
+        async with self._refreshing:
+            found = await self._restored(await self._store.read())
+            ruleset = await self._with_wanted(found)
+            if self._source is Source.STORE and ruleset == self._snapshot.ruleset:
+                self._found()
+                return
+            self._source = Source.STORE
+            self._found(ruleset)
+            await self._keep(ruleset)
 
-    async def _completed(self, found: Ruleset) -> Ruleset:
-        """Give a store that lost everything what is known here, and any store what is wanted.
+    async def _restored(self, found: Ruleset) -> Ruleset:
+        """Give a store that lost its rules what is known here.
 
         Of several processes that do it one wins, and the others find it done.
         """
-        editor = FlagEditor(self._store)
-        if not found.flags:
-            known = self._snapshot.ruleset
-            if self._source is not Source.STORE:
-                known, _ = await self._known_without_store()
-            if known is not self._fallbacks.defaults:
-                await editor.take_in(known, _SYSTEM, action="restore", only_missing=True)
-                log.warning("flags.restored", version=known.version, flags=len(known.flags))
-                found = await self._store.read()
+        known = await self._lost_by(found)
+        if not known.flags:
+            return found
+        restored = await FlagEditor(self._store).take_in(
+            known, _SYSTEM, action="restore", only_missing=True
+        )
+        if not restored:
+            return found
+        log.warning("flags.restored", version=known.version, definitions=len(restored))
+        return await self._store.read()
+
+    async def _with_wanted(self, found: Ruleset) -> Ruleset:
+        """Create what is wanted and missing."""
         wanted = {flag.key: flag for flag in self._fallbacks.wanted}
-        if wanted.keys() - found.flags.keys():
-            created = Ruleset(flags=wanted)
-            await editor.take_in(created, _SYSTEM, action="create", only_missing=True)
-            found = await self._store.read()
-        return found
+        if not wanted.keys() - found.flags.keys():
+            return found
+        try:
+            await FlagEditor(self._store).take_in(
+                Ruleset(flags=wanted), _SYSTEM, action="create", only_missing=True
+            )
+            return await self._store.read()
+        except FlagsError:
+            # Reading works where writing may not (a full disk): what was found holds.
+            if found.version:
+                self._source = Source.STORE
+                self._serve(found)
+            raise
+
+    async def _lost_by(self, found: Ruleset) -> Ruleset:
+        """Return what a store had and has no more; versions tell that from what was deleted."""
+        if self._source is Source.STORE:
+            known = self._snapshot.ruleset
+            return known if found.version < known.version else _NOTHING
+        # Not below the snapshot's version only: the file may be of another store.
+        if found.version:
+            return _NOTHING
+        known, source = await self._known_without_store()
+        return _NOTHING if source is Source.DEFAULTS else known
 
     async def _known_without_store(self) -> tuple[Ruleset, Source]:
         snapshot_path, bootstrap_path = (
@@ -266,13 +311,6 @@ class FlagClient:
         except (FlagStoreError, OSError) as error:
             log.warning("flags.snapshot_not_written", reason=str(error))
 
-    async def _read_kills(self) -> None:
-        killed = await to_thread.run_sync(self._kills.read)
-        if killed != self._killed:
-            self._killed = killed
-            log.warning("flags.killed_here", keys=sorted(killed))
-            self._serve(self._snapshot.ruleset)
-
     def _found(self, ruleset: Ruleset | None = None) -> None:
         """The store has answered: what is served is its word."""
         was_stale, self._is_stale, self._fault = self._is_stale, False, None
@@ -292,7 +330,7 @@ class FlagClient:
 
     def _serve(self, ruleset: Ruleset) -> None:
         before, self._snapshot = self._snapshot.ruleset, self._compiled(ruleset)
-        if before is not ruleset:
+        if before != ruleset:
             log.info("flags.changed", version=ruleset.version, source=self._source)
             for listener in self._listeners:
                 _tell(listener, before, ruleset)

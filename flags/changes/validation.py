@@ -6,6 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from flags.conditions import compile_condition
+from flags.conditions.place import never
 from flags.errors import ConditionError, FlagInvalidError
 from flags.evaluate import MAX_ASKED, MAX_PREREQUISITE_DEPTH, answerable
 from flags.model import Flag, FlagType, Rule, Ruleset, Segment, Serve
@@ -195,15 +196,11 @@ def _check_condition(when: Mapping[str, object], ruleset: Ruleset, path: str) ->
     try:
         compile_condition(
             when,
-            segments=dict.fromkeys(ruleset.segments, _nobody),
+            segments=dict.fromkeys(ruleset.segments, never),
             groups=dict.fromkeys(ruleset.segments, frozenset()),
         )
     except ConditionError as error:
         raise ConditionError(f"{path}.{error.path}".rstrip("."), error.reason) from None
-
-
-def _nobody(_attributes: Mapping[str, object]) -> bool:
-    return False
 
 
 def _check_units(units: frozenset[str], path: str) -> None:
