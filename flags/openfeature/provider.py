@@ -130,8 +130,12 @@ class ChatstreamFlagProvider(AbstractProvider):
         if client is None:
             return answers.failed(default, ErrorCode.PROVIDER_NOT_READY, "it is not initialized")
         try:
-            unit, attributes = answers.asked(context)
-            decision = client.decide(key, unit, default=default, attributes=attributes)
+            # Nearly every question has a plain key and no attributes: nothing is to be translated.
+            if context and type(context.targeting_key) is str and not context.attributes:
+                decision = client.decide(key, context.targeting_key, default=default)
+            else:
+                unit, attributes = answers.asked(context)
+                decision = client.decide(key, unit, default=default, attributes=attributes)
             value = None if decision.error else fit(decision.value)
             if value is not None:
                 return answers.resolved(decision, value)
