@@ -6,11 +6,11 @@ from enum import StrEnum
 from typing import Any
 from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
-from redis.asyncio.connection import Connection, SSLConnection, UnixDomainSocketConnection
 from redis.asyncio.connection import parse_url as parse_options
 from redis.exceptions import RedisError
 
 from storage.errors import StorageOpenError
+from storage.redis.links import SocketLink, TcpLink, TlsLink
 
 REDIS_PORT = 6379
 SENTINEL_PORT = 26379
@@ -46,7 +46,7 @@ class Address:
     Args:
         topology: One server, Sentinels or nodes of a Cluster.
         hosts: Those servers; empty for a Unix socket.
-        connection_class: The driver's class for a link to Redis.
+        link_class: What a link to Redis is made of.
         options: What a link takes beside host and port: user, password, database, certificates.
         service: Name that the Sentinels know the servers by.
         sentinel_options: What a link to a Sentinel takes beside host and port.
@@ -54,7 +54,7 @@ class Address:
 
     topology: Topology
     hosts: tuple[Host, ...]
-    connection_class: type[Connection] | type[UnixDomainSocketConnection]
+    link_class: type[TcpLink] | type[TlsLink] | type[SocketLink]
     options: dict[str, Any] = field(repr=False)
     service: str = ""
     sentinel_options: dict[str, Any] = field(default_factory=dict, repr=False)
@@ -97,7 +97,7 @@ def _unix(split: SplitResult) -> Address:
         raise _fault("it names no socket")
     options = _options(split, "")
     options["path"] = unquote(split.path)
-    address = Address(Topology.SINGLE, (), UnixDomainSocketConnection, options)
+    address = Address(Topology.SINGLE, (), SocketLink, options)
     _try(address)
     return address
 
@@ -112,7 +112,7 @@ def _over_tcp(split: SplitResult, topology: Topology) -> Address:
     address = Address(
         topology,
         hosts,
-        SSLConnection if is_encrypted else Connection,
+        TlsLink if is_encrypted else TcpLink,
         _options(split, database),
         service,
         _sentinel_options(split),
@@ -164,7 +164,7 @@ def _sentinel_options(split: SplitResult) -> dict[str, Any]:
 
 def _try(address: Address) -> None:
     try:
-        address.connection_class(**address.options)  # connects to nothing
+        address.link_class(**address.options)  # connects to nothing
     except (RedisError, TypeError, ValueError):
         raise _fault("an option is unknown") from None
 

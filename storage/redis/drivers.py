@@ -4,24 +4,18 @@ import socket
 from typing import Any
 
 from redis.asyncio import BlockingConnectionPool, Redis
-from redis.asyncio.connection import SSLConnection
 from redis.asyncio.retry import Retry
-from redis.asyncio.sentinel import (
-    Sentinel,
-    SentinelConnectionPool,
-    SentinelManagedConnection,
-    SentinelManagedSSLConnection,
-)
+from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool
 from redis.backoff import NoBackoff
 
 from storage.redis.address import Address, Host
+from storage.redis.links import TlsLink, WatchedLink, WatchedTlsLink
 
 _KEEPALIVE = {
     "TCP_KEEPIDLE": 15,
     "TCP_KEEPINTVL": 5,
     "TCP_KEEPCNT": 3,
-    # Milliseconds that what was sent may stay unacknowledged: a closed link to a peer that reads
-    # nothing would otherwise keep its socket for as long as the peer lives.
+    # Milliseconds that what was sent may stay unread before the kernel gives the link up.
     "TCP_USER_TIMEOUT": 20_000,
 }
 
@@ -58,7 +52,7 @@ def server_client(
     if host is not None:
         options["host"], options["port"] = host
     pool = BlockingConnectionPool(
-        connection_class=address.connection_class,
+        connection_class=address.link_class,
         max_connections=max_connections,
         timeout=timeout_s,
         **options,
@@ -69,7 +63,7 @@ def server_client(
 
 def service_client(address: Address, timeout_s: float, max_connections: int) -> Redis:
     """Return a client of the primary that the Sentinels name when it connects."""
-    is_encrypted = address.connection_class is SSLConnection
+    is_encrypted = address.link_class is TlsLink
     encryption = {name: v for name, v in address.options.items() if name.startswith("ssl_")}
     # One that is silent must leave time to ask the next.
     share_s = timeout_s / (len(address.hosts) + 1)
@@ -85,9 +79,7 @@ def service_client(address: Address, timeout_s: float, max_connections: int) -> 
     pool = _SentinelPool(  # type: ignore[no-untyped-call]  # the driver says no types
         address.service,
         sentinels,
-        connection_class=(
-            SentinelManagedSSLConnection if is_encrypted else SentinelManagedConnection
-        ),
+        connection_class=WatchedTlsLink if is_encrypted else WatchedLink,
         max_connections=max_connections,
         timeout=timeout_s,
         **address.options,

@@ -8,9 +8,15 @@ from typing import Any
 import anyio
 from redis.asyncio import Redis
 from redis.asyncio.connection import AbstractConnection
-from redis.exceptions import InvalidResponse, RedisError, ResponseError
+from redis.exceptions import (
+    InvalidResponse,
+    MasterDownError,
+    ReadOnlyError,
+    RedisError,
+    ResponseError,
+)
 
-Argument = str | bytes | int
+Argument = str | bytes | int | float
 Command = Sequence[Argument]
 
 FAULTS = (RedisError, OSError)
@@ -137,5 +143,7 @@ class Server:
 
 
 def _is_of_the_link(error: Exception) -> bool:
+    if isinstance(error, ReadOnlyError | MasterDownError):
+        return True  # the server is a replica by now
     # Redis 6 says READONLY in the middle of a script's error.
     return not isinstance(error, ResponseError) or "READONLY" in str(error)

@@ -8,7 +8,7 @@ from redis.exceptions import AskError, InvalidResponse
 
 from storage.redis.address import Host
 
-Argument = str | bytes | int
+Argument = str | bytes | int | float
 
 SLOTS = 16_384
 

@@ -16,6 +16,8 @@ from tests.support.redis import RedisServer, running_redis
 
 SERVICE = "main"
 SLOTS = 16_384
+AT_ONCE = ("--repl-diskless-sync-delay", "0")
+"""A replica need not wait for others that might want the same copy."""
 
 _START_S = 20.0
 _LOOK_S = 0.02
@@ -83,9 +85,9 @@ def running_sentinel(folder: Path, *, password: str | None = None) -> Iterator[W
     with ExitStack() as stack:
         sign_in = () if password is None else ("--masterauth", password)
         primary = stack.enter_context(
-            running_redis(_made(folder / "primary"), *sign_in, password=password)
+            running_redis(_made(folder / "primary"), *AT_ONCE, *sign_in, password=password)
         )
-        follow = ("--replicaof", "127.0.0.1", str(primary.port), "--repl-diskless-sync-delay", "0")
+        follow = ("--replicaof", "127.0.0.1", str(primary.port), *AT_ONCE)
         replica = stack.enter_context(
             running_redis(_made(folder / "replica"), *follow, *sign_in, password=password)
         )
@@ -118,7 +120,7 @@ def running_cluster(
 def _node(folder: Path) -> AbstractContextManager[RedisServer]:
     options = ("--cluster-enabled", "yes", "--cluster-port", str(_free_port()))
     limits = ("--cluster-node-timeout", "1000", "--cluster-require-full-coverage", "no")
-    return running_redis(folder, *options, *limits, "--repl-diskless-sync-delay", "0")
+    return running_redis(folder, *options, *limits, *AT_ONCE)
 
 
 def _join(asked: Sequence[Redis], size: int) -> None:
