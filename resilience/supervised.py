@@ -21,7 +21,7 @@ STEADY_ROUNDS = 10
 
 async def supervised(
     name: str,
-    step: Callable[[], Awaitable[None]],
+    step: Callable[[], Awaitable[object]],
     *,
     every_s: float,
     log: FilteringBoundLogger,

@@ -4,6 +4,7 @@ First connect, reconnect, second tab: the same call. Answers are those that an E
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 from starlette.responses import Response
@@ -22,7 +23,8 @@ from server.identity import Owner
 from server.services import Services
 from streaming.cursor import START, Cursor
 from streaming.ending import last_covered, terminal_from_record
-from streaming.errors import CursorLostError, LogNotFoundError
+from streaming.errors import CursorLostError, LogNotFoundError, LogUnavailableError
+from streaming.event_log.replay import replay
 from streaming.events import TurnReset
 from streaming.frames import FrameEncoder, reset_frame
 from streaming.turn import LiveTurn
@@ -61,6 +63,9 @@ async def attach(
     except HistoryUnavailableError:
         return services.readers.bye("unavailable", headers=headers)
     audio_of = audio_reader(services, recorded_answer(record), inline=inline)
+    with suppress(LogNotFoundError, LogUnavailableError):  # then the record has to do
+        is_running = record.status is TurnStatus.RUNNING
+        await services.event_log.reach(turn_id, cursor, is_running=is_running)
     return await _attach_recorded(services, record, cursor, _Manner(headers, audio_of))
 
 
@@ -110,7 +115,11 @@ async def _attach_recorded(
 ) -> Response:
     try:
         reader = services.event_log.attach(record.turn_id, cursor)
-    except (LogNotFoundError, CursorLostError):
+    except LogNotFoundError:
+        return await _rest_of_record(services, record, cursor, manner.headers)
+    except CursorLostError:
+        if record.status is TurnStatus.RUNNING:
+            return _reset_to_log(services, record, manner)
         return await _rest_of_record(services, record, cursor, manner.headers)
     if reader.at_end:
         services.metrics.attached("no_content")
@@ -118,6 +127,25 @@ async def _attach_recorded(
     services.metrics.attached("replay")
     return services.readers.follow(
         record.turn_id, reader, headers=manner.headers, audio_of=manner.audio_of
+    )
+
+
+def _reset_to_log(services: Services, record: TurnRecord, manner: _Manner) -> Response:
+    """Answer a reader whose cursor the shared log does not know: what it holds, then live."""
+    turn_id, held = record.turn_id, services.event_log.find(record.turn_id)
+    if held is None:
+        return services.readers.bye("unavailable", headers=manner.headers)
+    # Invariant: text and cursor are read together, with no await until the reader stands.
+    state = replay(held.frames, first_seq=held.base + 1)
+    reset = TurnReset(state.draft.text, "cursor_lost", state.sentence, state.speech)
+    services.metrics.reset_sent("cursor_lost")
+    services.metrics.attached("reset")
+    return services.readers.follow(
+        turn_id,
+        services.event_log.attach(turn_id, held.last),
+        headers=manner.headers,
+        audio_of=manner.audio_of,
+        prefix=reset_frame(turn_id, held.last, reset),
     )
 
 

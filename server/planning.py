@@ -6,12 +6,13 @@ Past the plan nothing is asked any more: `streaming` sees a `TurnSpec`.
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
+from time import monotonic
 
 from chatbots.errors import ChatbotNotFoundError
-from chatbots.model import Chatbot
-from history.model import Conversation, Idempotency, Message, NewTurn, TurnStatus
+from chatbots.model import DEFAULT_CHATBOT, Chatbot
+from history.model import Conversation, Idempotency, Message, NewTurn, TurnRecord, TurnStatus
 from server.audio import check_voice
 from server.errors import ProblemError
 from server.identity import Owner
@@ -122,6 +123,43 @@ async def plan_turn(
     return Plan(new_turn, spec, needs_title=not asked.is_new and not asked.conversation.title)
 
 
+async def specify_again(services: Services, record: TurnRecord) -> TurnSpec:
+    """Return the specification of a turn that another worker began, to go on with it here.
+
+    The prompt is what the record holds; a chatbot that is gone by now has no instructions.
+
+    Raises:
+        HistoryError, ChatbotsError: not there any more, or not reachable.
+    """
+    asked = await _asked_again_by(services, record)
+    try:
+        chatbot = await services.chatbots.get(record.chatbot_id)
+    except ChatbotNotFoundError:
+        chatbot = replace(DEFAULT_CHATBOT, chatbot_id=record.chatbot_id)
+    context = _context(asked.messages, asked.text, services.settings.max_context_chars)
+    kept = record.spec
+    speech = kept.get("speech")
+    return TurnSpec(
+        turn_id=record.turn_id,
+        owner_id=record.owner_id,
+        conversation_id=record.conversation_id,
+        message_id=record.message_id,
+        chatbot_id=record.chatbot_id,
+        model=record.model,
+        prompt=Prompt(
+            messages=(PromptMessage("system", chatbot.instructions), *context),
+            model=record.model,
+            temperature=chatbot.temperature,
+        ),
+        streaming=record.streaming,
+        max_response_chars=_whole(
+            kept.get("max_response_chars"), services.settings.max_response_chars
+        ),
+        received_at=monotonic(),
+        speech=SpeechSpec(**speech) if isinstance(speech, dict) else None,
+    )
+
+
 def idempotency_of(owner: Owner, key: str, wanted: Wanted) -> Idempotency:
     """Return the claim that a key and a body make; keys of different owners never meet."""
     body = json.dumps(
@@ -194,10 +232,16 @@ async def _asked_again(
             "invalid",
             "The turn in retry_of belongs to another conversation; leave conversation_id out.",
         )
-    question = await services.history.messages.get(owner.owner_id, record.user_message_id)
-    conversation = await services.history.conversations.get(owner.owner_id, record.conversation_id)
+    return await _asked_again_by(services, record)
+
+
+async def _asked_again_by(services: Services, record: TurnRecord) -> _Asked:
+    """Return the question that a turn answers, and what came before it."""
+    owner_id = record.owner_id
+    question = await services.history.messages.get(owner_id, record.user_message_id)
+    conversation = await services.history.conversations.get(owner_id, record.conversation_id)
     page = await services.history.messages.list(
-        owner.owner_id, record.conversation_id, limit=CONTEXT_MESSAGES, before=question.seq
+        owner_id, record.conversation_id, limit=CONTEXT_MESSAGES, before=question.seq
     )
     return _Asked(conversation, False, page.items, question.message_id, question.text)
 
@@ -257,6 +301,10 @@ def _add(context: list[PromptMessage], message: PromptMessage) -> None:
         if message.role == "user":
             message = PromptMessage("user", f"{previous.text}\n\n{message.text}")
     context.append(message)
+
+
+def _whole(value: object, default: int) -> int:
+    return value if isinstance(value, int) else default
 
 
 def _hash(text: str) -> str:

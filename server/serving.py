@@ -25,6 +25,7 @@ from server.drain import drain
 from server.errors import ProblemError, problem_response
 from server.event_stream import ABORT_EXTENSION
 from server.ids import new_id
+from server.planning import specify_again
 from server.services import Services, StartError, open_services, settle_garbage_collector
 from server.settings import Settings
 from server.version import VERSION
@@ -78,7 +79,7 @@ async def serve(settings: Settings, sock: socket.socket) -> None:
         StartError: a service cannot be opened.
     """
     raise_descriptor_limit(settings)
-    async with open_services(settings) as services:
+    async with open_services(settings, specify_again) as services:
         server = _Server(_config(settings, create_app(services)))
         settle_garbage_collector()
         async with anyio.create_task_group() as tasks:

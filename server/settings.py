@@ -50,7 +50,13 @@ class Settings(BaseSettings):
 
     redis_url: SecretStr | None = Field(
         None,
-        description="Redis for what processes share, such as flags; unset: the files of DATA_DIR.",
+        description="Redis for what processes share: turns, flags; unset: one process, DATA_DIR.",
+    )
+    max_takeovers: int = Field(
+        2, ge=0, le=100, description="Times that a turn may be gone on with after a lost worker."
+    )
+    takeover_max_age_s: Seconds = Field(
+        900.0, description="Seconds after its start in which a turn may still be taken over."
     )
     redis_timeout_s: Seconds = Field(
         1.0, description="Seconds a call to Redis may take; then it counts as lost."

@@ -19,6 +19,13 @@ from anyio.abc import TaskGroup
 from history.model import TurnStatus
 from metrics.turns import EndedTurn, TurnMetrics
 from resilience.supervised import supervised
+from streaming.commands import (
+    CancelTurn,
+    FallSilent,
+    PlaybackReported,
+    ReaderCounted,
+    decode,
+)
 from streaming.ending import Ending
 from streaming.errors import BusyError, DrainingError
 from streaming.event_log.base import EventLog, EventWriter, Leases
@@ -225,6 +232,24 @@ class TurnRunner:  # noqa: PLR0904  # starting is admitted, and readers are coun
         for turn in list(self._live.values()):
             if turn.spec.streaming:
                 turn.stop(cause)
+
+    def obey(self, turn_id: str, data: bytes) -> None:
+        """Do what another process asks of a turn that runs here."""
+        turn, command = self._live.get(turn_id), decode(data)
+        if turn is None or command is None:
+            return
+        match command:
+            case CancelTurn(by=by, seen=seen):
+                turn.stop(Cancelled(by, seen))
+            case PlaybackReported(played_s=played_s, buffered_s=buffered_s):
+                if turn.speech is not None:
+                    turn.speech.played(played_s=played_s, buffered_s=buffered_s)
+            case ReaderCounted(joined=True):
+                self.reader_joined(turn_id)
+            case ReaderCounted():
+                self.reader_left(turn_id)
+            case FallSilent():
+                self.silence(turn.spec.conversation_id)
 
     def silence(self, conversation_id: str) -> None:
         """Cut speech that goes on in a conversation after its text: the turn is completed."""

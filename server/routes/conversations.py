@@ -10,6 +10,7 @@ from starlette.routing import Route
 
 from chatbots.errors import ChatbotNotFoundError
 from history.model import Conversation, Feedback
+from server import holders
 from server.body import StrictModel, read_model
 from server.errors import ProblemError
 from server.ids import new_id
@@ -109,8 +110,8 @@ async def delete_conversation(request: Request) -> Response:
         owner_id, request.path_params["conversation_id"]
     )
     if conversation.active_turn_id is not None:
-        await services.runner.cancel(
-            conversation.active_turn_id, Cancelled("user"), wait_s=CANCEL_WAIT_S
+        await holders.cancel_turn(
+            services, conversation.active_turn_id, Cancelled("user"), wait_s=CANCEL_WAIT_S
         )
     services.runner.silence(conversation.conversation_id)
     await services.history.conversations.delete(owner_id, conversation.conversation_id)

@@ -14,6 +14,7 @@ from starlette.routing import Route
 
 from history.errors import HistoryError, HistoryUnavailableError, TurnNotFoundError
 from history.model import NewTurn, TurnRecord, TurnStatus
+from server import holders
 from server.attaching import attach
 from server.body import StrictModel, read_model
 from server.errors import ProblemError
@@ -30,11 +31,14 @@ from server.wire import (
     turn_json,
     unstored_turn_json,
 )
+from streaming.commands import PlaybackReported
 from streaming.cursor import START, Cursor, parse_id
 from streaming.errors import CursorMalformedError
 from streaming.turn import Cancelled
 
 CANCEL_WAIT_S = 5.0
+WHOLE_WAIT_S = 55.0
+"""For the end of a turn that another worker runs: below the patience of proxies."""
 MAX_METADATA_BYTES = 8192
 _NO_STORE = {"Cache-Control": "no-store"}
 _ONLY_GET = {"Allow": "GET"}
@@ -174,7 +178,7 @@ async def cancel_turn(request: Request) -> Response:
         await services.history.turns.get(owner.owner_id, turn_id)
     body = await read_model(request, CancelTurn) if await request.body() else CancelTurn()
     seen = None if body.seen is None else parse_id(turn_id, body.seen)
-    await services.runner.cancel(turn_id, Cancelled("user", seen), wait_s=CANCEL_WAIT_S)
+    await holders.cancel_turn(services, turn_id, Cancelled("user", seen), wait_s=CANCEL_WAIT_S)
     try:
         record = await services.history.turns.get(owner.owner_id, turn_id)
     except HistoryUnavailableError:  # it has stopped all the same
@@ -192,6 +196,8 @@ async def report_playback(request: Request) -> Response:
     live = services.runner.find(turn_id)
     if live is None or live.spec.owner_id != owner.owner_id:
         await services.history.turns.get(owner.owner_id, turn_id)
+        report = PlaybackReported(body.played_s, body.buffered_s)
+        await holders.tell_holder(services, turn_id, report)
     elif live.speech is not None:
         live.speech.played(played_s=body.played_s, buffered_s=body.buffered_s)
     return Response(status_code=204, headers=_NO_STORE)
@@ -235,6 +241,8 @@ async def _whole_answer(
             return turn_json(record) | {"status": TurnStatus.CANCELLED, "stored": False}
 
     if live is None:
+        if record.status is TurnStatus.RUNNING:  # on another worker
+            await holders.until_ended(services, turn_id, wait_s=WHOLE_WAIT_S)
         return JSONResponse(await state(), headers={**headers, "Cache-Control": "no-store"})
     services.runner.reader_joined(turn_id)
     return WholeAnswerResponse(

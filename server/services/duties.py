@@ -1,6 +1,6 @@
 """What a process does beside answering: reaping, sweeping, watching itself, following its flags."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
@@ -10,25 +10,37 @@ import anyio
 import structlog
 
 from history.errors import HistoryError
+from history.model import TurnRecord
 from resilience.supervised import supervised
 from server.services.faults import StartError
 from server.services.services import Services
 from server.services.stores import store_fault
+from streaming.errors import LogUnavailableError
 from streaming.reaper import REAP_EVERY_S, SILENT_AFTER_S, reap
 from streaming.speech.errors import SpeechError
 from streaming.speech.turn_speech import Studio
+from streaming.takeover import LOOK_EVERY_S, TakeoverLimits, Takeovers
+from streaming.turn import TurnSpec
 
 log = structlog.get_logger(__name__)
+
+Specify = Callable[[Services, TurnRecord], Awaitable[TurnSpec]]
+"""Makes a turn's specification anew from its record."""
 
 SWEEP_EVERY_S = 60.0
 LAG_WATCH_S = 0.25
 """A timer this long is watched nearly all the time; by how much it is late is the loop's lag."""
 LAG_PAUSE_S = 0.01
 FOLLOW_FLAGS_AGAIN_S = 0.5
+SHARE_AGAIN_S = 0.25
+LONG_SILENT_S = 60.0
+"""While Redis cannot be reached: a record that has been silent for this long has no worker."""
 
 
 async def reap_at_start(services: Services) -> None:
     """End what a killed predecessor left running, before anybody can ask for it."""
+    if services.leases is not None:
+        return  # they are gone on with instead
     embedded = services.settings.mongodb_uri is None
     try:
         while await reap(  # one round ends a few hundred at the most
@@ -43,6 +55,11 @@ async def reap_at_start(services: Services) -> None:
         ) from None
 
 
+def _is_ours(services: Services, turn_id: str) -> bool:
+    live = services.runner.find(turn_id) is not None
+    return live or services.keeper.unstored(turn_id) is not None
+
+
 async def _warm_up(studio: Studio) -> None:
     """Load and connect the speech engine before somebody waits for its first word."""
     try:
@@ -52,12 +69,9 @@ async def _warm_up(studio: Studio) -> None:
 
 
 @asynccontextmanager
-async def duties(services: Services) -> AsyncIterator[None]:
+async def duties(services: Services, specify: Specify) -> AsyncIterator[None]:
     """Run what nobody waits for, until the block ends."""
-
-    def is_ours(turn_id: str) -> bool:
-        live = services.runner.find(turn_id) is not None
-        return live or services.keeper.unstored(turn_id) is not None
+    is_ours = partial(_is_ours, services)
 
     async def reap_silent() -> None:
         await reap(services.history, is_ours=is_ours, silent_after_s=SILENT_AFTER_S)
@@ -70,16 +84,47 @@ async def duties(services: Services) -> AsyncIterator[None]:
         await anyio.sleep(LAG_WATCH_S)
         services.metrics.loop_lag(max(0.0, monotonic() - due))
 
+    rounds: list[tuple[str, Callable[[], Awaitable[object]], float]] = [
+        ("sweep", sweep, SWEEP_EVERY_S),
+        ("loop_lag", measure_lag, LAG_PAUSE_S),
+        ("follow_flags", services.flags.client.run, FOLLOW_FLAGS_AGAIN_S),
+        ("event_log", services.event_log.run, SHARE_AGAIN_S),
+        *_rescue(services, specify, reap_silent),
+    ]
+
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(_warm_up, services.studio)
-        for name, step, every_s in (
-            ("reap", reap_silent, REAP_EVERY_S),
-            ("sweep", sweep, SWEEP_EVERY_S),
-            ("loop_lag", measure_lag, LAG_PAUSE_S),
-            ("follow_flags", services.flags.client.run, FOLLOW_FLAGS_AGAIN_S),
-        ):
+        for name, step, every_s in rounds:
             tasks.start_soon(partial(supervised, name, step, every_s=every_s, log=log))
         try:
             yield
         finally:
             tasks.cancel_scope.cancel()
+
+
+def _rescue(
+    services: Services, specify: Specify, reap_silent: Callable[[], Awaitable[None]]
+) -> list[tuple[str, Callable[[], Awaitable[object]], float]]:
+    """Return who looks after turns that lost their worker."""
+    if services.leases is None:
+        return [("reap", reap_silent, REAP_EVERY_S)]
+    settings = services.settings
+    takeovers = Takeovers(
+        services.history,
+        services.leases,
+        services.runner,
+        specify=partial(specify, services),
+        limits=TakeoverLimits(settings.max_takeovers, settings.takeover_max_age_s),
+    )
+
+    async def look_for_silent() -> None:
+        try:
+            await takeovers.look_for_silent()
+        except LogUnavailableError:  # who holds what cannot be told: only the long dead are ended
+            is_ours = partial(_is_ours, services)
+            await reap(services.history, is_ours=is_ours, silent_after_s=LONG_SILENT_S)
+
+    return [
+        ("take_over", takeovers.look, LOOK_EVERY_S),
+        ("take_over_silent", look_for_silent, REAP_EVERY_S),
+    ]

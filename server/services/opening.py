@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
-from time import monotonic
 
 from pydantic import SecretStr
 
@@ -17,14 +16,14 @@ from server.identity import Guests
 from server.ids import new_id
 from server.kept_secrets import kept_secret
 from server.readers import Readers
-from server.services.duties import duties, reap_at_start
+from server.services.duties import Specify, duties, reap_at_start
 from server.services.engines import open_studio, token_source
 from server.services.faults import StartError
 from server.services.flags import open_flags, wants_abort_now
+from server.services.logs import open_event_log
 from server.services.services import Services
 from server.services.stores import open_stores
 from server.settings import Settings
-from streaming.event_log.memory import MemoryEventLog
 from streaming.keeper import RecordKeeper
 from streaming.llm.choice import OneSource
 from streaming.runner import RunnerLimits, TurnRunner
@@ -32,14 +31,21 @@ from streaming.turn import Cancelled, Deadlines
 
 
 @asynccontextmanager
-async def open_services(settings: Settings) -> AsyncIterator[Services]:
+async def open_services(settings: Settings, specify: Specify) -> AsyncIterator[Services]:
     """Open everything the settings ask for, and close it in reverse.
+
+    Args:
+        settings: Of the process.
+        specify: Makes the specification of a turn that is taken over.
 
     Raises:
         StartError: the data directory, a store or a secret cannot be used.
     """
     async with AsyncExitStack() as stack:
-        _claim_data_dir(settings.data_dir, stack)
+        _make_data_dir(settings.data_dir)
+        if settings.redis_url is None or settings.mongodb_uri is None:
+            _claim_data_dir(settings.data_dir, stack)
+        worker_id = new_id("worker")
         history, chatbots = await open_stores(settings, stack)
         metrics = TurnMetrics()
         flags = await open_flags(settings, metrics)
@@ -49,10 +55,11 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         studio = open_studio(settings, metrics)
         stack.push_async_callback(studio.maker.close)
         keeper = RecordKeeper(history, metrics)
-        event_log = MemoryEventLog(
-            replay_window_s=settings.replay_window_s,
-            max_bytes=settings.replay_max_bytes,
-            clock=monotonic,
+        event_log, leases = open_event_log(
+            settings,
+            stack,
+            worker_id=worker_id,
+            on_command=lambda turn_id, command: runner.obey(turn_id, command),  # noqa: PLW0108
         )
         runner = TurnRunner(
             keeper=keeper,
@@ -69,12 +76,14 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
                 abandon_after_s=settings.abandon_after_s,
             ),
             studio=studio,
+            leases=leases,
         )
         services = Services(
             settings=settings,
             history=history,
             chatbots=chatbots,
             event_log=event_log,
+            leases=leases,
             source=source,
             studio=studio,
             metrics=metrics,
@@ -90,12 +99,12 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             ),
             guests=Guests(_secret(settings, "session_secret").get_secret_value()),
             admin_token=_secret(settings, "admin_token"),
-            worker_id=new_id("worker"),
+            worker_id=worker_id,
         )
         flags.client.on_change(partial(_stop_where_killed, runner))
         await reap_at_start(services)
         await stack.enter_async_context(runner.running())
-        await stack.enter_async_context(duties(services))
+        await stack.enter_async_context(duties(services, specify))
         yield services
 
 
@@ -109,22 +118,33 @@ def settle_garbage_collector() -> None:
     gc.set_threshold(50_000, 50, 100)
 
 
-def _claim_data_dir(data_dir: Path, stack: AsyncExitStack) -> None:
-    """Make the folder and hold its lock: two processes on one embedded store would lose turns."""
+def _make_data_dir(data_dir: Path) -> None:
     try:
         data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise _unusable(data_dir, error) from None
+
+
+def _unusable(data_dir: Path, error: OSError) -> StartError:
+    return StartError(
+        f"DATA_DIR {data_dir} cannot be written ({error.strerror}); set DATA_DIR to a folder"
+        " that can."
+    )
+
+
+def _claim_data_dir(data_dir: Path, stack: AsyncExitStack) -> None:
+    """Hold the folder's lock: two processes on one embedded store would lose turns."""
+    try:
         descriptor = os.open(data_dir / "lock", os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
-        raise StartError(
-            f"DATA_DIR {data_dir} cannot be written ({error.strerror}); set DATA_DIR to a folder"
-            " that can."
-        ) from None
+        raise _unusable(data_dir, error) from None
     stack.callback(os.close, descriptor)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         raise StartError(
             f"DATA_DIR {data_dir} is in use by another Chatstream; stop it or set another one."
+            " Several workers share their turns with MONGODB_URI and REDIS_URL set."
         ) from None
 
 

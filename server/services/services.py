@@ -12,7 +12,7 @@ from server.identity import Guests
 from server.readers import Readers
 from server.services.flags import Flags
 from server.settings import Settings
-from streaming.event_log.base import EventLog
+from streaming.event_log.base import EventLog, Leases
 from streaming.keeper import RecordKeeper
 from streaming.llm.base import TokenSource
 from streaming.runner import TurnRunner
@@ -30,6 +30,7 @@ class Services:
     history: History
     chatbots: Chatbots
     event_log: EventLog
+    leases: Leases | None
     source: TokenSource
     studio: Studio
     metrics: TurnMetrics

@@ -81,6 +81,25 @@ class EventWriter(Protocol):
         ...
 
 
+class HeldLog(Protocol):
+    """A log's entries, from seq `base` + 1 on; read them before the next await."""
+
+    @property
+    def base(self) -> int:
+        """Entries before this one are not held."""
+        ...
+
+    @property
+    def frames(self) -> Sequence[bytes]:
+        """The entries' frames."""
+        ...
+
+    @property
+    def last(self) -> Cursor:
+        """The last entry, and its epoch."""
+        ...
+
+
 class EventLog(Protocol):
     """All logs that this process can reach."""
 
@@ -101,6 +120,10 @@ class EventLog(Protocol):
             LogNotFoundError: no process holds a log of the turn.
             LogUnavailableError: that cannot be told now.
         """
+        ...
+
+    def find(self, turn_id: str) -> HeldLog | None:
+        """Return what is held of a log, here and now: the basis of a reset."""
         ...
 
     def attach(self, turn_id: str, cursor: Cursor) -> EventReader:

@@ -78,6 +78,11 @@ class MemoryLog:
         return place <= len(self.frames) and self.epochs[place - 1] == cursor.epoch
 
     @property
+    def last(self) -> Cursor:
+        """The last entry, and its epoch."""
+        return Cursor(epoch=self.epochs[-1] if self.epochs else 1, seq=self.last_seq)
+
+    @property
     def last_seq(self) -> int:
         """Number of the last entry."""
         return self.base + len(self.frames)

@@ -1,0 +1,49 @@
+"""Asking whoever produces a turn: this process, or by way of the shared log another one."""
+
+from contextlib import suppress
+from time import monotonic
+
+import anyio
+import structlog
+
+from history.errors import HistoryError
+from history.model import TurnStatus
+from server.services import Services
+from streaming.commands import CancelTurn, Command, encode
+from streaming.errors import LogUnavailableError
+from streaming.turn import Cancelled
+
+log = structlog.get_logger(__name__)
+
+LOOK_EVERY_S = 0.1
+
+
+async def cancel_turn(services: Services, turn_id: str, cause: Cancelled, *, wait_s: float) -> None:
+    """Stop a turn wherever it runs, and wait until it has ended, at most `wait_s` seconds."""
+    if services.runner.find(turn_id) is not None:
+        await services.runner.cancel(turn_id, cause, wait_s=wait_s)
+        return
+    if await tell_holder(services, turn_id, CancelTurn(cause.by, cause.seen)):
+        await until_ended(services, turn_id, wait_s=wait_s)
+
+
+async def tell_holder(services: Services, turn_id: str, command: Command) -> bool:
+    """Leave a command for the worker that holds a turn; False where none does, or none is heard."""
+    if services.leases is None:
+        return False
+    try:
+        return await services.leases.tell(turn_id, encode(command))
+    except LogUnavailableError:
+        log.warning("turn.holder_not_told", turn_id=turn_id)
+        return False
+
+
+async def until_ended(services: Services, turn_id: str, *, wait_s: float) -> None:
+    """Wait until a turn that runs elsewhere has ended, as its record tells."""
+    due = monotonic() + wait_s
+    with suppress(HistoryError):  # whoever asks next is told
+        while monotonic() < due:
+            record = await services.history.turns.find(turn_id)
+            if record.status is not TurnStatus.RUNNING:
+                return
+            await anyio.sleep(LOOK_EVERY_S)
