@@ -24,8 +24,9 @@ MAX_CONNECTIONS = 4
 
 _FROM_ADDRESS = frozenset({"host", "port", "path", "db", "username", "password", "client_name"})
 
-# Beside its own errors the driver lets through what a peer that is no Redis provokes in its parser.
-_FAULTS = (RedisError, OSError, ValueError, TypeError, AttributeError, LookupError, RecursionError)
+# Beside its own errors the driver lets through what a peer that is no Redis provokes in its parser,
+# and what it says (RuntimeError) where a connection was closed under a caller.
+_FAULTS = (RedisError, OSError, ValueError, TypeError, AttributeError, LookupError, RuntimeError)
 
 
 class RedisConnection:

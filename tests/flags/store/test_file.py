@@ -257,6 +257,19 @@ async def test_a_file_is_read_again_only_when_it_changed(path: Path) -> None:
         await store.read()
 
 
+async def test_a_change_that_only_the_checksum_tells_of_is_noticed(path: Path) -> None:
+    store = FileFlagStore(path)
+    path.write_bytes(sealed({"format": 1, "version": 4}))
+    assert (await store.read()).version == 4
+    stat = path.stat()
+    path.write_bytes(sealed({"format": 1, "version": 5}))
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    again = path.stat()
+    assert (again.st_ino, again.st_size) == (stat.st_ino, stat.st_size)
+
+    assert await store.next_version(4, timeout_s=0) == 5
+
+
 async def test_a_file_put_back_with_its_old_time_is_noticed(path: Path) -> None:
     """As `cp -p` of a backup does."""
     store = await a_written_file(path)

@@ -84,6 +84,39 @@ async def test_a_disk_that_takes_no_more_leaves_the_old_file_whole(fault: str, r
         shutil.rmtree(folder)
 
 
+FORKING = """
+import os, sys
+from pathlib import Path
+from flags.store.file import store
+
+real_write, (child_ends, parent_ends) = store.write_sealed, os.pipe()
+def forks_while_it_writes(path, content):
+    if os.fork() == 0:
+        os.close(parent_ends)
+        os.close(1)
+        os.close(2)
+        os.read(child_ends, 1)
+        os._exit(0)
+    real_write(path, content)
+store.write_sealed = forks_while_it_writes
+
+import anyio
+from tests.support.commits import a_commit, a_flag
+async def main(path):
+    one = store.FileFlagStore(path)
+    await one.commit(a_commit(0, a_flag("a")))
+    store.write_sealed = real_write
+    print((await one.commit(a_commit(1, a_flag("a")))).held)
+anyio.run(main, Path(sys.argv[1]))
+"""
+
+
+def test_a_child_forked_while_its_parent_writes_does_not_keep_the_lock(path: Path) -> None:
+    ended = run_python(FORKING, str(path))
+
+    assert (ended.stdout, ended.stderr) == ("True\n", "")
+
+
 async def test_a_lock_that_others_hold_too_long_is_told(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

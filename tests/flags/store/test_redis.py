@@ -6,19 +6,18 @@ import sys
 from pathlib import Path
 
 import anyio
+import anyio.abc
 import pytest
 from redis import Redis
 
 from flags.errors import FlagStoreDamagedError, FlagStoreError, FlagStoreUnavailableError
 from flags.store.base import Claim
 from flags.store.redis import RedisFlagStore
-from tests.flags.store.asking import (
-    LIMIT_S,
-    PATIENCE_S,
-    opened,
-)
+from tests.flags.store.asking import LIMIT_S, PATIENCE_S, listening, opened
 from tests.support.commits import a_commit, a_flag
 from tests.support.redis import RedisServer
+
+ROOT = Path(__file__).parents[3]
 
 pytestmark = pytest.mark.services
 
@@ -186,6 +185,47 @@ async def test_the_store_subscribes_before_it_asks(server: RedisServer, direct: 
     assert asked == ["SUBSCRIBE {flags}:changed", "GET {flags}:version"]
 
 
+async def test_the_store_asks_only_once_its_subscription_is_confirmed() -> None:
+    heard: list[str] = []
+
+    async def serve(stream: anyio.abc.SocketStream) -> None:
+        while True:
+            asked = await stream.receive()
+            if b"SUBSCRIBE" in asked:
+                heard.append("subscribe")
+                await anyio.sleep(0.1)  # time to ask too early
+                heard.append("confirmed")
+                await stream.send(b"*3\r\n$9\r\nsubscribe\r\n$7\r\nchanged\r\n:1\r\n")
+            else:
+                heard.append("get")
+                await stream.send(b"$1\r\n5\r\n")
+
+    async with listening(serve) as port, opened(f"redis://127.0.0.1:{port}") as store:
+        assert await store.next_version(0, timeout_s=PATIENCE_S) == 5
+
+    assert heard == ["subscribe", "confirmed", "get"]
+
+
+async def test_the_rights_that_the_documents_name_are_enough(
+    server: RedisServer, direct: Redis
+) -> None:
+    text = " ".join((ROOT / "docs" / "redis-keys.md").read_text(encoding="utf-8").split())
+    rights = text.partition("Needed of an ACL: `")[2].partition("`")[0].split()
+    direct.execute_command("ACL", "SETUSER", "few", "reset", "on", ">word", *rights)  # type: ignore[no-untyped-call]  # the driver says no types
+
+    async with opened(f"redis://few:word@127.0.0.1:{server.port}/2") as store:
+        claim = Claim("k", "c")
+        for number, key in enumerate("aba"):
+            await store.commit(a_commit(number, a_flag(key)))
+        await store.commit(a_commit(3, "flag:a", claim=claim))
+        repeated = await store.commit(a_commit(3, "flag:a", claim=claim))
+
+        assert repeated.earlier == {"flag:a": None}
+        assert (await store.read()).flags.keys() == {"b"}
+        assert len(await store.history("flag:a", limit=9)) == 3
+        assert await store.next_version(0, timeout_s=0) == 4
+
+
 async def test_one_subscription_serves_many_waits(server: RedisServer, direct: Redis) -> None:
     async with opened(server.url) as store:
         for _ in range(50):
@@ -245,7 +285,7 @@ def test_a_forked_process_never_shares_a_connection(server: RedisServer, direct:
 
     ended = subprocess.run(
         [sys.executable, "-c", FORKED, server.url],
-        cwd=Path(__file__).parents[3],
+        cwd=ROOT,
         env={**os.environ, "PYTHONWARNINGS": "error"},  # noqa: TID251  # of a child process
         capture_output=True,
         timeout=60,
