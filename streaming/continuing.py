@@ -256,7 +256,7 @@ def last_words(written: str) -> str:
     shown = written.strip()
     first = max(0, len(shown) - WINDOW_CHARS)
     for start in range(len(shown) - PROOF, first, -1):
-        if shown[start].isspace() or not _begins_word(shown, start):
+        if not _begins_word(shown, start) or not _may_be_first(shown[start - 1 : start + 1]):
             continue
         words = shown[start:]
         if _weight(words) >= _ANCHOR and not _says_twice(shown, words):
@@ -272,6 +272,11 @@ def _begins_word(text: str, place: int) -> bool:
     if _UNSPACED.match(before) or _UNSPACED.match(first):
         return True
     return not first.isalnum() or not (before.isalnum() or category(before)[0] == "M")
+
+
+def _may_be_first(pair: str) -> bool:
+    """Whether the second of two characters can begin what is quoted: no comma, no half a name."""
+    return not pair[1].isspace() and (pair[0].isspace() or bool(_UNSPACED.fullmatch(pair[1])))
 
 
 def _weight(text: str) -> int:

@@ -5,12 +5,14 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager, suppress
 from itertools import pairwise
 from pathlib import Path
+from typing import get_args
 
 import anyio
 import pytest
 import pytest_asyncio
 
 from loadtests.llm_simulator.faults import catalogue
+from streaming.continuing import Join
 from streaming.errors import (
     SourceError,
     SourceFilteredError,
@@ -25,6 +27,7 @@ from streaming.errors import (
 from streaming.llm.base import Finish, Prompt, PromptMessage, TokenSource
 from streaming.llm.offline import OfflineTokenSource
 from streaming.llm.openai import OpenAITokenSource
+from streaming.llm.prefixes import PrefixStyle
 from tests.support.simulator import Simulator, running_simulator
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -63,7 +66,10 @@ HARMLESS = {  # tokens of an answer of ten
     "length": 3,
 }
 
+LONG = "sim:tokens=150,rate=0"
 SOURCES = ["openai", "offline"]
+STYLES: tuple[PrefixStyle, ...] = get_args(PrefixStyle)
+CONTINUING = [*STYLES, "offline"]  # the OpenAI source asks in three ways to go on with an answer
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -72,12 +78,14 @@ async def simulator() -> AsyncIterator[Simulator]:
         yield running
 
 
-def asking(model: str = "sim") -> Prompt:
-    return Prompt((PromptMessage("user", "How do I resume a stream?"),), model)
+def asking(model: str = "sim", *, prefix: str = "") -> Prompt:
+    return Prompt((PromptMessage("user", "How do I resume a stream?"),), model, prefix=prefix)
 
 
 @asynccontextmanager
-async def an_openai_source(simulator: Simulator) -> AsyncGenerator[OpenAITokenSource, None]:
+async def an_openai_source(
+    simulator: Simulator, style: PrefixStyle = "plain"
+) -> AsyncGenerator[OpenAITokenSource, None]:
     source = OpenAITokenSource(
         base_url=simulator.base_url,
         api_key="a-key",
@@ -85,6 +93,7 @@ async def an_openai_source(simulator: Simulator) -> AsyncGenerator[OpenAITokenSo
         connect_timeout_s=2.0,
         request_timeout_s=1.0,
         max_retries=0,
+        prefix_style=style,
     )
     try:
         yield source
@@ -94,8 +103,10 @@ async def an_openai_source(simulator: Simulator) -> AsyncGenerator[OpenAITokenSo
 
 @asynccontextmanager
 async def a_source(kind: str, simulator: Simulator) -> AsyncGenerator[TokenSource, None]:
-    if kind == "openai":
-        async with an_openai_source(simulator) as source:
+    if kind != "offline":
+        styles: dict[str, PrefixStyle] = {style: style for style in STYLES}
+        style = styles.get(kind, "plain")
+        async with an_openai_source(simulator, style) as source:
             yield source
     else:
         yield OfflineTokenSource(docs_dir=Path(__file__).parents[2] / "docs", tokens_per_s=0)
@@ -151,6 +162,91 @@ async def test_one_source_serves_many_turns_at_once(kind: str, simulator: Simula
     assert len(set(answers)) == 1
     changes = sum(one != other for one, other in pairwise(order))
     assert changes > 50  # one after the other it would change 49 times
+
+
+@pytest.mark.parametrize("kind", CONTINUING)
+async def test_an_answer_that_broke_off_anywhere_is_continued_without_a_seam(
+    kind: str, simulator: Simulator
+) -> None:
+    with anyio.fail_after(60):
+        async with a_source(kind, simulator) as source:
+            whole = await text_of(source, asking(LONG))
+            cuts = {2, *range(3, len(whole), len(whole) // 30), len(whole) - 1, len(whole)}
+            texts = [await continued(source, LONG, whole[:cut]) for cut in sorted(cuts)]
+
+    assert len(whole) > 300
+    assert [text for text in texts if text != whole] == []
+
+
+@pytest.mark.parametrize("kind", CONTINUING)
+async def test_white_space_at_the_end_of_a_prefix_does_not_count(
+    kind: str, simulator: Simulator
+) -> None:
+    with anyio.fail_after(10):
+        async with a_source(kind, simulator) as source:
+            whole = await text_of(source, asking(LONG))
+            visible = whole[: whole.index("\n\n")]
+            plain = [item async for item in source.stream(asking(LONG, prefix=visible))]
+            blank = [item async for item in source.stream(asking(LONG, prefix=visible + "\n\n "))]
+
+    assert [item for item in plain if isinstance(item, str)] == [
+        item for item in blank if isinstance(item, str)
+    ]
+
+
+@pytest.mark.parametrize("kind", CONTINUING)
+async def test_a_continuation_ends_with_exactly_one_finish_also_where_nothing_is_left(
+    kind: str, simulator: Simulator
+) -> None:
+    with anyio.fail_after(10):
+        async with a_source(kind, simulator) as source:
+            whole = await text_of(source, asking(LONG))
+            *texts, finish = [item async for item in source.stream(asking(LONG, prefix=whole))]
+
+    assert all(isinstance(text, str) for text in texts)
+    assert isinstance(finish, Finish)
+    assert finish.reason == "stop"
+
+
+@pytest.mark.parametrize("kind", CONTINUING)
+async def test_the_beginning_of_another_models_answer_is_followed_by_an_answer(
+    kind: str, simulator: Simulator
+) -> None:
+    with anyio.fail_after(10):
+        async with a_source(kind, simulator) as source:
+            whole = await text_of(source, asking())
+            said = await text_of(source, asking(prefix="What another model began with, as fa"))
+
+    assert said.strip() == whole
+
+
+@pytest.mark.parametrize("style", STYLES)
+@pytest.mark.parametrize("how", ["exact", "words,repeats=6", "line", "chatter", "again"])
+async def test_however_a_server_goes_on_the_answer_has_no_seam(
+    how: str, style: PrefixStyle, simulator: Simulator
+) -> None:
+    model = f"{LONG},continues={how}"
+    with anyio.fail_after(30):
+        async with an_openai_source(simulator, style) as source:
+            whole = await text_of(source, asking(LONG))
+            cuts = [whole.index(". ") + 30, len(whole) // 2, len(whole) - 20]
+            texts = [await continued(source, model, whole[:cut]) for cut in cuts]
+
+    assert texts == [whole] * 3
+
+
+async def test_what_breaks_at_first_is_whole_after_it_was_continued(simulator: Simulator) -> None:
+    model = "fault:cut:after=40,first=1,tokens=150,rate=0"
+    with anyio.fail_after(10):
+        async with an_openai_source(simulator) as source:
+            whole = await text_of(source, asking("sim:tokens=150,rate=0"))
+            texts, raised = await read(source, model)
+            written = "".join(map(str, texts))
+            text = await continued(source, model, written)
+
+    assert type(raised) is SourceTruncatedError
+    assert len(texts) == 40
+    assert text == whole
 
 
 @pytest.mark.parametrize("kind", SOURCES)
@@ -256,6 +352,19 @@ async def test_no_fault_leaks_a_connection(simulator: Simulator) -> None:
         await simulator.wait_for(lambda seen: not seen["open"])
         await until_at_most(before + 1)  # one is kept for the next turn
     await until_at_most(before)
+
+
+async def text_of(source: TokenSource, prompt: Prompt) -> str:
+    return "".join([item async for item in source.stream(prompt) if isinstance(item, str)])
+
+
+async def continued(source: TokenSource, model: str, written: str) -> str:
+    """Return the answer that begins with what was written, and goes on as the source says."""
+    join, text = Join(written), written
+    async for item in source.stream(asking(model, prefix=written)):
+        if isinstance(item, str):
+            text += join.push(item)
+    return text + join.flush()
 
 
 async def leave_after(

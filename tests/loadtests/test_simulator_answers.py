@@ -8,7 +8,10 @@ import openai
 import pytest
 from openai.types.chat import ChatCompletionChunk, ChatCompletionMessageParam
 
+from loadtests.llm_simulator.prose import answer_text
 from tests.support.simulator import Simulator, running_simulator
+
+QUESTION = "Tell me about streaming."
 
 
 @pytest.fixture
@@ -20,9 +23,7 @@ async def simulator() -> AsyncGenerator[Simulator, None]:
 async def chunks_of(
     simulator: Simulator, model: str, said: str = "", *, usage: bool = False
 ) -> list[ChatCompletionChunk]:
-    messages: list[ChatCompletionMessageParam] = [
-        {"role": "user", "content": "Tell me about streaming."}
-    ]
+    messages: list[ChatCompletionMessageParam] = [{"role": "user", "content": QUESTION}]
     if said:
         messages.append({"role": "assistant", "content": said})
     client = openai.AsyncOpenAI(base_url=simulator.base_url, api_key="none", max_retries=0)
@@ -69,7 +70,7 @@ async def test_the_whole_answer_says_what_the_stream_says(simulator: Simulator) 
         with anyio.fail_after(10):
             whole = await client.chat.completions.create(
                 model="sim:tokens=60",
-                messages=[{"role": "user", "content": "Tell me about streaming."}],
+                messages=[{"role": "user", "content": QUESTION}],
             )
     chunks = await chunks_of(simulator, "sim:tokens=60")
 
@@ -96,6 +97,140 @@ async def test_an_answer_that_was_begun_is_continued(simulator: Simulator) -> No
     rest = text_of(await chunks_of(simulator, "sim:tokens=80", said=whole[:100]))
 
     assert whole[:100] + rest == whole
+
+
+async def test_an_answer_depends_on_the_last_message_of_the_user_only(
+    simulator: Simulator,
+) -> None:
+    whole = text_of(await chunks_of(simulator, "sim:tokens=50,seed=3"))
+
+    longer: list[dict[str, object]] = [
+        {"role": "system", "content": "Be brief."},
+        {"role": "user", "content": "Hello"},
+        {"role": "assistant", "content": "Hello!"},
+        {"role": "user", "content": QUESTION},
+    ]
+    assert await said_to(simulator, "sim:tokens=50,seed=3", longer) == whole
+    assert answer_text(QUESTION, tokens=50, seed=3) == whole
+
+
+STYLES: dict[str, tuple[dict[str, object], list[dict[str, object]], dict[str, object]]] = {
+    "last_message": ({}, [], {}),
+    "prefix": ({"prefix": True}, [], {}),
+    "continue_final_message": (
+        {},
+        [],
+        {"continue_final_message": True, "add_generation_prompt": False},
+    ),
+    "plain": ({}, [{"role": "user", "content": "Go on, please, from here:\n\nWORDS"}], {}),
+}
+
+
+async def continued(simulator: Simulator, model: str, said: str, style: str) -> str:
+    """Return what comes of a request that brings the beginning of its answer."""
+    mark, more, switches = STYLES[style]
+    messages: list[dict[str, object]] = [
+        {"role": "user", "content": QUESTION},
+        {"role": "assistant", "content": said, **mark},
+        *more,
+    ]
+    for message in more:
+        message["content"] = f"Go on, please, from here:\n\n{said[-20:]}"
+    return await said_to(simulator, model, messages, switches)
+
+
+async def said_to(
+    simulator: Simulator,
+    model: str,
+    messages: list[dict[str, object]],
+    switches: dict[str, object] | None = None,
+) -> str:
+    request = {"model": model, "messages": messages, **(switches or {})}
+    answer = await simulator.http.post("/v1/chat/completions", json=request)
+    said: str = answer.raise_for_status().json()["choices"][0]["message"]["content"]
+    return said
+
+
+@pytest.mark.parametrize("style", STYLES)
+async def test_an_answer_is_continued_however_that_is_asked_for(
+    simulator: Simulator, style: str
+) -> None:
+    whole = answer_text(QUESTION, tokens=80)
+    said = whole[:100].rstrip()
+
+    rest = await continued(simulator, "sim:tokens=80", said, style)
+
+    assert rest == (said[-20:] if style == "plain" else "") + whole[len(said) :]
+    (record,) = (await simulator.stats())["streams"]
+    assert (record["continued"], record["style"]) == (True, style)
+
+
+async def test_who_asks_on_is_not_taken_for_one_who_wants_the_answer_continued(
+    simulator: Simulator,
+) -> None:
+    said = answer_text(QUESTION, tokens=20)
+    follow_up: list[dict[str, object]] = [
+        {"role": "user", "content": QUESTION},
+        {"role": "assistant", "content": said},
+        {"role": "user", "content": f"What is this?\n\n{said[:20]}"},
+    ]
+
+    await said_to(simulator, "sim", follow_up)
+
+    (record,) = (await simulator.stats())["streams"]
+    assert (record["continued"], record["style"]) == (False, "")
+
+
+@pytest.mark.parametrize("style", STYLES)
+async def test_a_model_can_be_told_how_to_go_on(simulator: Simulator, style: str) -> None:
+    whole = answer_text(QUESTION, tokens=200)
+    said = whole[: whole.index(". ", 60) + 20].rstrip()
+    rest = whole[len(said) :]
+    sentence = said[said.rindex(". ") + 1 :]
+
+    async def told(how: str) -> str:
+        return await continued(simulator, f"sim:tokens=200,continues={how}", said, style)
+
+    assert await told("exact") == rest
+    assert await told("bare") == rest.lstrip()
+    assert await told("again") == whole
+    assert await told("words,repeats=2") == " ".join(said.split(" ")[-2:]) + rest
+    assert await told("words") == " ".join(said.split(" ")[-3:]) + rest
+    assert await told("line") == said[said.rfind("\n") + 1 :] + rest
+    assert await told("sentence") == sentence + rest
+    assert await told("chatter") == f"Sure, here is the rest of it:\n\n{sentence}{rest}"
+    assert await told("anew") == answer_text(QUESTION, tokens=200, seed=2)
+
+
+async def test_the_beginning_of_another_answer_is_not_continued(simulator: Simulator) -> None:
+    rest = await continued(simulator, "sim:tokens=80", "Quite another beginning", "prefix")
+
+    assert rest == answer_text(QUESTION, tokens=80)
+
+
+@pytest.mark.parametrize(
+    ("last", "switches"),
+    [
+        ({"role": "assistant", "content": "Hm"}, {"continue_final_message": True}),
+        (
+            {"role": "assistant", "content": "Hm "},
+            {"continue_final_message": True, "add_generation_prompt": False},
+        ),
+        (
+            {"role": "user", "content": "Hm"},
+            {"continue_final_message": True, "add_generation_prompt": False},
+        ),
+    ],
+)
+async def test_a_final_message_that_cannot_be_continued_is_refused(
+    simulator: Simulator, last: dict[str, object], switches: dict[str, object]
+) -> None:
+    request = {"model": "sim", "messages": [last], **switches}
+    answer = await simulator.http.post("/v1/chat/completions", json=request)
+
+    assert answer.status_code == 400
+    assert "continue_final_message" in answer.json()["error"]["message"]
+    assert (await simulator.stats())["requests"] == 0
 
 
 async def test_marked_tokens_can_be_counted(simulator: Simulator) -> None:

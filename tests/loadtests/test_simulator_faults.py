@@ -10,6 +10,7 @@ import httpx
 import openai
 import pytest
 import pytest_asyncio
+from openai.types.chat import ChatCompletionMessageParam
 
 from tests.support.simulator import Simulator, running_simulator
 
@@ -42,7 +43,9 @@ class Seen:
     contents: list[str] = field(default_factory=list)
 
 
-async def seen_of(simulator: Simulator, model: str, *, timeout_s: float = 5.0) -> Seen:
+async def seen_of(
+    simulator: Simulator, model: str, *, timeout_s: float = 5.0, said: str = ""
+) -> Seen:
     seen = Seen()
     client = openai.AsyncOpenAI(
         base_url=simulator.base_url, api_key="none", max_retries=0, timeout=timeout_s
@@ -50,16 +53,17 @@ async def seen_of(simulator: Simulator, model: str, *, timeout_s: float = 5.0) -
     async with client:
         with anyio.fail_after(20):
             try:
-                await _read(client, model, seen)
+                await _read(client, model, seen, said)
             except Exception as exc:  # noqa: BLE001  what is raised is what the tests look at
                 seen.error = exc
     return seen
 
 
-async def _read(client: openai.AsyncOpenAI, model: str, seen: Seen) -> None:
-    stream = await client.chat.completions.create(
-        model=model, messages=[{"role": "user", "content": "Tell me."}], stream=True
-    )
+async def _read(client: openai.AsyncOpenAI, model: str, seen: Seen, said: str) -> None:
+    messages: list[ChatCompletionMessageParam] = [{"role": "user", "content": "Tell me."}]
+    if said:
+        messages.append({"role": "assistant", "content": said})
+    stream = await client.chat.completions.create(model=model, messages=messages, stream=True)
     async for chunk in stream:
         for choice in chunk.choices or ():
             seen.finish = choice.finish_reason or seen.finish
@@ -194,6 +198,33 @@ async def test_a_fault_heals_after_as_many_requests_as_were_asked_for(
     assert [one.error is None for one in seen] == [False, False, True]
     assert seen[2].finish == "stop"
     assert again.error is not None
+
+
+@pytest.mark.parametrize("fault", ["cut", "error-frame", "stall", "truncate", "http-503"])
+async def test_a_fault_can_spare_those_who_go_on_with_an_answer(
+    simulator: Simulator, fault: str
+) -> None:
+    model = f"fault:{fault}:first=1,after=8"
+    healthy = await seen_of(simulator, "sim")
+
+    broken = [await seen_of(simulator, model, timeout_s=0.5) for _ in range(2)]
+    rest = await seen_of(simulator, model, said=healthy.text[:30])
+
+    assert [seen.finish for seen in broken] == [None, None]
+    assert {len(seen.contents) for seen in broken} == {0 if fault == "http-503" else 8}
+    assert healthy.text[:30] + rest.text == healthy.text
+    assert (rest.finish, rest.error) == ("stop", None)
+
+
+async def test_a_fault_that_spares_nobody_breaks_the_continuation_as_well(
+    simulator: Simulator,
+) -> None:
+    healthy = await seen_of(simulator, "sim")
+
+    rest = await seen_of(simulator, "fault:truncate:after=4", said=healthy.text[:30])
+
+    assert (len(rest.contents), rest.finish) == (4, None)
+    assert healthy.text.startswith(healthy.text[:30] + rest.text)
 
 
 async def test_a_huge_chunk_is_one_delta_of_the_asked_size(simulator: Simulator) -> None:

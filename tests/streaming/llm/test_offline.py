@@ -54,18 +54,18 @@ def docs(tmp_path: Path) -> Path:
     return folder
 
 
-def asking(*texts: str) -> Prompt:
+def asking(*texts: str, prefix: str = "") -> Prompt:
     """Return a prompt of user and assistant messages in turn, after a system message."""
     messages = [PromptMessage("system", "You are a pirate.")]
     for place, text in enumerate(texts):
         messages.append(PromptMessage("assistant" if place % 2 else "user", text))
-    return Prompt(tuple(messages), "offline")
+    return Prompt(tuple(messages), "offline", prefix=prefix)
 
 
-async def answer(docs: Path, *texts: str) -> str:
+async def answer(docs: Path, *texts: str, prefix: str = "") -> str:
     source = OfflineTokenSource(docs_dir=docs, tokens_per_s=0)
     with anyio.fail_after(5):
-        *pieces, finish = [item async for item in source.stream(asking(*texts))]
+        *pieces, finish = [item async for item in source.stream(asking(*texts, prefix=prefix))]
     assert isinstance(finish, Finish)
     assert finish.output_tokens == len(pieces)
     return "".join(map(str, pieces))
@@ -182,8 +182,16 @@ async def test_without_documentation_it_says_so(tmp_path: Path) -> None:
 async def test_an_answer_that_was_broken_off_is_continued(docs: Path) -> None:
     whole = await answer(docs, "How do I stop a turn?")
 
-    assert await answer(docs, "How do I stop a turn?", whole[:100]) == whole[100:]
-    assert await answer(docs, "How do I stop a turn?", "Another model's words") == whole
+    for cut in (1, 100, len(whole)):
+        assert await answer(docs, "How do I stop a turn?", prefix=whole[:cut]) == whole[cut:]
+
+
+async def test_the_words_of_another_model_are_followed_by_a_whole_answer(docs: Path) -> None:
+    whole = await answer(docs, "How do I stop a turn?")
+
+    said = await answer(docs, "How do I stop a turn?", prefix="Another model's wor")
+
+    assert said == f"\n\n{whole}"
 
 
 async def test_the_same_prompt_gets_the_same_pieces(docs: Path) -> None:
