@@ -55,13 +55,13 @@ class Cluster:
         Raises:
             RedisError: or another of `FAULTS`.
         """
-        slot = slot_of(command)
-        host = await self._host_of(slot)
+        host = await self._host_of(slot_of(command))
         for _ in range(MAX_REDIRECTS):
             try:
                 return await self._asked(host, lambda server: server.execute(command))
             except MovedError as moved:
-                host = self._moved(slot, redirected(moved, host))
+                host = self._map.move(moved, host)
+                self._is_doubted = True
             except AskError as moving:
                 return await self._asked_there(redirected(moving, host), command)
             except TryAgainError:
@@ -139,12 +139,6 @@ class Cluster:
         mine = [commands[place] for place in at]
         said = await _caught(self._asked(host, lambda server: server.execute_all(mine)))
         return said if isinstance(said, list) else [said] * len(at)
-
-    def _moved(self, slot: int | None, host: Host) -> Host:
-        self._is_doubted = True
-        if slot is not None:
-            self._map.move(slot, host)
-        return host
 
     def _server(self, host: Host) -> Server:
         if host not in self._servers:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from redis.crc import key_slot
-from redis.exceptions import AskError, InvalidResponse
+from redis.exceptions import AskError, InvalidResponse, MovedError
 
 from storage.redis.address import Host
 
@@ -13,9 +13,7 @@ Argument = str | bytes | int | float
 SLOTS = 16_384
 
 _KEYLESS = frozenset({"CLIENT", "CONFIG", "DBSIZE", "INFO", "PING", "PUBLISH", "SCRIPT", "TIME"})
-_SCRIPTS = frozenset({"EVAL", "EVALSHA", "EVALSHA_RO", "EVAL_RO", "FCALL", "FCALL_RO"})
-_AFTER_SUBCOMMAND = frozenset({"MEMORY", "OBJECT", "XGROUP", "XINFO"})
-_STREAM_READS = frozenset({"XREAD", "XREADGROUP"})
+_SCRIPTS = frozenset({"EVAL", "EVALSHA", "EVALSHA_RO", "EVAL_RO"})
 
 
 class SlotMap:
@@ -29,9 +27,12 @@ class SlotMap:
         """Return the node that has a slot, None where nobody was named."""
         return self._owners[slot]
 
-    def move(self, slot: int, host: Host) -> None:
-        """Note that a slot has a new node."""
-        self._owners[slot] = host
+    def move(self, moved: MovedError, asked: Host) -> Host:
+        """Note and return the new node of a slot."""
+        host = redirected(moved, asked)
+        if 0 <= moved.slot_id < SLOTS:
+            self._owners[moved.slot_id] = host
+        return host
 
     def take(self, answer: Any, told_by: Host) -> None:
         """Replace the map by an answer to CLUSTER SLOTS.
@@ -61,7 +62,8 @@ def redirected(error: AskError, asked: Host) -> Host:
 def slot_of(command: Sequence[Argument]) -> int | None:
     """Return the slot of a command's first key, None where it has none: any node may answer.
 
-    That all keys share the slot is for the server to say.
+    The key of a command other than a script counts as its first argument: where that is wrong the
+    command costs a redirection. That all keys share the slot is for the server to say.
     """
     key = _first_key(command)
     if key is None:
@@ -75,11 +77,7 @@ def _first_key(command: Sequence[Argument]) -> Argument | None:
         return None
     if name in _SCRIPTS:
         return command[3] if int(command[2]) else None
-    if name in _STREAM_READS:
-        words = [each.upper() if isinstance(each, str) else each for each in command]
-        return command[words.index("STREAMS") + 1]
-    place = 2 if name in _AFTER_SUBCOMMAND else 1
-    return command[place] if len(command) > place else None
+    return command[1] if len(command) > 1 else None
 
 
 def _host(name: Any, port: int, asked: Host) -> Host:

@@ -1,8 +1,7 @@
 """One Redis that dies, stalls, refuses, or is none; and calls that are cancelled or many."""
 
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -11,14 +10,23 @@ import anyio.abc
 import anyio.lowlevel
 import pytest
 
-from storage.errors import StorageUnavailableError
 from storage.redis import RedisConnection, Script, ask, ask_all
+from tests.storage.redis_calls import (
+    LIMIT_S,
+    PATIENCE_S,
+    at_once,
+    get,
+    opened,
+    put,
+    refusal,
+    subscribed,
+    until,
+    until_served,
+)
 from tests.support.redis import RedisServer, running_redis
 
 pytestmark = pytest.mark.services
 
-LIMIT_S = 10.0
-PATIENCE_S = 20.0
 SECRET = "pass/w:rd@%äx"  # noqa: S105  # of servers that live as long as a test
 QUOTED = "pass%2Fw%3Ard%40%25%C3%A4x"
 
@@ -41,46 +49,6 @@ def script(tmp_path: Path) -> Script:
     path = tmp_path / "put.lua"
     path.write_text("redis.call('SET', KEYS[1], ARGV[1]) return {KEYS[1], ARGV[1], 7}")
     return Script(path)
-
-
-@asynccontextmanager
-async def opened(
-    url: str, *, timeout_s: float = PATIENCE_S, max_connections: int = 32
-) -> AsyncIterator[RedisConnection]:
-    connection = RedisConnection(url, timeout_s=timeout_s, max_connections=max_connections)
-    try:
-        yield connection
-    finally:
-        await connection.close()
-
-
-async def get(connection: RedisConnection, key: str) -> object:
-    async with connection.call() as client:
-        return await ask(client, "GET", key)
-
-
-async def put(connection: RedisConnection, key: str, value: str | bytes) -> None:
-    async with connection.call() as client:
-        await ask(client, "SET", key, value)
-
-
-async def refusal(call: Callable[[], Awaitable[object]]) -> str:
-    """Return what a call says that must fail; nothing of the driver hangs on it."""
-    with anyio.fail_after(LIMIT_S), pytest.raises(StorageUnavailableError) as caught:
-        await call()
-    assert caught.value.__cause__ is None
-    return str(caught.value)
-
-
-async def until_served(call: Callable[[], Awaitable[object]]) -> None:
-    with anyio.fail_after(LIMIT_S):
-        while True:
-            try:
-                await call()
-            except StorageUnavailableError:
-                await anyio.sleep(0.02)
-            else:
-                return
 
 
 @pytest.mark.parametrize("address", ["url", "socket_url"])
@@ -150,10 +118,10 @@ async def test_a_killed_redis_is_told_at_once_and_found_again(mortal: RedisServe
     assert after is None  # it kept nothing
 
 
-async def test_a_call_under_way_when_redis_dies_fails_at_once(mortal: RedisServer) -> None:
+async def test_a_call_under_way_when_redis_dies_failsat_once(mortal: RedisServer) -> None:
     async with opened(mortal.url) as connection, anyio.create_task_group() as tasks:
         tasks.start_soon(refusal, lambda: _block(connection))
-        await _until(lambda: _blocked(mortal) == 1)
+        await until(lambda: _blocked(mortal) == 1)
         mortal.kill()
 
 
@@ -174,7 +142,7 @@ async def test_a_stalled_redis_holds_to_the_deadline_and_not_the_event_loop(
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(beat)
             said = await refusal(lambda: get(connection, "k"))
-            unconnected = await refusal(lambda: _subscribed(connection))
+            unconnected = await refusal(lambda: subscribed(connection))
             tasks.cancel_scope.cancel()
         mortal.resume()
         await until_served(lambda: get(connection, "k"))
@@ -213,7 +181,7 @@ async def test_a_deadline_is_that_of_the_call_also_where_all_links_are_taken(
         anyio.create_task_group() as tasks,
     ):
         tasks.start_soon(_block, connection)
-        await _until(lambda: _blocked(server) == 1)
+        await until(lambda: _blocked(server) == 1)
         said = await refusal(get_soon)
         tasks.cancel_scope.cancel()
 
@@ -269,7 +237,7 @@ async def test_cancelled_calls_never_leave_a_reply_to_another(server: RedisServe
     async def echo(n: int) -> None:
         expected = [f"{each}{n}".encode() for each in "abc"]
         first, *others = [("ECHO", each) for each in expected]
-        # Every other one is let be; 1,500 are given up somewhere between the first byte and the last.
+        # Every other one is let be; 1,500 are given up anywhere between first and last byte.
         with anyio.move_on_after(chance.random() * 0.02 if n % 2 else PATIENCE_S) as scope:
             async with connection.call() as client:
                 said = [await ask(client, *first), *await ask_all(client, others)]
@@ -279,8 +247,8 @@ async def test_cancelled_calls_never_leave_a_reply_to_another(server: RedisServe
 
     async with opened(server.url) as connection:
         for first in range(0, 3000, 100):
-            await _at_once([partial(echo, n) for n in range(first, first + 100)])
-        await _at_once([partial(put, connection, f"after:{n}", "v") for n in range(32)])
+            await at_once([partial(echo, n) for n in range(first, first + 100)])
+        await at_once([partial(put, connection, f"after:{n}", "v") for n in range(32)])
 
         assert wrong == []
         assert min(ended.values()) > 500
@@ -297,7 +265,7 @@ async def test_more_callers_than_links_are_all_served(server: RedisServer) -> No
         assert await get(connection, f"many:{n}") == str(n).encode()
 
     async with opened(server.url, max_connections=32) as connection:
-        await _at_once([partial(use, n) for n in range(200)])
+        await at_once([partial(use, n) for n in range(200)])
 
     assert 1 < max(seen) <= 32
 
@@ -314,7 +282,7 @@ async def test_waiting_callers_that_are_cancelled_hold_up_nobody(server: RedisSe
     async with opened(server.url, max_connections=2) as connection:
         for checkpoints in range(50):
             await cancel_after(checkpoints)
-            await _at_once([partial(get, connection, "k")] * 2)
+            await at_once([partial(get, connection, "k")] * 2)
 
 
 async def test_a_closed_connection_leaves_nothing_behind(server: RedisServer) -> None:
@@ -328,7 +296,7 @@ async def test_a_closed_connection_leaves_nothing_behind(server: RedisServer) ->
             held = len(_ids(server))
         await connection.close()
 
-        await _until(lambda: not _ids(server))
+        await until(lambda: not _ids(server))
     assert during
     assert held == 2
 
@@ -377,34 +345,13 @@ async def test_what_is_no_redis_is_unavailable(garbage: bytes) -> None:
         for url in (f"redis://127.0.0.1:{port}", f"redis+cluster://127.0.0.1:{port}"):
             async with opened(url, timeout_s=0.5) as connection:
                 await refusal(lambda c=connection: get(c, "k"))  # type: ignore[misc]  # bound now
-                await refusal(lambda c=connection: _subscribed(c))  # type: ignore[misc]  # bound now
+                await refusal(lambda c=connection: subscribed(c))  # type: ignore[misc]  # bound now
         tasks.cancel_scope.cancel()
-
-
-async def _at_once(calls: Sequence[Callable[[], Awaitable[object]]]) -> None:
-    async def call(each: Callable[[], Awaitable[object]]) -> None:
-        await each()
-
-    with anyio.fail_after(PATIENCE_S):
-        async with anyio.create_task_group() as tasks:
-            for each in calls:
-                tasks.start_soon(call, each)
-
-
-async def _until(holds: Callable[[], bool]) -> None:
-    with anyio.fail_after(LIMIT_S):
-        while not holds():  # noqa: ASYNC110  # another program's doing
-            await anyio.sleep(0.01)
 
 
 async def _block(connection: RedisConnection) -> None:
     async with connection.call() as client:
         await ask(client, "BLPOP", "nothing", 0)
-
-
-async def _subscribed(connection: RedisConnection) -> None:
-    async with connection.subscribe("news"):
-        pass
 
 
 def _ids(server: RedisServer) -> list[str]:

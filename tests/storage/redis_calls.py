@@ -1,0 +1,75 @@
+"""What the tests of the connection to Redis ask of it, as short as they want to say it."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+
+import anyio
+import pytest
+
+from storage.errors import StorageUnavailableError
+from storage.redis import RedisConnection, ask
+
+LIMIT_S = 10.0
+PATIENCE_S = 20.0
+"""Far above what a call takes: a busy machine must not fail a test that is not about deadlines."""
+
+
+@asynccontextmanager
+async def opened(
+    url: str, *, timeout_s: float = PATIENCE_S, max_connections: int = 32
+) -> AsyncIterator[RedisConnection]:
+    connection = RedisConnection(url, timeout_s=timeout_s, max_connections=max_connections)
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
+async def get(connection: RedisConnection, key: str) -> object:
+    async with connection.call() as client:
+        return await ask(client, "GET", key)
+
+
+async def put(connection: RedisConnection, key: str, value: str | bytes) -> None:
+    async with connection.call() as client:
+        await ask(client, "SET", key, value)
+
+
+async def refusal(call: Callable[[], Awaitable[object]]) -> str:
+    """Return what a call says that must fail; nothing of the driver hangs on it."""
+    with anyio.fail_after(LIMIT_S), pytest.raises(StorageUnavailableError) as caught:
+        await call()
+    assert caught.value.__cause__ is None
+    return str(caught.value)
+
+
+async def until_served(call: Callable[[], Awaitable[object]]) -> None:
+    with anyio.fail_after(LIMIT_S):
+        while True:
+            try:
+                await call()
+            except StorageUnavailableError:
+                await anyio.sleep(0.02)
+            else:
+                return
+
+
+async def at_once(calls: Sequence[Callable[[], Awaitable[object]]]) -> None:
+    async def call(each: Callable[[], Awaitable[object]]) -> None:
+        await each()
+
+    with anyio.fail_after(PATIENCE_S):
+        async with anyio.create_task_group() as tasks:
+            for each in calls:
+                tasks.start_soon(call, each)
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    with anyio.fail_after(LIMIT_S):
+        while not holds():  # noqa: ASYNC110  # another program's doing
+            await anyio.sleep(0.01)
+
+
+async def subscribed(connection: RedisConnection) -> None:
+    async with connection.subscribe("news"):
+        pass
