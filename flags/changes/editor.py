@@ -5,7 +5,7 @@ holds only at the version of the ruleset that it was checked against.
 """
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -65,6 +65,8 @@ class FlagEditor:
     Args:
         store: What is changed.
         required: Flags, by key, that the service asks: they keep their type and are not deleted.
+        refill: Gives a store that lost everything what is known (`FlagClient.follow_store`): a
+            change must not be the first thing that is in it.
         now: The time of day, for the audit.
     """
 
@@ -73,10 +75,12 @@ class FlagEditor:
         store: FlagStore,
         *,
         required: Mapping[str, FlagType] | None = None,
+        refill: Callable[[], Awaitable[None]] | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._store = store
         self._required = required or {}
+        self._refill = refill
         self._now = now
 
     async def put_flag(self, key: str, definition: Mapping[str, object], request: Request) -> Flag:
@@ -234,7 +238,7 @@ class FlagEditor:
         """Return what was written, or what `about` is where nothing had to be."""
         claim = _claim(request, [action, request.if_version, asked])
         for _ in range(MAX_TRIES):
-            before = await self._store.read()
+            before = await self._read()
             try:
                 after = change(before)
             except FlagsError:
@@ -255,6 +259,13 @@ class FlagEditor:
             if committed.held:
                 return commit.definitions
         raise FlagStoreUnavailableError(f"{MAX_TRIES} other writers were faster")
+
+    async def _read(self) -> Ruleset:
+        ruleset = await self._store.read()
+        if ruleset.flags or self._refill is None:
+            return ruleset
+        await self._refill()
+        return await self._store.read()
 
     async def _earlier(self, claim: Claim | None) -> Mapping[str, str | None] | None:
         if claim is None:

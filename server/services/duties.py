@@ -1,7 +1,7 @@
 """What a process does beside answering: reaping, sweeping, watching itself, following its flags."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from functools import partial
 from time import monotonic
@@ -117,6 +117,10 @@ def _rescue(
         limits=TakeoverLimits(settings.max_takeovers, settings.takeover_max_age_s),
     )
 
+    async def look() -> None:
+        with suppress(LogUnavailableError):  # told where it was noticed
+            await takeovers.look()
+
     async def look_for_silent() -> None:
         try:
             await takeovers.look_for_silent()
@@ -125,6 +129,6 @@ def _rescue(
             await reap(services.history, is_ours=is_ours, silent_after_s=LONG_SILENT_S)
 
     return [
-        ("take_over", takeovers.look, LOOK_EVERY_S),
+        ("take_over", look, LOOK_EVERY_S),
         ("take_over_silent", look_for_silent, REAP_EVERY_S),
     ]

@@ -82,7 +82,13 @@ async def open_flags(settings: Settings, metrics: TurnMetrics) -> Flags:
         await store.close()
         raise StartError(f"FLAGS_BOOTSTRAP_FILE: {error}") from None
     exposures = Exposures(partial(_told, metrics))
-    flags = Flags(client, FlagEditor(store, required=REQUIRED), store, exposures, metrics)
+    flags = Flags(
+        client,
+        FlagEditor(store, required=REQUIRED, refill=client.follow_store),
+        store,
+        exposures,
+        metrics,
+    )
     metrics.watch_flags(flags.figures)
     return flags
 
