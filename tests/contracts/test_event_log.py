@@ -4,6 +4,7 @@ import gc
 import json
 from collections.abc import Callable
 from itertools import pairwise
+from typing import Any
 
 import anyio
 import anyio.abc
@@ -12,10 +13,12 @@ from anyio.lowlevel import checkpoint
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from storage.redis import RedisConnection
 from streaming.cursor import START, Cursor
 from streaming.errors import CursorLostError, LogNotFoundError
 from streaming.event_log.base import EventLog, EventReader, EventWriter, Wake
 from streaming.event_log.memory import MemoryEventLog
+from streaming.event_log.redis import RedisEventLog
 from streaming.events import TextDelta, TurnInterrupted, UsageData
 
 TURN = "turn_1"
@@ -44,7 +47,17 @@ def _memory(
     )
 
 
-@pytest.fixture(params=[_memory], ids=["memory"], scope="module")
+def _shared(**bounds: Any) -> EventLog:
+    """Return a log to be shared over a Redis that is not there: readers here never need it."""
+    memory = _memory(**bounds)
+    assert isinstance(memory, MemoryEventLog)
+    nowhere = RedisConnection("redis://127.0.0.1:1", timeout_s=0.1)
+    return RedisEventLog(
+        nowhere, memory, worker_id="w", keep_s=60, on_command=lambda _turn, _command: None
+    )
+
+
+@pytest.fixture(params=[_memory, _shared], ids=["memory", "shared"], scope="module")
 def new_log(request: pytest.FixtureRequest) -> NewLog:
     made: NewLog = request.param
     return made
