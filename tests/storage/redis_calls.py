@@ -8,6 +8,7 @@ import pytest
 
 from storage.errors import StorageUnavailableError
 from storage.redis import RedisConnection, ask
+from tests.support.redis import RedisServer
 
 LIMIT_S = 10.0
 PATIENCE_S = 20.0
@@ -73,3 +74,21 @@ async def until(holds: Callable[[], bool]) -> None:
 async def subscribed(connection: RedisConnection) -> None:
     async with connection.subscribe("news"):
         pass
+
+
+async def wait_for(connection: RedisConnection, key: str, value: bytes) -> None:
+    """Return when a key has a value."""
+    with anyio.fail_after(LIMIT_S):
+        while await get(connection, key) != value:  # noqa: ASYNC110  # another program's doing
+            await anyio.sleep(0.02)
+
+
+def links(server: RedisServer) -> list[str]:
+    """Return the ids of a server's links but the asker's own and a Sentinel's."""
+    with server.client() as client:
+        mine = str(client.client_id())
+        return [
+            each["id"]
+            for each in client.client_list()
+            if each["id"] != mine and not each["name"].startswith("sentinel")
+        ]

@@ -16,6 +16,7 @@ from tests.storage.redis_calls import (
     PATIENCE_S,
     at_once,
     get,
+    links,
     opened,
     put,
     refusal,
@@ -93,7 +94,7 @@ async def test_the_first_error_of_several_commands_is_told_without_their_text(
 async def test_a_refusal_costs_no_links(server: RedisServer) -> None:
     async with opened(server.url) as connection:
         await put(connection, "text", "v")
-        before = _ids(server)
+        before = links(server)
 
         async def push() -> None:
             async with connection.call() as client:
@@ -101,7 +102,7 @@ async def test_a_refusal_costs_no_links(server: RedisServer) -> None:
 
         await refusal(push)
 
-        assert _ids(server) == before != []
+        assert links(server) == before != []
 
 
 async def test_a_killed_redis_is_told_at_once_and_found_again(mortal: RedisServer) -> None:
@@ -219,14 +220,14 @@ async def test_a_demoted_primary_costs_links_for_its_name_may_lead_elsewhere(
     monkeypatch.setattr("storage.redis.server.FRESH_S", 0.0)
     async with opened(mortal.url) as connection:
         await put(connection, "k", "v")
-        before = _ids(mortal)
+        before = links(mortal)
         with mortal.client() as client:
             client.replicaof("127.0.0.1", "1")
         await refusal(lambda: connection.run(script, ["k"], ["v"]))
         await get(connection, "k")
 
         assert before
-        assert not set(before) & set(_ids(mortal))
+        assert not set(before) & set(links(mortal))
 
 
 async def test_cancelled_calls_never_leave_a_reply_to_another(server: RedisServer) -> None:
@@ -252,7 +253,7 @@ async def test_cancelled_calls_never_leave_a_reply_to_another(server: RedisServe
 
         assert wrong == []
         assert min(ended.values()) > 500
-        assert len(_ids(server)) <= 32
+        assert len(links(server)) <= 32
 
 
 async def test_more_callers_than_links_are_all_served(server: RedisServer) -> None:
@@ -261,7 +262,7 @@ async def test_more_callers_than_links_are_all_served(server: RedisServer) -> No
     async def use(n: int) -> None:
         await put(connection, f"many:{n}", str(n))
         if n % 20 == 0:
-            seen.append(len(_ids(server)))
+            seen.append(len(links(server)))
         assert await get(connection, f"many:{n}") == str(n).encode()
 
     async with opened(server.url, max_connections=32) as connection:
@@ -293,10 +294,10 @@ async def test_a_closed_connection_leaves_nothing_behind(server: RedisServer) ->
             during = await ask(client, "PING")
         async with connection.subscribe("news"):
             await get(connection, "k")
-            held = len(_ids(server))
+            held = len(links(server))
         await connection.close()
 
-        await until(lambda: not _ids(server))
+        await until(lambda: not links(server))
     assert during
     assert held == 2
 
@@ -352,13 +353,6 @@ async def test_what_is_no_redis_is_unavailable(garbage: bytes) -> None:
 async def _block(connection: RedisConnection) -> None:
     async with connection.call() as client:
         await ask(client, "BLPOP", "nothing", 0)
-
-
-def _ids(server: RedisServer) -> list[str]:
-    """Return the server's links beside the asker's own."""
-    with server.client() as client:
-        mine = client.client_id()
-        return [each["id"] for each in client.client_list() if each["id"] != str(mine)]
 
 
 def _blocked(server: RedisServer) -> int:

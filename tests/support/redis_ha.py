@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from redis import Redis
-from redis.exceptions import RedisError
+from redis.exceptions import MovedError, RedisError
 
 from tests.support.redis import RedisServer, running_redis
 
@@ -38,13 +38,19 @@ class Watched:
 
     def wait_for_failover(self) -> None:
         """Wait until the Sentinel names the former replica."""
-        with Redis(port=self.sentinel_port, decode_responses=True) as sentinel:
+        with Redis(port=self.sentinel_port) as sentinel:
             _wait_until(
                 lambda: (
                     _say(sentinel, "SENTINEL", "GET-MASTER-ADDR-BY-NAME", SERVICE)[1]
                     == b"%d" % self.replica.port
                 )
             )
+
+    def wait_until_followed(self) -> None:
+        """Wait until the former primary has all that the former replica has."""
+        with self.primary.client() as client:
+            _wait_until(lambda: client.info("replication")["role"] == "slave")
+            _wait_for_link(client)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,24 +61,26 @@ class Cluster:
     replica: RedisServer | None
     url: str
 
-    def owner(self, key: str) -> RedisServer:
-        """Return the node that has a key."""
-        return self.nodes[_slot(self.nodes[0], key) * len(self.nodes) // SLOTS]
-
     def key_of(self, node: RedisServer) -> str:
         """Return a key that a node has."""
-        return next(key for n in range(1000) if self.owner(key := f"key:{n}") is node)
+        with node.client() as client:
+            return next(key for n in range(1000) if _has(client, key := f"key:{n}"))
 
     def move(self, key: str, target: RedisServer) -> None:
         """Give the slot of a key, with all that is in it, to another node."""
-        slot, source = _slot(target, key), self.owner(key)
-        with (
-            source.client() as old,
-            target.client() as new,
-        ):
+        with self.moving(key, target):
+            return
+
+    @contextmanager
+    def moving(self, key: str, target: RedisServer) -> Iterator[None]:
+        """Have the slot of a key between two nodes, and at the end with the second."""
+        source = next(node for node in self.nodes if _owns(node, key))
+        with source.client() as old, target.client() as new:
+            slot = int(_say(new, "CLUSTER", "KEYSLOT", key))
             old_id, new_id = (_say(each, "CLUSTER", "MYID") for each in (old, new))
             _say(new, "CLUSTER", "SETSLOT", slot, "IMPORTING", old_id)
             _say(old, "CLUSTER", "SETSLOT", slot, "MIGRATING", new_id)
+            yield
             while keys := _say(old, "CLUSTER", "GETKEYSINSLOT", slot, 100):
                 _say(old, "MIGRATE", "127.0.0.1", target.port, "", 0, 5000, "KEYS", *keys)
             for each in (new, old):
@@ -194,9 +202,17 @@ def _say(client: Redis, *command: str | int | bytes) -> Any:
     return answer
 
 
-def _slot(server: RedisServer, key: str) -> int:
-    with server.client() as client:
-        return int(_say(client, "CLUSTER", "KEYSLOT", key))
+def _owns(node: RedisServer, key: str) -> bool:
+    with node.client() as client:
+        return _has(client, key)
+
+
+def _has(client: Redis, key: str) -> bool:
+    try:
+        client.exists(key)
+    except MovedError:
+        return False
+    return True
 
 
 def _made(folder: Path) -> Path:
