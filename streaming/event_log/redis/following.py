@@ -43,6 +43,7 @@ class Mirror:
         self.log = MemoryLog(turn_id)
         self.readers = 0
         self.read_at = 0.0
+        self.lock = anyio.Lock()
         self.used_at = monotonic()
         self.grown = asyncio.Event()
 
@@ -118,8 +119,9 @@ class Mirrors:
         asked_at = monotonic()
         mirror = self._mirrors.setdefault(turn_id, Mirror(turn_id))
         mirror.used_at = asked_at
-        if not mirror.log.ended and mirror.read_at < asked_at:
-            await self._read_now(mirror)
+        async with mirror.lock:  # of many who come at once one reads, for all who came before it
+            if not mirror.log.ended and mirror.read_at < asked_at:
+                await self._read_now(mirror)
         wanted = max(cursor.seq, 1)
         with anyio.move_on_after(CATCH_UP_S if is_running else 0):
             while mirror.log.last_seq < wanted and not mirror.log.ended:
