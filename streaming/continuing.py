@@ -215,7 +215,7 @@ class _Repetition:
                 self._start, self._length = start, len(came)
                 return False
             if self._is_proof(count):
-                self.is_proved, self.begins_anew, self.rest = True, False, came[count:]
+                self.is_proved, self.rest = True, came[count:]
                 return True
         self.rest = came
         return True

@@ -13,7 +13,7 @@ def total(items):
     count = 0
     for item in items:
         coun"""
-ROW = "| stream | 0.4 s |\n"
+REFRAIN = "Hit the road and don't come back\n"
 
 
 def joined(written: str, new: str, size: int = 1) -> str:
@@ -51,6 +51,9 @@ def joined(written: str, new: str, size: int = 1) -> str:
         ("ภาษาไทยเขียนโดยไม่มีช่องว่าง", "เขียนโดยไม่มีช่องว่างระหว่างคำ", "ระหว่างคำ"),
         ("Look at the family here: 👨\u200d👩", "\u200d👧 and go.", "\u200d👧 and go."),
         ("Look at this family: 👨\u200d👩", "at this family: 👨\u200d👩\u200d👧!", "\u200d👧!"),
+        ("First. It is a prot", "protocol.", "ocol."),
+        ("First. I know that", "that it is so.", " it is so."),
+        ("\n\nHi\nyou.", "Hi\nyou. All", " All"),
         ("", " as it comes", " as it comes"),
         ("  \n", "  \nHello", "Hello"),
     ],
@@ -67,7 +70,13 @@ def test_what_is_there_already_is_cut(written: str, new: str, appended: str, siz
         ("over and", " and over"),
         ("I said no, no, no,", " no, no!"),
         ("Ha ha ha ha ha ha ha ha", " ha ha ha ha ha ha ha"),
-        (ROW * 3, ROW + "end"),  # says it again and again: who knows how often
+        (REFRAIN * 3, REFRAIN + "end"),  # says it again and again: who knows how often
+        ("It is over there", " there it is"),
+        ("First.\nYes it\n", "Yes it is"),  # a short line may well be said twice
+        ("First.\nlet", " let it be"),
+        (FOX, "It sleeps now\nover the lazy dog. Then it slept."),  # no line of chatter
+        ("Cafe\u0301 means cafe\u0301 au lait dans la", "\u0301 au lait dans la tasse"),
+        ("une cafe\u0301terie tout en longueur", "terie tout en longueur aussi"),
         ("=" * 40, "=" * 40 + "\nTitle"),
         ("    }\n", "    }\n}\n"),
         ("1, 10, 100, 1000, 10000, 10000", "0, 1000000"),
@@ -91,9 +100,7 @@ def test_what_is_not_proved_to_be_there_is_left_alone(written: str, new: str, si
 
 
 def test_text_that_repeats_itself_where_it_broke_off_loses_the_repetition() -> None:
-    refrain = "Hit the road and don't come back\n"
-
-    assert joined(refrain, refrain + "no more", 5) == "no more"
+    assert joined(REFRAIN, REFRAIN + "no more", 5) == "no more"
 
 
 def test_an_answer_in_other_words_is_appended_whole() -> None:
@@ -154,11 +161,14 @@ def test_an_answer_that_started_over_and_broke_off_again_adds_nothing() -> None:
     assert joined(FOX, FOX) == ""
     assert joined(FOX, "over the lazy dog. Then it sle") == ""
     assert joined(FOX + "\n\n", "\n") == ""
+    assert joined(FOX + "\n \n", FOX + "\n") == ""
 
 
 def test_an_end_that_only_looks_like_a_repetition_is_told() -> None:
     assert joined("Yes. Is that so? ", "Yes.") == "Yes."
     assert joined("One more line to sing. And a last one. ", "One more line") == "One more line"
+    verse = "A verse that is sung more than once, and that has more than sixty letters in it, "
+    assert joined(f"{verse}one. {verse}two. ", f"{verse}two") == f"{verse}two"
     assert joined("Done. ", "Sure, here") == "Sure, here"
     assert joined("Done. ", "Note:\n") == "Note:\n"
 
@@ -173,7 +183,8 @@ def test_what_is_held_back_is_bounded() -> None:
     pieces = [join.push(written[place : place + 5]) for place in range(start, start + 4_000, 5)]
 
     assert len("".join(pieces)) >= 4_000 - WINDOW_CHARS
-    assert len(Join("x").push("\n" * (WINDOW_CHARS + 1) + "word")) > WINDOW_CHARS
+    join = Join("x")
+    assert len(join.push("\n" * (WINDOW_CHARS + 1)) + join.push("\n")) > WINDOW_CHARS
     assert Join("x y").push("N" * (PREFACE_CHARS + 1)) == "N" * (PREFACE_CHARS + 1)
 
 
