@@ -11,6 +11,7 @@ from itertools import accumulate
 
 from flags.bucketing import BUCKETS, bucket_of, hash60, step_of, threshold_of_step
 from flags.conditions import Predicate, compile_condition
+from flags.errors import ConditionError
 from flags.model import (
     Attributes,
     Decision,
@@ -92,7 +93,9 @@ class Conditions:
 
     def __init__(self, ruleset: Ruleset) -> None:
         self._groups = {name: each.include for name, each in ruleset.segments.items()}
-        self._segments = {name: _segment(each) for name, each in ruleset.segments.items()}
+        self._segments = {
+            name: _segment(each) for name, each in ruleset.segments.items() if _is_clear(each)
+        }
 
     def of(self, rule: Rule) -> Predicate:
         """Return a rule's condition; attributes have the unit among them."""
@@ -263,6 +266,15 @@ def _lists(outcomes: _Outcomes, otherwise: Evaluator) -> Evaluator:
 
 def _with_unit(evaluate: Evaluator) -> Evaluator:
     return lambda unit, attributes: evaluate(unit, {**attributes, UNIT_ATTRIBUTE: unit})
+
+
+def _is_clear(segment: Segment) -> bool:
+    """Say whether all of a segment is understood; else nobody is in it, nor outside of it."""
+    try:
+        compile_condition(segment.when or {}, strict=True)
+    except ConditionError:
+        return False
+    return True
 
 
 def _segment(segment: Segment) -> Predicate:

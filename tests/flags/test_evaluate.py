@@ -272,7 +272,7 @@ def test_segments_are_prepared_once_for_all_flags() -> None:
     snapshot = compile_ruleset(a_ruleset(pros, *(a_flag(f"f{n}", rules=rules) for n in range(50))))
 
     assert {snapshot.evaluators[f"f{n}"]("u", {"plan": "pro"}).variant for n in range(50)} == {"on"}
-    assert when.reads == 1
+    assert when.reads == 2  # is it understood, and what does it say
 
 
 class _CountedReads(dict[str, object]):
@@ -319,3 +319,16 @@ def _random_evaluators() -> Iterator[Mapping[str, Any]]:
 
 
 _RANDOM = tuple(_random_evaluators())
+
+
+@pytest.mark.parametrize("when", [{"$segment": "s"}, {"$not": {"$segment": "s"}}])
+def test_nobody_is_in_nor_outside_of_a_segment_that_is_not_understood(
+    when: dict[str, object],
+) -> None:
+    segment = Segment("s", when={"a": {"$of_a_later_release": 1}})
+    flag = a_flag("k", rules=[{"when": when}])
+    snapshot = compile_ruleset(a_ruleset(segment, flag))
+
+    decision = snapshot.evaluators["k"]("user", {"a": 1})
+
+    assert (decision.variant, decision.reason) == ("off", Reason.DEFAULT)
