@@ -10,6 +10,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from flags.changes.validation import check_percentage
+from flags.client import FlagsStatus
 from flags.codec import read_flag
 from flags.errors import FlagInvalidError
 from flags.model import Flag
@@ -44,10 +45,16 @@ async def read_flags(request: Request) -> Response:
     """`GET /api/metrics/feature-flags`: each flag's state, and how well it is known."""
     may_read(request)
     services = services_of(request)
+    status = services.flags.client.status
     flags = dict(services.flags.client.ruleset.flags)
     flags.setdefault(STREAMING, read_flag({"enabled": False}, STREAMING, strict=True))
-    shown = {key: _flag(services, flag) for key, flag in sorted(flags.items())}
-    return JSONResponse({"flags": shown, "store": _store(services)}, headers=NO_STORE)
+    shown = {
+        key: _flag(flag, is_killed_here=key in status.killed_here)
+        for key, flag in sorted(flags.items())
+    }
+    shown[STREAMING]["evidence"] = _evidence(services)
+    store = _store(services.flags.store.kind, status)
+    return JSONResponse({"flags": shown, "store": store}, headers=NO_STORE)
 
 
 async def set_rollout(request: Request) -> Response:
@@ -69,8 +76,7 @@ async def set_rollout(request: Request) -> Response:
     return versioned(answer, flag)
 
 
-def _flag(services: Services, flag: Flag) -> Json:
-    is_killed_here = flag.key in services.flags.client.status.killed_here
+def _flag(flag: Flag, *, is_killed_here: bool) -> Json:
     is_killed = flag.kill or is_killed_here
     return {
         "type": flag.type.value,
@@ -85,7 +91,7 @@ def _flag(services: Services, flag: Flag) -> Json:
         "epoch": flag.epoch,
         "updatedAt": None if flag.updated_at is None else instant(flag.updated_at),
         "sinceSeconds": _since(flag),
-        "evidence": _evidence(services) if flag.key == STREAMING else None,
+        "evidence": None,
     }
 
 
@@ -103,10 +109,9 @@ def _evidence(services: Services) -> Json:
     return {"windowSeconds": snapshot.window_s, **shown}
 
 
-def _store(services: Services) -> Json:
-    status = services.flags.client.status
+def _store(kind: str, status: FlagsStatus) -> Json:
     return {
-        "kind": services.flags.store.kind,
+        "kind": kind,
         "source": status.source.value,
         "version": status.version,
         "stale": status.is_stale,
