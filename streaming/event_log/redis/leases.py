@@ -78,12 +78,15 @@ class RedisLeases:
         """End the lease of a turn held here at once, for another process to take it."""
         self._event_log.drop(turn_id)
         try:
-            answer = await self._connection.run(
+            is_ours = await self._connection.run(
                 _RELEASE, [lease_of(turn_id)], [self._worker_id, epoch]
             )
+            if is_ours:
+                async with self._connection.call() as client:
+                    await ask(client, "ZADD", RUNNING, 0, turn_id)
         except StorageError:
             return False
-        return bool(answer)
+        return bool(is_ours)
 
     async def tell(self, turn_id: str, command: bytes) -> bool:
         """Leave a command for whoever holds a turn; False where nobody does."""

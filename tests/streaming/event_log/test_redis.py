@@ -200,6 +200,7 @@ async def test_a_released_turn_is_taken_at_once(two: list[Worker]) -> None:
     await shared(a, 5)
 
     assert await a.leases.release(TURN, 1)
+    assert list(await b.leases.overdue()) == [TURN]
     taken = await b.leases.take(TURN, epoch=1, last_seq=5, on_lost=lambda: None)
 
     assert taken is not None
