@@ -39,15 +39,13 @@ def continuation(prompt: Prompt, style: PrefixStyle) -> dict[str, object]:
     if not said:
         return {"messages": messages}
     written: dict[str, object] = {"role": "assistant", "content": said}
-    match style:
-        case "plain":
-            request = {"role": "user", "content": REQUEST_TO_GO_ON + last_words(said)}
-            return {"messages": [*messages, written, request]}
-        case "continue_final_message":
-            return {
-                "messages": [*messages, written],
-                "continue_final_message": True,
-                "add_generation_prompt": False,
-            }
-        case "prefix":
-            return {"messages": [*messages, written | {"prefix": True}]}
+    if style == "plain":
+        request = {"role": "user", "content": REQUEST_TO_GO_ON + last_words(said)}
+        return {"messages": [*messages, written, request]}
+    if style == "prefix":
+        return {"messages": [*messages, written | {"prefix": True}]}
+    return {
+        "messages": [*messages, written],
+        "continue_final_message": True,
+        "add_generation_prompt": False,
+    }

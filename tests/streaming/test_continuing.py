@@ -160,6 +160,7 @@ def test_an_answer_that_started_over_and_broke_off_again_adds_nothing() -> None:
     assert joined(FOX * 3, (FOX * 3)[:90]) == ""
     assert joined(FOX, FOX) == ""
     assert joined(FOX, "over the lazy dog. Then it sle") == ""
+    assert joined(f"{FOX}pt. But later {FOX}", FOX) == ""  # from one of two places
     assert joined(FOX + "\n\n", "\n") == ""
     assert joined(FOX + "\n \n", FOX + "\n") == ""
 
