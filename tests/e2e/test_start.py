@@ -102,7 +102,8 @@ async def test_a_folder_in_the_place_of_the_record_or_a_secret_is_one_clear_line
         data_dir = tmp_path / name.replace(".", "")
         (data_dir / name).mkdir(parents=True)
 
-        lines = await fault_of(data_dir)
+        # What was opened before the fault has told of itself.
+        lines = [line for line in await fault_of(data_dir) if "[info " not in line]
 
         assert len(lines) == 1, lines
         assert name in lines[0] or "DATA_DIR" in lines[0]
