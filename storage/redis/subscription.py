@@ -1,6 +1,5 @@
 """One link that listens to channels. A silent one is asked whether it still lives."""
 
-from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -30,7 +29,6 @@ class Subscription:
     def __init__(self, *, translate: Callable[[Exception], Exception]) -> None:
         self._translate = translate
         self._link: AbstractConnection | None = None
-        self._early: deque[tuple[str, bytes]] = deque()
         self._heard_at = 0.0
         self._asked_at: float | None = None
         self._left_at = 0.0
@@ -40,12 +38,8 @@ class Subscription:
         self._link = link
         await link.connect()  # type: ignore[no-untyped-call]  # the driver says no types
         await link.send_command("SUBSCRIBE", *channels)
-        confirmed = 0
-        while confirmed < len(channels):
-            answer = await link.read_response()
-            if message := _message(answer):  # on a channel that is confirmed already
-                self._early.append(message)
-            confirmed += answer[0] == b"subscribe"
+        for _ in channels:  # no message comes before the last of them
+            await link.read_response()
         self._heard_at = self._left_at = anyio.current_time()
 
     async def close(self) -> None:
@@ -61,8 +55,6 @@ class Subscription:
             StorageUnavailableError: the link is lost; subscribe anew.
         """
         await anyio.lowlevel.checkpoint()  # a flood of messages must not hold the loop
-        if self._early:
-            return self._early.popleft()
         now = anyio.current_time()
         self._skip(now - self._left_at)
         try:

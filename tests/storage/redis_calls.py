@@ -92,3 +92,9 @@ def links(server: RedisServer) -> list[str]:
             for each in client.client_list()
             if each["id"] != mine and not each["name"].startswith("sentinel")
         ]
+
+
+def blocked(server: RedisServer) -> int:
+    """Return how many callers a server keeps waiting for a list."""
+    with server.client() as client:
+        return int(client.info("clients")["blocked_clients"])

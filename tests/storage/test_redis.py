@@ -15,6 +15,7 @@ from tests.storage.redis_calls import (
     LIMIT_S,
     PATIENCE_S,
     at_once,
+    blocked,
     get,
     links,
     opened,
@@ -122,7 +123,7 @@ async def test_a_killed_redis_is_told_at_once_and_found_again(mortal: RedisServe
 async def test_a_call_under_way_when_redis_dies_failsat_once(mortal: RedisServer) -> None:
     async with opened(mortal.url) as connection, anyio.create_task_group() as tasks:
         tasks.start_soon(refusal, lambda: _block(connection))
-        await until(lambda: _blocked(mortal) == 1)
+        await until(lambda: blocked(mortal) == 1)
         mortal.kill()
 
 
@@ -182,7 +183,7 @@ async def test_a_deadline_is_that_of_the_call_also_where_all_links_are_taken(
         anyio.create_task_group() as tasks,
     ):
         tasks.start_soon(_block, connection)
-        await until(lambda: _blocked(server) == 1)
+        await until(lambda: blocked(server) == 1)
         said = await refusal(get_soon)
         tasks.cancel_scope.cancel()
 
@@ -353,11 +354,6 @@ async def test_what_is_no_redis_is_unavailable(garbage: bytes) -> None:
 async def _block(connection: RedisConnection) -> None:
     async with connection.call() as client:
         await ask(client, "BLPOP", "nothing", 0)
-
-
-def _blocked(server: RedisServer) -> int:
-    with server.client() as client:
-        return int(client.info("clients")["blocked_clients"])
 
 
 def _sockets() -> int:
