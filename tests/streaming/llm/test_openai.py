@@ -3,10 +3,8 @@
 import socket
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import ExitStack, aclosing, asynccontextmanager, contextmanager
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
-from typing import get_args
 
 import anyio
 import pytest
@@ -23,7 +21,6 @@ from streaming.errors import (
 )
 from streaming.llm.base import Finish, Prompt, PromptMessage
 from streaming.llm.openai import OpenAITokenSource
-from streaming.llm.prefixes import REQUEST_TO_GO_ON, PrefixStyle
 from tests.streaming.llm.upstream import (
     DONE,
     HEAD,
@@ -49,7 +46,6 @@ async def a_source(
     connect_s: float = 2.0,
     request_s: float = 5.0,
     seen: list[SourceError] | None = None,
-    style: PrefixStyle = "plain",
 ) -> AsyncGenerator[OpenAITokenSource, None]:
     source = OpenAITokenSource(
         base_url=base_url,
@@ -58,7 +54,6 @@ async def a_source(
         connect_timeout_s=connect_s,
         request_timeout_s=request_s,
         max_retries=retries,
-        prefix_style=style,
         on_retry=(seen if seen is not None else []).append,
     )
     try:
@@ -115,78 +110,6 @@ async def test_the_request_says_what_is_asked_and_takes_no_compression() -> None
     assert "post /v1/chat/completions" in head
     assert f"authorization: bearer {KEY}" in head
     assert "accept-encoding: identity" in head
-
-
-@pytest.mark.parametrize(
-    ("style", "last", "switches"),
-    [
-        (
-            "plain",
-            [
-                {"role": "assistant", "content": "It is a long story, and"},
-                {"role": "user", "content": f"{REQUEST_TO_GO_ON}It is a long story, and"},
-            ],
-            {},
-        ),
-        (
-            "continue_final_message",
-            [{"role": "assistant", "content": "It is a long story, and"}],
-            {"continue_final_message": True, "add_generation_prompt": False},
-        ),
-        (
-            "prefix",
-            [{"role": "assistant", "content": "It is a long story, and", "prefix": True}],
-            {},
-        ),
-    ],
-)
-async def test_an_answer_is_continued_as_the_server_understands_it(
-    style: PrefixStyle, last: list[dict[str, object]], switches: dict[str, object]
-) -> None:
-    prompt = replace(PROMPT, prefix="It is a long story, and \n", temperature=0.5)
-    with anyio.fail_after(10):
-        async with (
-            upstream([WHOLE]) as server,
-            a_source(server.base_url, style=style) as source,
-        ):
-            assert (await answer(source, prompt))[0] == "Hello"
-
-    assert server.requests[0].body == {
-        "model": "a-model",
-        "messages": [
-            {"role": "system", "content": "Be kind."},
-            {"role": "user", "content": "Hi"},
-            *last,
-        ],
-        "stream": True,
-        "stream_options": {"include_usage": True},
-        "temperature": 0.5,
-        **switches,
-    }
-
-
-@pytest.mark.parametrize("style", get_args(PrefixStyle))
-async def test_a_prefix_that_cannot_be_seen_is_none(style: PrefixStyle) -> None:
-    with anyio.fail_after(10):
-        async with (
-            upstream([WHOLE]) as server,
-            a_source(server.base_url, style=style) as source,
-        ):
-            await answer(source, replace(PROMPT, prefix=" \n"))
-            await answer(source, PROMPT)
-
-    assert server.requests[0].body == server.requests[1].body
-
-
-async def test_a_continuation_that_is_refused_stream_options_stays_one() -> None:
-    refused = [refusal(400, b'{"error": {"message": "Unknown field: stream_options"}}')]
-    with anyio.fail_after(10):
-        async with upstream(refused, [WHOLE]) as server, a_source(server.base_url) as source:
-            await answer(source, replace(PROMPT, prefix="It"))
-
-    first, second = (request.body for request in server.requests)
-    assert first["messages"] == second["messages"]
-    assert len(first["messages"]) == 4
 
 
 async def test_a_server_that_refuses_stream_options_is_asked_without_from_then_on() -> None:
