@@ -78,6 +78,7 @@ class Background:
         self._following: FlagClient | None = None
         self._known = Event()
         self._fault: FlagsError | None = None
+        self._store_version = 0
         self._told_stale: bool | None = None
         self._told_rules = fallbacks.defaults
         self._quiet_until = _NEVER
@@ -88,7 +89,7 @@ class Background:
         with self._lifecycle:
             if self._worker is None:
                 self._known.clear()
-                self._fault, self._quiet_until = None, _NEVER
+                self._fault, self._store_version, self._quiet_until = None, 0, _NEVER
                 self._begin(self._fallbacks.defaults, serve=True)
                 _running.add(self)
 
@@ -148,7 +149,7 @@ class Background:
         """Start a thread with a client that knows these rules; serve it now or when it has news."""
         store = ReadOnlyStore(
             self._open_store,
-            expects_flags=lambda: bool(client.ruleset.flags),
+            least_version=lambda: self._store_version,
             tell=lambda: self._heard(client),
         )
         client = FlagClient(store, replace(self._fallbacks, defaults=known))
@@ -190,6 +191,8 @@ class Background:
         self.client = client
         if status.source is not Source.DEFAULTS:
             self._known.set()
+        if status.source is Source.STORE:
+            self._store_version = status.version
         if monotonic() < self._quiet_until:
             return
         is_stale = status.fault is not None

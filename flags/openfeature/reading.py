@@ -21,7 +21,7 @@ class ReadOnlyStore:
 
     Args:
         open_store: Makes the store, on the event loop that will use it.
-        expects_flags: Whether there have been flags: none are then a loss.
+        least_version: A version that the store has had: a lower one means that it lost its rules.
         tell: Called on the event loop once the client has taken notice.
     """
 
@@ -29,11 +29,11 @@ class ReadOnlyStore:
         self,
         open_store: Callable[[], FlagStore],
         *,
-        expects_flags: Callable[[], bool],
+        least_version: Callable[[], int],
         tell: Callable[[], None],
     ) -> None:
         self._open_store = open_store
-        self._expects_flags = expects_flags
+        self._least_version = least_version
         self._tell = tell
         self._store: FlagStore | None = None
 
@@ -42,8 +42,11 @@ class ReadOnlyStore:
     async def read(self) -> Ruleset:
         async with self._asking() as store:
             ruleset = await store.read()
-            if not ruleset.flags and self._expects_flags():
-                raise FlagStoreDamagedError("the store has lost its flags")
+            least = self._least_version()
+            if ruleset.version < least:
+                raise FlagStoreDamagedError(
+                    f"the store has lost its flags: it was at {least} and is at {ruleset.version}"
+                )
             return ruleset
 
     async def commit(self, commit: Commit) -> Committed:

@@ -21,6 +21,7 @@ from flags.model import Flag, Ruleset, Segment
 from flags.openfeature import ChatstreamFlagProvider
 from flags.openfeature.background import changed_flags
 from tests.flags.openfeature.services import (
+    REQUEST,
     WAIT_S,
     asking,
     change,
@@ -125,6 +126,18 @@ def test_a_store_that_lost_its_flags_is_neither_believed_nor_written(redis: Redi
         assert (details.value, details.reason) == (True, Reason.STALE)
         with redis.client() as beside:
             assert beside.dbsize() == 0
+
+
+def test_the_last_flag_may_be_deleted(redis: RedisServer) -> None:
+    change(redis.url, put("new", rollout={"percentage": 100}))
+    with asking(ChatstreamFlagProvider(redis_url=redis.url)) as client:
+        assert client.get_boolean_value("new", False, ADA) is True
+
+        change(redis.url, lambda editor: editor.delete_flag("new", REQUEST))
+
+        eventually(lambda: client.get_boolean_details("new", False, ADA).error_code)
+        details = client.get_boolean_details("new", False, ADA)
+        assert details.error_code is ErrorCode.FLAG_NOT_FOUND
 
 
 def test_without_its_store_it_starts_from_the_snapshot(redis: RedisServer, tmp_path: Path) -> None:
@@ -250,6 +263,19 @@ def test_a_hundred_starts_and_ends_leave_nothing_behind(redis: RedisServer) -> N
         eventually(lambda: len(beside.client_list()) == 1)
 
 
+def test_an_end_at_any_moment_of_the_start_leaves_nothing_behind(redis: RedisServer) -> None:
+    change(redis.url, put("new"))
+    opened = descriptors()
+
+    for number in range(60):
+        provider = ChatstreamFlagProvider(redis_url=redis.url, ready_timeout_s=number / 20_000)
+        provider.initialize(ADA)
+        provider.shutdown()
+
+    eventually(lambda: not our_threads())
+    assert descriptors() == opened
+
+
 def test_a_service_that_never_says_goodbye_ends_all_the_same(redis: RedisServer) -> None:
     change(redis.url, put("new", rollout={"percentage": 100}))
     script = (
@@ -271,30 +297,33 @@ def test_many_threads_ask_while_rules_change(redis: RedisServer) -> None:
     change(redis.url, put("new"))
     provider = ChatstreamFlagProvider(redis_url=redis.url)
     is_over = threading.Event()
+    counts: list[int] = []
     wrong: list[object] = []
-    asked: list[int] = []
 
     def ask() -> None:
         count = 0
-        while not is_over.is_set():
+        while not (is_over.is_set() or wrong):
             details = provider.resolve_boolean_details("new", False, ADA)
             count += 1
             # One decision: value and variant are never of two different rules.
             if details.error_code or details.value is not (details.variant == "on"):
                 wrong.append(details)
-        asked.append(count)
+        counts.append(count)
 
+    askers = [threading.Thread(target=ask) for _ in range(3)]
     with asking(provider):
-        askers = [threading.Thread(target=ask) for _ in range(4)]
-        for asker in askers:
-            asker.start()
-        change(redis.url, *(percentage("new", 100 * (number % 2)) for number in range(51)))
-        is_over.set()
-        for asker in askers:
-            asker.join(WAIT_S)
+        try:
+            for asker in askers:
+                asker.start()
+            change(redis.url, *(percentage("new", 100 * (number % 2)) for number in range(15)))
+        finally:
+            is_over.set()
+            for asker in askers:
+                asker.join(WAIT_S)
 
     assert not wrong
-    assert min(asked) > 100
+    assert len(counts) == len(askers)
+    assert min(counts) > 100
 
 
 def test_events_are_told_only_of_what_is_new(redis: RedisServer) -> None:

@@ -30,12 +30,14 @@ def test_parent_and_children_see_a_later_change_over_sockets_of_their_own(
         service.go_on()
 
         forked = service.told("forked", {"child", "grandchild"})
+        went_on = service.told("went on", {"parent"})
         confirmed = service.told("confirmed", _FAMILY)
         change(redis.url, percentage("new", 0))
         changed = service.told("changed", _FAMILY)
 
         assert service.ended() == 0
     assert all(one["value"] is True for one in forked.values())
+    assert went_on["parent"]["reason"] == "SPLIT"
     assert all((one["value"], one["reason"]) == (True, "SPLIT") for one in confirmed.values())
     assert all((one["value"], one["version"]) == (False, 2) for one in changed.values())
     assert all(one["followers"] == 1 for one in [*confirmed.values(), *changed.values()])
