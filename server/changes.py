@@ -143,6 +143,11 @@ def page_of(
     return [definitions[name] for name in shown], shown[-1] if is_more else None
 
 
+def plain(percentage: float) -> float:
+    """Return 5 for 5.0: scripts compare the text."""
+    return int(percentage) if percentage == int(percentage) else percentage
+
+
 def staleness(services: Services) -> Json:
     """Return what is added to an answer from memory while the store is lost."""
     return {"stale": True} if services.flags.client.status.is_stale else {}

@@ -22,6 +22,7 @@ from server.changes import (
     change_of,
     definition_of,
     page_of,
+    plain,
     serve_now,
     staleness,
     versioned,
@@ -182,7 +183,7 @@ def _explanation_json(explanation: Explanation) -> Json:
         "epoch": decision.epoch,
         "salt": explanation.salt,
         "bucket": explanation.bucket,
-        "percentage": explanation.percentage,
+        "percentage": plain(explanation.percentage),
         "included_from": explanation.enters_at,
         "steps": [
             {"step": each.step, "decided": each.decided, "detail": each.detail}

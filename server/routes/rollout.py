@@ -15,7 +15,7 @@ from flags.codec import read_flag
 from flags.errors import FlagInvalidError
 from flags.model import Flag
 from server.body import StrictModel, read_model
-from server.changes import NO_STORE, Why, change_of, serve_now, versioned
+from server.changes import NO_STORE, Why, change_of, plain, serve_now, versioned
 from server.operators import admin, may_read
 from server.routes.metrics import arm_json
 from server.services import Services
@@ -68,7 +68,7 @@ async def set_rollout(request: Request) -> Response:
     await serve_now(services)
     answer: Json = {
         "feature": flag.key,
-        "percentage": _plain(flag.rollout.percentage),
+        "percentage": plain(flag.rollout.percentage),
         "kill": flag.kill,
         "version": flag.version,
         "epoch": flag.epoch,
@@ -81,7 +81,7 @@ def _flag(flag: Flag, *, is_killed_here: bool) -> Json:
     return {
         "type": flag.type.value,
         "enabled": flag.enabled,
-        "rolloutPercentage": _plain(flag.rollout.percentage),
+        "rolloutPercentage": plain(flag.rollout.percentage),
         "kill": flag.kill,
         "killedHere": is_killed_here,
         "state": "killed" if is_killed else "idle" if flag.enabled else "disabled",
@@ -118,11 +118,6 @@ def _store(kind: str, status: FlagsStatus) -> Json:
         "ageSeconds": None if status.age_s is None else round(status.age_s, 1),
         "fault": status.fault,
     }
-
-
-def _plain(percentage: float) -> float:
-    """Return 5 for 5.0: scripts compare the text."""
-    return int(percentage) if percentage == int(percentage) else percentage
 
 
 routes = [

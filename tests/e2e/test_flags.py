@@ -323,6 +323,7 @@ async def test_an_explanation_tells_where_a_user_stands_and_from_which_percentag
         place = bucket("told", "s", user)
         is_in = place < 30_000
         assert (told["user_id"], told["bucket"], told["salt"]) == (user, place, "s")
+        assert (told["percentage"], type(told["percentage"])) == (30, int)
         assert told["included_from"] == (place + 1) / 1000
         assert (told["value"], told["variant"]) == ((True, "on") if is_in else (False, "off"))
         assert told["reason"] == ("split" if is_in else "default")
