@@ -226,6 +226,33 @@ async def test_a_store_that_loses_all_is_given_it_back_from_memory(touched: bool
     assert (entry.action, entry.version, entry.author.who) == ("restore", 41, "system")
 
 
+async def test_a_change_to_a_store_that_lost_all_is_made_in_what_it_had() -> None:
+    store = MemoryStore(a_ruleset(ON, a_flag("f"), version=40))
+    client = FlagClient(store, Fallbacks(Ruleset()))
+    await client.open()
+    editor = FlagEditor(store, refill=client.follow_store)
+
+    store.lose_everything()
+    changed = await editor.set_percentage("streaming", 50, asked_by())
+    again = await editor.set_percentage("streaming", 10, asked_by(if_version=42))
+
+    assert (changed.version, again.version) == (42, 43)
+    assert changed.rollout == replace(ON.rollout, percentage=50)
+    assert (await store.read()).flags.keys() == {"streaming", "f"}
+
+
+async def test_a_store_whose_last_flag_was_deleted_is_not_refilled_by_a_change() -> None:
+    store = MemoryStore(a_ruleset(ON, version=40))
+    client = FlagClient(store, Fallbacks(Ruleset()))
+    await client.open()
+    editor = FlagEditor(store, refill=client.follow_store)
+
+    await editor.delete_flag("streaming", asked_by())
+    await editor.put_flag("new", {}, asked_by(if_version=0))
+
+    assert (await store.read()).flags.keys() == {"new"}
+
+
 @pytest.mark.parametrize("source", ["snapshot", "bootstrap"])
 async def test_an_empty_store_is_given_what_the_files_know(tmp_path: Path, source: str) -> None:
     snapshot, bootstrap = tmp_path / "snapshot.json", tmp_path / "bootstrap.json"

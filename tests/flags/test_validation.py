@@ -95,7 +95,14 @@ def test_every_percentage_of_three_decimals_is_taken() -> None:
 
 
 @pytest.mark.parametrize(
-    "weights", [(0.1, 0.2, 99.7), (33.333, 33.333, 33.334), (100, 0), (0.001, 99.999), (10,) * 10]
+    "weights",
+    [
+        (0.1, 0.2, 99.7),
+        (33.333, 33.333, 33.334),
+        (100, 0),
+        (0.001, 99.999),
+        (1.207, 69.758, 29.035),
+    ],
 )
 def test_weights_that_add_up_as_they_are_written_are_taken(weights: tuple[float, ...]) -> None:
     flag = _dealing(*weights)
