@@ -1,0 +1,1 @@
+"""Workers under faults, and a checker that judges what everybody saw."""
