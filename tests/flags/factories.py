@@ -4,7 +4,7 @@ import random
 from collections.abc import Mapping, Sequence
 
 from flags.changes.editor import Request
-from flags.codec import dump, flag_json, read_flag, read_segment, segment_json
+from flags.codec import read_flag, read_segment
 from flags.model import Author, Decision, Flag, Reason, Ruleset, Segment
 
 NOW = 1_780_315_200.0
@@ -64,12 +64,6 @@ def a_decision(variant: str | None = "on", **more: object) -> Decision:
     """Return a decision of the flag «streaming», in its first epoch."""
     fields: Json = {"key": "streaming", "value": True, "reason": Reason.SPLIT, "epoch": 1}
     return Decision(variant=variant, **{**fields, **more})  # type: ignore[arg-type]  # a test's own
-
-
-def text_of(definition: Flag | Segment) -> str:
-    """Return a definition as text in which every difference shows."""
-    shown = flag_json(definition) if isinstance(definition, Flag) else segment_json(definition)
-    return dump(shown)
 
 
 def random_documents(

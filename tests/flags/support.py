@@ -12,7 +12,7 @@ import anyio
 import anyio.lowlevel
 
 from flags.client import FlagClient
-from flags.codec import decode_flag, decode_segment, encode
+from flags.codec import decode_flag, decode_segment
 from flags.errors import FlagStoreUnavailableError
 from flags.model import AuditEntry, Ruleset
 from flags.store.base import Commit, Committed
@@ -263,8 +263,3 @@ def _is_member(segment: Mapping[str, Any] | None, asked: Asked) -> bool:
     if asked.unit in segment.get("include", ()):
         return True
     return segment.get("when") is not None and _meets(segment["when"], asked)
-
-
-def encoded(ruleset: Ruleset) -> dict[str, str]:
-    """Return each flag of a ruleset as it is stored."""
-    return {key: encode(flag) for key, flag in ruleset.flags.items()}
