@@ -84,10 +84,14 @@ class FlagEditor:
         self._now = now
 
     async def put_flag(self, key: str, definition: Mapping[str, object], request: Request) -> Flag:
-        """Create a flag or replace its definition (`flags.codec.read_flag`)."""
+        """Create a flag or replace its definition (`flags.codec.read_flag`).
+
+        A kill and a salt that the definition does not name stay: neither is ended by the way.
+        """
 
         def change(ruleset: Ruleset) -> Ruleset:
             wanted = read_flag(unversioned(definition), key, strict=True)
+            wanted = _keeping(ruleset.flags.get(key), wanted, definition)
             _check_version(key, _version_of(ruleset.flags.get(key)), request)
             self._check_required(wanted)
             check_flag(wanted, ruleset)
@@ -194,17 +198,24 @@ class FlagEditor:
         """Create or replace all that another ruleset has; what it has not stays.
 
         Its versions stay behind: each definition gets the next one here, above `other.version`.
+        A flag that is killed here stays killed.
 
         Args:
             other: What to take in.
             request: `if_version` does not apply.
             action: The audit's word.
-            only_missing: Replace nothing.
+            only_missing: Replace nothing but what is of a version that the store has never had: it
+                lost its last writes.
         """
 
         def change(ruleset: Ruleset) -> Ruleset:
-            lower, upper = (other, ruleset) if only_missing else (ruleset, other)
+            lower, upper = (
+                (other, _without_older(ruleset, other)) if only_missing else (ruleset, other)
+            )
             flags = {**lower.flags, **upper.flags}
+            for key, flag in ruleset.flags.items():
+                if flag.kill and not flags[key].kill:
+                    flags[key] = replace(flags[key], kill=True, in_flight=flag.in_flight)
             for flag in flags.values():
                 self._check_required(flag)
             segments = {**lower.segments, **upper.segments}
@@ -283,6 +294,32 @@ def _flag(ruleset: Ruleset, key: str) -> Flag:
         return ruleset.flags[key]
     except KeyError:
         raise FlagNotFoundError(key) from None
+
+
+def _keeping(before: Flag | None, wanted: Flag, definition: Mapping[str, object]) -> Flag:
+    if before is None:
+        return wanted
+    if "kill" not in definition:
+        wanted = replace(wanted, kill=before.kill, in_flight=before.in_flight)
+    rollout = definition.get("rollout")
+    if not isinstance(rollout, Mapping) or "salt" not in rollout:
+        wanted = replace(wanted, rollout=replace(wanted.rollout, salt=before.rollout.salt))
+    return wanted
+
+
+def _without_older(ruleset: Ruleset, other: Ruleset) -> Ruleset:
+    """Return a ruleset without what was written anew, at versions that it has never had."""
+    flags = {
+        key: flag
+        for key, flag in ruleset.flags.items()
+        if key not in other.flags or other.flags[key].version <= ruleset.version
+    }
+    segments = {
+        name: segment
+        for name, segment in ruleset.segments.items()
+        if name not in other.segments or other.segments[name].version <= ruleset.version
+    }
+    return replace(ruleset, flags=flags, segments=segments)
 
 
 def _with_flag(ruleset: Ruleset, flag: Flag, request: Request) -> Ruleset:

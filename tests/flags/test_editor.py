@@ -377,3 +377,43 @@ async def test_what_a_later_release_left_hinders_no_import() -> None:
     await editor.delete_segment("staff", asked_by())
 
     assert set((await store.read()).flags) == {"later", "new"}
+
+
+async def test_a_new_definition_ends_no_kill_and_changes_no_salt_by_the_way(
+    editor: FlagEditor,
+) -> None:
+    await editor.put_flag("f", {"rollout": {"percentage": 5, "salt": "s2"}}, asked_by())
+    await editor.kill("f", asked_by(), in_flight=ABORT)
+
+    edited = await editor.put_flag("f", {"rollout": {"percentage": 7}}, asked_by())
+    ended = await editor.put_flag("f", {"kill": False, "rollout": {"salt": "s3"}}, asked_by())
+
+    assert (edited.kill, edited.in_flight, edited.rollout.salt) == (True, ABORT, "s2")
+    assert (ended.kill, ended.in_flight, ended.rollout.salt) == (False, DRAIN, "s3")
+
+
+async def test_an_import_ends_no_kill(editor: FlagEditor, store: FileFlagStore) -> None:
+    await editor.put_flag("f", {}, asked_by())
+    await editor.kill("f", asked_by(), in_flight=ABORT)
+
+    await editor.take_in(a_ruleset(a_flag("f", rollout={"percentage": 50})), asked_by())
+
+    flag = (await store.read()).flags["f"]
+    assert (flag.kill, flag.in_flight, flag.rollout.percentage) == (True, ABORT, 50)
+
+
+async def test_what_a_store_lost_of_its_last_writes_is_made_again_when_it_is_restored(
+    editor: FlagEditor, store: FileFlagStore
+) -> None:
+    old = await editor.put_flag("f", {"rollout": {"percentage": 5}}, asked_by())
+    kept = await editor.put_flag("g", {"rollout": {"percentage": 6}}, asked_by())
+    known = a_ruleset(
+        replace(old, kill=True, version=9),
+        replace(kept, rollout=replace(kept.rollout, percentage=99.0)),
+    )
+
+    await editor.take_in(replace(known, version=9), asked_by(), only_missing=True)
+
+    found = await store.read()
+    assert (found.flags["f"].kill, found.flags["g"]) == (True, kept)
+    assert found.version == 10
