@@ -50,6 +50,7 @@ class TextWriting:
         self._clock = clock
         self._limit = ResponseLimit(turn.spec.max_response_chars)
         self._limit.resume(turn.draft.length)
+        self._join = Join("")
         self._failures: list[Failure] = []
 
     async def run(self) -> Outcome:
@@ -65,7 +66,8 @@ class TextWriting:
                 await self._write()
         finally:
             if not isinstance(turn.outcome, Cancelled) and not self._limit.is_full:
-                turn.emit(self._limit.flush(), self._clock())
+                held = self._limit.push(self._join.flush())  # no repetition after all
+                turn.emit(held + self._limit.flush(), self._clock())
         return turn.conclude(Interrupted("shutdown"))
 
     async def _write(self) -> None:
@@ -75,15 +77,15 @@ class TextWriting:
             try:
                 await self._ask(source)
             except SourceError as error:
-                self._failures.append(Failure(source, error))
-                source = self._next()
+                has_text = bool(turn.draft.length or self._limit.held)
+                self._failures.append(Failure(source, error, has_text))
+                source = self._next(has_text=has_text)
                 if source is None:
                     turn.conclude(Failed(error.code, error.detail, error.retryable))
 
-    def _next(self) -> TokenSource | None:
+    def _next(self, *, has_text: bool) -> TokenSource | None:
         """Return who goes on after a failure, if anybody may."""
         turn = self._turn
-        has_text = bool(turn.draft.length or self._limit.held)
         if turn.outcome is not None or (has_text and turn.spec.on_break == "interrupt"):
             return None
         source = self._sources.next(self._failures, has_text=has_text)
@@ -119,32 +121,23 @@ class TextWriting:
             with Watchdog(
                 deadlines.inter_token_s, first_limit_s=deadlines.first_token_s, on_expire=expire
             ) as dog:
+                # What the last one's join held back is a repetition, or comes again.
+                self._join = Join(written)
                 async with aclosing(source.stream(prompt)) as items:
-                    turn.conclude(await self._pull(items, Join(written), dog))
+                    turn.conclude(await self._pull(items, dog))
         if turn.outcome is None:
             raise expired[0]
 
-    async def _pull(self, items: AsyncIterator[str | Finish], join: Join, dog: Watchdog) -> Outcome:
-        turn, limit, clock = self._turn, self._limit, self._clock
-        try:
-            async for item in items:
-                dog.touch()
-                if isinstance(item, Finish):
-                    self._write_held(join)
-                    return Finished(item.reason, None if turn.is_continued else item)
-                turn.emit(limit.push(join.push(item)), clock())
-                if limit.is_full:
-                    return Finished("length", None)
-        except SourceError:
-            self._write_held(join)
-            raise
-        self._write_held(join)
+    async def _pull(self, items: AsyncIterator[str | Finish], dog: Watchdog) -> Outcome:
+        turn, limit, join, clock = self._turn, self._limit, self._join, self._clock
+        async for item in items:
+            dog.touch()
+            if isinstance(item, Finish):
+                return Finished(item.reason, None if turn.is_continued else item)
+            turn.emit(limit.push(join.push(item)), clock())
+            if limit.is_full:
+                return Finished("length", None)
         raise SourceTruncatedError("The model's stream ended without a finish reason.")
-
-    def _write_held(self, join: Join) -> None:
-        """Write what was held back as a possible repetition: nothing more comes of this model."""
-        if held := join.flush():
-            self._turn.emit(self._limit.push(held), self._clock())
 
     def _written(self) -> str:
         """Return the text that the next answer goes on from, "" where it begins anew."""
