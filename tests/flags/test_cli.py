@@ -70,6 +70,7 @@ def test_a_flag_is_made_raised_and_killed_and_its_history_tells(
     assert isinstance(changes, list)
     assert [each["action"] for each in changes] == ["kill", "rollout"]
     assert changes[0]["why"] == "errors rise"
+    assert changes[0]["after"]["in_flight"] == "abort"
     assert changes[0]["who"].startswith("cli:")
     assert "@" in changes[0]["who"]
     assert (tmp_path / "kept").exists() == (kind == "file")

@@ -157,6 +157,38 @@ async def test_a_step_whose_answer_is_lost_is_taken_once(tmp_path: Path) -> None
     assert said == ["The flags cannot be reached (lost); waiting for them ..."]
 
 
+class LostStore(DeafStore):
+    """A store that cannot be watched."""
+
+    async def next_version(self, seen: int, *, timeout_s: float) -> int:
+        raise FlagStoreUnavailableError(f"lost after {seen}, {timeout_s:.0f}")
+
+
+async def test_a_step_that_was_heard_of_in_the_end_is_in_no_doubt(tmp_path: Path) -> None:
+    store = FileFlagStore(tmp_path / "f.json")
+    await an_editor(store)
+    said = list[str]()
+    lost = LostStore(store, lost=1)
+    climb = Climb(lost, asked(), every_s=0.6, told=lambda _: None, said=said.append)
+
+    with anyio.fail_after(10):
+        end = await climb.run(await flag_in(store), [5, 10])
+
+    assert (end.end, end.flag.rollout.percentage, end.in_doubt) == (End.STORE_LOST, 5, None)
+    assert len(said) == 2  # once when the step was lost, once while it was watched
+
+
+async def test_nothing_is_waited_for_after_the_last_step(tmp_path: Path) -> None:
+    store = FileFlagStore(tmp_path / "f.json")
+    await an_editor(store)
+    climb = Climb(store, asked(), every_s=3600, told=lambda _: None, said=lambda _: None)
+
+    with anyio.fail_after(10):
+        end = await climb.run(await flag_in(store), [5])
+
+    assert end.end is End.DONE
+
+
 async def test_a_store_that_stays_lost_ends_a_ramp_with_a_step_in_doubt(tmp_path: Path) -> None:
     store = FileFlagStore(tmp_path / "f.json")
     await an_editor(store)
