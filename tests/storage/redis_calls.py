@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 
 import anyio
+import anyio.abc
 import pytest
 
 from storage.errors import StorageUnavailableError
@@ -74,6 +75,18 @@ async def until(holds: Callable[[], bool]) -> None:
 async def subscribed(connection: RedisConnection) -> None:
     async with connection.subscribe("news"):
         pass
+
+
+@asynccontextmanager
+async def listening(
+    serve: Callable[[anyio.abc.SocketStream], Awaitable[None]],
+) -> AsyncIterator[int]:
+    """Serve what is no Redis on a port of 127.0.0.1."""
+    listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
+    async with listener, anyio.create_task_group() as tasks:
+        tasks.start_soon(listener.serve, serve)
+        yield listener.extra(anyio.abc.SocketAttribute.local_port)  # noqa: S610  # no Django
+        tasks.cancel_scope.cancel()
 
 
 async def wait_for(connection: RedisConnection, key: str, value: bytes) -> None:

@@ -18,6 +18,7 @@ from tests.storage.redis_calls import (
     blocked,
     get,
     links,
+    listening,
     opened,
     put,
     refusal,
@@ -287,6 +288,32 @@ async def test_waiting_callers_that_are_cancelled_hold_up_nobody(server: RedisSe
             await at_once([partial(get, connection, "k")] * 2)
 
 
+async def test_who_waits_for_a_link_has_it_when_the_one_before_is_cancelled_as_it_gets_it(
+    server: RedisServer,
+) -> None:
+    first = anyio.CancelScope()
+
+    async def occupy() -> None:
+        async with connection.call() as client:
+            await ask(client, "BLPOP", "work", 0)
+        first.cancel()  # it was told of the free link, and has not run since
+
+    async def wait_first() -> None:
+        with first:
+            await get(connection, "k")
+
+    async with opened(server.url, max_connections=1) as connection:
+        with anyio.fail_after(LIMIT_S):
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(occupy)
+                await until(lambda: blocked(server) == 1)
+                tasks.start_soon(wait_first)
+                await anyio.lowlevel.checkpoint()
+                tasks.start_soon(get, connection, "k")
+                await anyio.lowlevel.checkpoint()
+                _push(server)
+
+
 async def test_a_closed_connection_leaves_nothing_behind(server: RedisServer) -> None:
     async with opened(server.url) as connection:
         async with connection.call() as client:
@@ -340,20 +367,21 @@ async def test_what_is_no_redis_is_unavailable(garbage: bytes) -> None:
             await stream.receive()
             await stream.send(garbage)
 
-    listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
-    port = listener.extra(anyio.abc.SocketAttribute.local_port)  # noqa: S610  # no Django
-    async with listener, anyio.create_task_group() as tasks:
-        tasks.start_soon(listener.serve, answer)
+    async with listening(answer) as port:
         for url in (f"redis://127.0.0.1:{port}", f"redis+cluster://127.0.0.1:{port}"):
             async with opened(url, timeout_s=0.5) as connection:
                 await refusal(lambda c=connection: get(c, "k"))  # type: ignore[misc]  # bound now
                 await refusal(lambda c=connection: subscribed(c))  # type: ignore[misc]  # bound now
-        tasks.cancel_scope.cancel()
 
 
 async def _block(connection: RedisConnection) -> None:
     async with connection.call() as client:
         await ask(client, "BLPOP", "nothing", 0)
+
+
+def _push(server: RedisServer) -> None:
+    with server.client() as client:
+        client.rpush("work", "v")
 
 
 def _sockets() -> int:

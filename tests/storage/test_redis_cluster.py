@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 
 import anyio
+import anyio.abc
 import pytest
 
 from storage.errors import StorageUnavailableError
@@ -15,6 +16,7 @@ from tests.storage.redis_calls import (
     at_once,
     get,
     links,
+    listening,
     opened,
     put,
     refusal,
@@ -87,23 +89,24 @@ async def test_one_node_that_answers_is_enough_to_find_the_others(cluster: Clust
 
 
 async def test_many_callers_at_once_learn_the_map_once(cluster: Cluster) -> None:
-    def asked() -> int:
-        return sum(_calls(node, "cluster|slots") for node in cluster.nodes)
-
-    before = asked()
+    before = _maps(cluster)
     async with opened(cluster.url) as connection:
         await at_once([partial(put, connection, f"many:{n}", "v") for n in range(200)])
         answers = [await get(connection, f"many:{n}") for n in range(200)]
 
     assert answers == [b"v"] * 200
-    assert asked() == before + 1
+    assert _maps(cluster) == before + 1
 
 
-async def test_a_moved_slot_is_followed(cluster: Cluster, script: Script) -> None:
+async def test_a_moved_slot_is_followed_and_the_map_learned_anew(
+    cluster: Cluster, script: Script, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("storage.redis.cluster.LEARN_EVERY_S", 0.0)
     source, target = cluster.nodes[0], cluster.nodes[2]
     key = cluster.key_of(source)
     async with opened(cluster.url) as connection:
         await put(connection, key, "before")
+        learned = _maps(cluster)
         cluster.move(key, target)
 
         async with connection.call() as client:
@@ -112,6 +115,7 @@ async def test_a_moved_slot_is_followed(cluster: Cluster, script: Script) -> Non
         moved = _calls(source, "get")
         assert await get(connection, key) == b"after"
         assert _calls(source, "get") == moved  # it is asked no more
+        assert _maps(cluster) == learned + 1
 
 
 async def test_a_slot_that_is_just_moving_answers_from_both_nodes(cluster: Cluster) -> None:
@@ -126,6 +130,34 @@ async def test_a_slot_that_is_just_moving_answers_from_both_nodes(cluster: Clust
             async with connection.call() as client:
                 both = await ask_all(client, [("GET", there), ("GET", gone)])
             assert both == [b"v", b"w"]
+
+
+async def test_a_node_that_is_silent_is_asked_for_the_map_last(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("storage.redis.cluster.LEARN_EVERY_S", 0.0)
+    asked: list[bytes] = []
+
+    async def keep_silent(stream: anyio.abc.SocketStream) -> None:
+        async with stream:
+            asked.append(await stream.receive())
+            await anyio.sleep_forever()
+
+    async def be_down(stream: anyio.abc.SocketStream) -> None:
+        async with stream:
+            async for each in stream:
+                owner = f"*2\r\n$9\r\n127.0.0.1\r\n:{down}\r\n"
+                everything = f"*1\r\n*3\r\n:0\r\n:16383\r\n{owner}"
+                answer = everything if b"CLUSTER" in each else "-CLUSTERDOWN for a while\r\n"
+                await stream.send(answer.encode())
+
+    async with listening(keep_silent) as silent, listening(be_down) as down:
+        url = f"redis+cluster://127.0.0.1:{silent},127.0.0.1:{down}"
+        async with opened(url, timeout_s=1.0) as connection:
+            for _ in range(30):
+                assert "for a while" in await refusal(lambda: get(connection, "k"))
+
+    assert len(asked) <= 1
 
 
 @pytest.mark.long
@@ -203,6 +235,11 @@ async def test_nothing_is_left_open(cluster: Cluster) -> None:
     await until(lambda: not held())
 
     assert 3 <= most <= 3 * 32
+
+
+def _maps(cluster: Cluster) -> int:
+    """Return how often the nodes were asked for the map."""
+    return sum(_calls(node, "cluster|slots") for node in cluster.nodes)
 
 
 def _calls(node: RedisServer, command: str) -> int:

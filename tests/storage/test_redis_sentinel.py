@@ -1,5 +1,6 @@
 """Redis behind a real Sentinel: who is lost is replaced, and calls work again by themselves."""
 
+import socket
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -61,6 +62,15 @@ async def test_a_killed_primary_is_replaced(watched: Watched, script: Script) ->
             assert client.get("k") == b"said"
 
     assert "closed" in said
+
+
+@pytest.mark.long
+async def test_a_silent_sentinel_is_passed_over(watched: Watched) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # connects, and no more
+        here = f"127.0.0.1:{silent.getsockname()[1]}"
+        url = f"redis+sentinel://{here},127.0.0.1:{watched.sentinel_port}/main"
+        async with opened(url, timeout_s=2.0) as connection:
+            await put(connection, "k", "v")
 
 
 @pytest.mark.long

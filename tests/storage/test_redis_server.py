@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 from storage.redis.address import parse_address
 from storage.redis.drivers import server_client
 from storage.redis.server import FAULTS, Server
-from tests.storage.redis_calls import at_once, blocked, until
+from tests.storage.redis_calls import at_once, blocked, listening, until
 from tests.support.redis import RedisServer, running_redis
 
 pytestmark = pytest.mark.services
@@ -54,12 +54,9 @@ class Made:
 @asynccontextmanager
 async def a_moody() -> AsyncIterator[Moody]:
     moody = Moody()
-    listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
-    moody.port = listener.extra(anyio.abc.SocketAttribute.local_port)  # noqa: S610  # no Django
-    async with listener, anyio.create_task_group() as tasks:
-        tasks.start_soon(listener.serve, moody.serve)
+    async with listening(moody.serve) as port:
+        moody.port = port
         yield moody
-        tasks.cancel_scope.cancel()
 
 
 @asynccontextmanager
@@ -98,6 +95,22 @@ async def test_links_that_died_in_silence_cost_one_call() -> None:
     assert silent == [True] + [False] * 7
 
 
+async def test_a_command_whose_answer_is_lost_is_not_sent_again() -> None:
+    heard: list[bytes] = []
+
+    async def take_and_hang_up(stream: anyio.abc.SocketStream) -> None:
+        async with stream:
+            heard.append(await stream.receive())
+
+    async with listening(take_and_hang_up) as port, a_server(Made(port)) as server:
+        with pytest.raises(FAULTS):
+            await server.execute(("INCR", "k"))
+        with pytest.raises(FAULTS):
+            await server.execute_all([("INCR", "k")])
+
+    assert heard == [b"*2\r\n$4\r\nINCR\r\n$1\r\nk\r\n"] * 2
+
+
 @pytest.mark.usefixtures("at_any_age")
 async def test_a_call_that_is_given_up_early_blames_nothing() -> None:
     async with a_moody() as moody:
@@ -116,7 +129,7 @@ async def test_a_call_on_old_links_does_not_cost_the_new_ones() -> None:
     async with a_moody() as moody:
         made = Made(moody.port)
         async with a_server(made) as server:
-            await server.execute(("PING",))
+            await at_once([lambda: server.execute(("PING",))] * 2)
             moody.forget_links()
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(server.execute, ("PING",))  # on the old links, until cancelled
