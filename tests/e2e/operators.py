@@ -40,7 +40,8 @@ class Operator:
         return stored
 
     async def get(self, path: str, **params: object) -> dict[str, Any]:
-        """Return what an address tells."""
+        """Return what an address tells; its query, if any, is in `params`."""
+        assert "?" not in path  # the client would drop it
         answer = await self.http.get(path, params={k: str(v) for k, v in params.items()})
         assert answer.status_code == 200, answer.text
         told: dict[str, Any] = answer.json()
