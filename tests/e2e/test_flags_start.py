@@ -120,11 +120,19 @@ async def test_a_damaged_file_is_told_and_served_around_until_it_is_mended(
     assert (mended["stale"], mended["source"]) == (False, "store")
 
 
-@pytest.mark.long
-async def test_in_production_a_damaged_file_streams_to_nobody(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "given", [pytest.param({}, marks=pytest.mark.long), {"flags": {"other": {}}}]
+)
+async def test_in_production_a_damaged_file_streams_to_nobody(
+    tmp_path: Path, given: dict[str, object]
+) -> None:
     (tmp_path / "flags.json").write_text("{}", encoding="utf-8")
-    settings = {**PRODUCTION, "default_streaming_percentage": 100}
+    settings: dict[str, object] = {**PRODUCTION, "default_streaming_percentage": 100}
+    if given:  # flags, but not the one that the server asks
+        (tmp_path / "given.json").write_text(json.dumps(given), encoding="utf-8")
+        settings["flags_bootstrap_file"] = tmp_path / "given.json"
 
     async with operated_server(tmp_path, **settings) as operator:
         assert await operator.arm() == "off"
-        assert (await operator.state())["state"] == "disabled"
+        state = await operator.state()
+        assert (state["state"], state["rolloutPercentage"]) == ("disabled", 0 if given else 100)
