@@ -27,8 +27,8 @@ class RedisConnection:
     Args:
         url: See `storage.redis.address.parse_address`.
         timeout_s: Seconds that a call may take in all, whatever happens.
-        max_connections: Calls at once; further ones wait within their deadline. A subscription
-            has a link beside them.
+        max_connections: Calls at once, of each node of a Cluster; further ones wait within their
+            deadline. A subscription has a link beside them.
 
     Raises:
         StorageOpenError: the address cannot be used; the message never quotes it.
@@ -38,8 +38,7 @@ class RedisConnection:
         self._address = parse_address(url)
         self._timeout_s = timeout_s
         self.is_cluster = self._address.topology is Topology.CLUSTER
-        target = _target(self._address, timeout_s, max_connections)
-        self._client = Client(target, anyio.Semaphore(max_connections))
+        self._client = _client(self._address, timeout_s, max_connections)
 
     @asynccontextmanager
     async def call(self, timeout_s: float | None = None) -> AsyncIterator[Client]:
@@ -87,7 +86,7 @@ class RedisConnection:
         subscription = Subscription(translate=self._translated)
         try:
             async with self.call() as client:
-                await client.target.link(partial(subscription.open, channels))
+                await client.link(partial(subscription.open, channels))
             yield subscription
         finally:
             await subscription.close()
@@ -97,14 +96,14 @@ class RedisConnection:
 
         Safe to call twice. A call made after it opens new links.
         """
-        await self._client.target.close()
+        await self._client.close()
 
     def _translated(self, error: Exception) -> StorageUnavailableError:
         # Never chained: what the driver says may quote the password.
         return StorageUnavailableError(self._address.hidden(f"{type(error).__name__}: {error}"))
 
 
-def _target(address: Address, timeout_s: float, max_connections: int) -> Server | Cluster:
+def _client(address: Address, timeout_s: float, max_connections: int) -> Client:
     patience_s = timeout_s / 2
 
     def one(host: Host | None) -> Server:

@@ -54,7 +54,7 @@ def server_client(
     pool = BlockingConnectionPool(
         connection_class=address.link_class,
         max_connections=max_connections,
-        timeout=timeout_s,
+        timeout=None,  # who waits for a link is bounded by the deadline, too
         **options,
         **_link_options(timeout_s, is_tcp=host is not None),
     )
@@ -81,7 +81,7 @@ def service_client(address: Address, timeout_s: float, max_connections: int) -> 
         sentinels,
         connection_class=WatchedTlsLink if is_encrypted else WatchedLink,
         max_connections=max_connections,
-        timeout=timeout_s,
+        timeout=None,  # who waits for a link is bounded by the deadline, too
         **address.options,
         **_link_options(timeout_s),
     )
