@@ -17,6 +17,7 @@ from history.model import NewTurn, TurnRecord, TurnStatus
 from server import holders
 from server.attaching import attach
 from server.body import StrictModel, read_model
+from server.changes import idempotency_key
 from server.errors import ProblemError
 from server.identity import Owner
 from server.planning import Plan, Wanted, idempotency_of, plan_turn, title_of
@@ -115,7 +116,7 @@ async def start_turn(request: Request) -> Response:
     body = await read_model(request, StartTurn)
     _check_sizes(services, body)
     wanted = body.wanted()
-    key = _idempotency_key(request)
+    key = idempotency_key(request)
     idempotency = None if key is None else idempotency_of(owner, key, wanted)
     with services.runner.admission():
         plan = await plan_turn(
@@ -284,15 +285,6 @@ def _check_sizes(services: Services, body: StartTurn) -> None:
             f"metadata {message}.",
             errors=[{"field": "metadata", "message": message}],
         )
-
-
-def _idempotency_key(request: Request) -> str | None:
-    key = request.headers.get("idempotency-key")
-    if key is not None and _KEY.fullmatch(key) is None:
-        raise ProblemError(
-            400, "malformed", "Idempotency-Key takes 1 to 255 printable ASCII characters."
-        )
-    return key
 
 
 def _cursor(request: Request, turn_id: str) -> Cursor:
