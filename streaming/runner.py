@@ -16,7 +16,7 @@ import anyio
 import structlog
 from anyio.abc import TaskGroup
 
-from history.model import TurnStatus
+from history.model import TurnEnd, TurnRecord, TurnStatus
 from metrics.turns import EndedTurn, TurnMetrics
 from resilience.supervised import supervised
 from streaming.commands import (
@@ -55,6 +55,9 @@ EXPIRE_EVERY_S = 30.0
 
 HANDOVER_S = 3.0
 """To share what was written last, and give the lease back; else it runs out by itself."""
+
+ADMITTED_LOOK_S = 0.02
+"""How often a process that drains looks whether requests that it has admitted have begun."""
 
 STOP_GRACE_S = 5.0
 """After the drain deadline: time to store what the interrupted turns have."""
@@ -107,6 +110,7 @@ class TurnRunner:  # noqa: PLR0904  # starting is admitted, and readers are coun
         self._live: dict[str, LiveTurn] = {}
         self._admitted = 0
         self._tasks: TaskGroup | None = None
+        self._leaving: Interrupted | None = None
         self.is_draining = False
 
     @asynccontextmanager
@@ -201,6 +205,8 @@ class TurnRunner:  # noqa: PLR0904  # starting is admitted, and readers are coun
         spec = turn.spec
         self._tasks.start_soon(self._run, turn, name=f"turn {spec.turn_id}")
         self._live[spec.turn_id] = turn  # nothing above may fail and leave it here for ever
+        if self._leaving is not None:
+            turn.stop(self._leaving)
         self._metrics.turn_started(streaming=spec.streaming)
         self._watch_abandonment(turn)
         return turn
@@ -283,9 +289,10 @@ class TurnRunner:  # noqa: PLR0904  # starting is admitted, and readers are coun
                 turn.speech.hurry()
         with anyio.move_on_after(timeout_s):
             await self._until_idle()
-        reason = "shutdown" if self._leases is None else HANDED_OVER
+        # Also for turns that were admitted before, and begin only now.
+        self._leaving = Interrupted("shutdown" if self._leases is None else HANDED_OVER)
         for turn in list(self._live.values()):
-            turn.stop(Interrupted(reason))
+            turn.stop(self._leaving)
         with anyio.move_on_after(STOP_GRACE_S):
             await self._until_idle()
             await self._keeper.settle()
@@ -313,7 +320,8 @@ class TurnRunner:  # noqa: PLR0904  # starting is admitted, and readers are coun
             await self._produce(turn)
 
     async def _produce(self, turn: LiveTurn) -> None:
-        outcome: Outcome = Interrupted("shutdown")
+        # Cancelled from outside: where there are other workers, one of them goes on.
+        outcome: Outcome = Interrupted("shutdown" if self._leases is None else TAKEN_OVER)
         try:
             writing = TextWriting(turn, self._sources, self._limits.deadlines, monotonic)
             outcome = await writing.run()
@@ -335,7 +343,7 @@ class TurnRunner:  # noqa: PLR0904  # starting is admitted, and readers are coun
         ending = Ending(turn, outcome, total_s=total_s, at=datetime.now(UTC))
         end = turn.end = ending.record()
         record = await self._keeper.store_end(end)
-        if record is not None and record.status is TurnStatus.RUNNING:
+        if record is not None and self._is_anothers(record, end):
             await self._leave(turn, Interrupted(TAKEN_OVER))
             return
         last = ending.events_told(end, record)
@@ -344,6 +352,11 @@ class TurnRunner:  # noqa: PLR0904  # starting is admitted, and readers are coun
         turn.writer.close()
         self._forget(turn)
         self._tell(turn, ending, total_s)
+
+    def _is_anothers(self, record: TurnRecord, end: TurnEnd) -> bool:
+        """Whether another worker goes on, or went on and ended it: readers are served there."""
+        is_ahead = self._leases is not None and record.epoch > end.epoch
+        return record.status is TurnStatus.RUNNING or is_ahead
 
     async def _leave(self, turn: LiveTurn, outcome: Interrupted) -> None:
         """Leave a turn to another worker: nothing of it ends here."""
@@ -398,8 +411,11 @@ class TurnRunner:  # noqa: PLR0904  # starting is admitted, and readers are coun
         self._event_log.expire()
 
     async def _until_idle(self) -> None:
-        while self._live:
-            await next(iter(self._live.values())).ended.wait()
+        while self._live or self._admitted:
+            if self._live:
+                await next(iter(self._live.values())).ended.wait()
+            else:
+                await anyio.sleep(ADMITTED_LOOK_S)
 
     def _watch_abandonment(self, turn: LiveTurn) -> None:
         _forget_abandonment(turn)

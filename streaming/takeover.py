@@ -5,7 +5,8 @@ next epoch, from what the shared log holds. Of a log that lost entries the recor
 counts. Where the shared log cannot be reached nothing is taken: a lease cannot be judged then.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -16,6 +17,7 @@ from history.errors import HistoryError, TurnNotFoundError
 from history.model import Checkpoint, TurnRecord, TurnStatus
 from streaming.draft import Draft
 from streaming.ending import end_from_terminal, terminal_from_record
+from streaming.errors import BusyError, DrainingError
 from streaming.event_log.base import Leases, Taken
 from streaming.event_log.replay import Replayed, replay
 from streaming.events import TurnReset
@@ -76,22 +78,27 @@ class Takeovers:
         Raises:
             LogUnavailableError, HistoryUnavailableError: try again in the next round.
         """
-        taken = 0
-        for turn_id in (await self._leases.overdue())[:_AT_ONCE]:
-            if self._runner.is_draining:
-                break
-            if self._runner.find(turn_id) is None:
-                taken += await self._rescue(turn_id)
-        return taken
+        return await self._rescue_all((await self._leases.overdue())[:_AT_ONCE])
 
     async def look_for_silent(self) -> int:
         """Take turns that have no lease at all; for a shared log that lost its data."""
         since = datetime.now(UTC) - timedelta(seconds=SILENT_AFTER_S)
+        silent = await self._history.turns.find_running(silent_since=since)
+        return await self._rescue_all([record.turn_id for record in silent])
+
+    async def _rescue_all(self, turn_ids: Sequence[str]) -> int:
+        """Rescue what does not run here, as long as this process takes turns."""
         taken = 0
-        for record in await self._history.turns.find_running(silent_since=since):
-            if self._runner.find(record.turn_id) is None and not self._runner.is_draining:
-                taken += await self._rescue(record.turn_id)
+        with suppress(DrainingError, BusyError):  # others take the rest
+            for turn_id in turn_ids:
+                taken += await self._rescue_one(turn_id)
         return taken
+
+    async def _rescue_one(self, turn_id: str) -> bool:
+        if self._runner.find(turn_id) is not None:
+            return False
+        with self._runner.admission():
+            return await self._rescue(turn_id)
 
     async def _rescue(self, turn_id: str) -> bool:
         try:
@@ -100,8 +107,11 @@ class Takeovers:
             await self._leases.unlist(turn_id)
             return False
         turn: LiveTurn | None = None
+        is_lost = False
 
         def lost() -> None:
+            nonlocal is_lost
+            is_lost = True
             if turn is not None:
                 turn.lose()
 
@@ -110,22 +120,32 @@ class Takeovers:
         )
         if taken is None:
             return False
+        try:
+            turn = await self._go_on_or_end(record, taken)
+        except BaseException:  # else this process would keep the lease of a turn that nobody runs
+            taken.writer.abandon()
+            raise
+        if turn is not None and is_lost:  # before there was a turn to tell
+            turn.lose()
+        log.warning(
+            "turn.taken_over",
+            turn_id=turn_id,
+            epoch=taken.writer.cursor.epoch,
+            last_seq=taken.writer.cursor.seq,
+            takeovers=taken.takeovers + 1,
+            status=record.status.value,
+        )
+        return True
+
+    async def _go_on_or_end(self, record: TurnRecord, taken: Taken) -> LiveTurn | None:
         state = replay(taken.frames, first_seq=taken.base + 1)
         if state.terminal is not None:
             await self._store_end(record, taken, state.terminal)
         elif record.status is not TurnStatus.RUNNING:
             _tell_end(taken, state, record)
         else:
-            turn = await self._go_on(record, taken, state)
-        log.warning(
-            "turn.taken_over",
-            turn_id=turn_id,
-            epoch=taken.writer.cursor.epoch,
-            chars=state.draft.length,
-            takeovers=taken.takeovers + 1,
-            status=record.status.value,
-        )
-        return True
+            return await self._go_on(record, taken, state)
+        return None
 
     async def _store_end(
         self, record: TurnRecord, taken: Taken, terminal: tuple[str, Mapping[str, object]]

@@ -21,7 +21,7 @@ from tests.chaos.guests import Chances, Guest, Model, Turn
 from tests.chaos.invariants import Finding, judge
 from tests.chaos.nemesis import Nemesis
 from tests.chaos.records import Recorder
-from tests.chaos.stores import LeaseWatch, record_stored, running_turns
+from tests.chaos.stores import LeaseWatch, is_any_running, record_stored
 from tests.chaos.view import BREAKS_OFF, Bounds, View
 
 _PACE = "tokens=120,rate=30,ttft=0.2"
@@ -100,7 +100,7 @@ async def _talk(what: Run, guests: list[Guest], nemesis: Nemesis) -> None:
 async def _settle(cluster: Cluster) -> None:
     """Wait until no record is running: nobody may be needed for that."""
     with anyio.move_on_after(SETTLE_S):
-        while running_turns(cluster):  # noqa: ASYNC110  other processes
+        while is_any_running(cluster):  # noqa: ASYNC110  other processes
             await anyio.sleep(0.5)
 
 

@@ -1,0 +1,295 @@
+"""Turns whose worker is gone: who takes them, from where, and what becomes of them then."""
+
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import anyio
+import pytest
+
+from history.base import History
+from history.errors import HistoryUnavailableError
+from history.model import TurnRecord, TurnStatus
+from metrics.turns import TurnMetrics
+from streaming.cursor import START
+from streaming.event_log.base import Wake
+from streaming.event_log.redis.keys import RUNNING, lease_of
+from streaming.keeper import RecordKeeper
+from streaming.llm.base import TokenSource
+from streaming.runner import RunnerLimits, TurnRunner
+from streaming.takeover import TakeoverLimits, Takeovers
+from streaming.turn import LiveTurn, TurnSpec
+from tests.history.factories import a_first_turn
+from tests.streaming.event_log.workers import Worker, until, workers
+from tests.streaming.harness import (
+    PATIENT,
+    WAIT_S,
+    UnreachableHistory,
+    a_studio,
+    deltas,
+    follow,
+    opened_history,
+    spec_of,
+    wait_for_entry,
+)
+from tests.support.redis import RedisServer, running_redis
+from tests.support.sources import STOP, ScriptedTokenSource, StallingTokenSource, a_chain
+
+OFTEN_S = 0.05
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    with running_redis(tmp_path_factory.mktemp("redis")) as redis:
+        yield redis
+
+
+class Site:
+    """One process that shares turns: its log, its runner, and its eye on the others'."""
+
+    def __init__(self, worker: Worker, history: History, source: TokenSource) -> None:
+        metrics = TurnMetrics()
+        self.worker = worker
+        self.history = history
+        self.runner = TurnRunner(
+            keeper=RecordKeeper(history, metrics),
+            event_log=worker.log,
+            sources=a_chain(source, metrics=metrics),
+            metrics=metrics,
+            limits=RunnerLimits(PATIENT, max_live=100),
+            studio=a_studio((), metrics),
+            leases=worker.leases,
+        )
+        self.takeovers = Takeovers(
+            history,
+            worker.leases,
+            self.runner,
+            specify=self._specify,
+            limits=TakeoverLimits(max_takeovers=2, max_age_s=900),
+        )
+        self.may_specify = anyio.Event()
+        self.may_specify.set()
+        self.specifies = anyio.Event()
+
+    async def _specify(self, record: TurnRecord) -> TurnSpec:
+        self.specifies.set()
+        await self.may_specify.wait()
+        return replace(
+            spec_of(a_first_turn()),
+            turn_id=record.turn_id,
+            conversation_id=record.conversation_id,
+            message_id=record.message_id,
+        )
+
+    async def start(self) -> LiveTurn:
+        """Begin a turn, and start it here."""
+        new_turn = a_first_turn()
+        await self.history.turns.begin(new_turn)
+        return self.runner.start(spec_of(new_turn))
+
+    async def share(self) -> None:
+        """Wait until all that was written here is in Redis."""
+        with anyio.fail_after(WAIT_S):
+            await self.worker.log.settle()
+
+    async def lose(self, turn_id: str) -> None:
+        """Make Redis believe that a turn's holder has long been silent; and silence it."""
+        self.worker.pause()
+        await self.worker.redis("HSET", lease_of(turn_id), "until", 1)
+        await self.worker.redis("ZADD", RUNNING, 1, turn_id)
+
+    async def take(self) -> None:
+        """Take a turn over as soon as there is one."""
+
+        async def is_taken() -> bool:
+            return await self.takeovers.look() > 0
+
+        await until(is_taken)
+
+    async def leased_until(self, turn_id: str) -> int:
+        """Return until when a turn is held, in Redis's time."""
+        told = await self.worker.redis("HGET", lease_of(turn_id), "until")
+        assert isinstance(told, bytes)
+        return int(told)
+
+    async def record(self, turn_id: str) -> TurnRecord:
+        """Return what is stored of a turn."""
+        return await self.history.turns.find(turn_id)
+
+
+@asynccontextmanager
+async def sites(
+    server: RedisServer, folder: Path, *sources: TokenSource
+) -> AsyncIterator[tuple[Sequence[Site], UnreachableHistory]]:
+    """Run a site for each model, over one record and one Redis."""
+    with server.client() as client:
+        client.flushall()
+    names = [f"site {number}" for number in range(len(sources))]
+    async with opened_history(folder) as history, workers(server.url, *names) as shared:
+        made = [
+            Site(worker, history, source) for worker, source in zip(shared, sources, strict=True)
+        ]
+        async with anyio.create_task_group() as tasks:
+            for site in made:
+                await tasks.start(_run, site.runner)
+            yield made, history
+            tasks.cancel_scope.cancel()
+
+
+async def _run(
+    runner: TurnRunner, *, task_status: anyio.abc.TaskStatus[None] = anyio.TASK_STATUS_IGNORED
+) -> None:
+    async with runner.running():
+        task_status.started()
+        await anyio.sleep_forever()
+
+
+async def test_a_turn_goes_on_from_what_its_lost_worker_has_shared(
+    server: RedisServer, tmp_path: Path
+) -> None:
+    lost, next_one = StallingTokenSource(["One, ", "two, "]), ScriptedTokenSource(["three.", STOP])
+    async with sites(server, tmp_path, lost, next_one) as ((a, b), _):
+        turn_id = (await a.start()).spec.turn_id
+        await lost.until_stalled()
+        await a.share()
+        await a.lose(turn_id)
+
+        await b.take()
+        events = await follow(b.worker.log, turn_id)
+
+        assert deltas(events) == "One, two, three."
+        assert [event.cursor.seq for event in events] == list(range(1, len(events) + 1))
+        assert [event.cursor.epoch for event in events] == [1, 1, 1, 2, 2, 2]
+        record = await b.record(turn_id)
+        assert (record.status, record.text) == (TurnStatus.COMPLETED, "One, two, three.")
+        assert next_one.asked[0].prefix == "One, two, "
+
+
+async def test_a_takeover_that_history_stops_half_way_keeps_no_lease(
+    server: RedisServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streaming.event_log.redis.writing.RENEW_EVERY_S", OFTEN_S)
+    lost = StallingTokenSource(["One, "])
+    async with sites(server, tmp_path, lost, StallingTokenSource()) as ((a, b), history):
+        turn_id = (await a.start()).spec.turn_id
+        await lost.until_stalled()
+        await a.share()
+        await a.lose(turn_id)
+        history.cut()
+
+        with pytest.raises(HistoryUnavailableError):
+            await b.takeovers.look()
+
+        history.mend()
+        held_until = await b.leased_until(turn_id)
+        await _after_renewals(b, (await b.start()).spec.turn_id)
+        assert await b.leased_until(turn_id) == held_until
+        assert b.runner.find(turn_id) is None
+
+
+async def _after_renewals(site: Site, turn_id: str) -> None:
+    """Wait until the lease of a turn that runs has been renewed a few times."""
+    seen: set[int] = set()
+
+    async def is_renewed() -> bool:
+        await site.share()
+        seen.add(await site.leased_until(turn_id))
+        return len(seen) > 3
+
+    await until(is_renewed)
+
+
+async def test_a_turn_that_is_lost_again_before_it_goes_on_is_left(
+    server: RedisServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streaming.event_log.redis.writing.RENEW_EVERY_S", OFTEN_S)
+    lost, unasked = StallingTokenSource(["One, "]), StallingTokenSource()
+    async with sites(server, tmp_path, lost, unasked) as ((a, b), _):
+        turn_id = (await a.start()).spec.turn_id
+        await lost.until_stalled()
+        await a.share()
+        await a.lose(turn_id)
+        b.may_specify = anyio.Event()
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(b.takeovers.look)
+            with anyio.fail_after(WAIT_S):
+                await b.specifies.wait()
+            await b.worker.redis("HSET", lease_of(turn_id), "epoch", 9, "worker", "another")
+            await _after_renewals(b, (await b.start()).spec.turn_id)
+            b.may_specify.set()
+
+        await until(partial(_is_left, b, turn_id))
+        assert (await b.record(turn_id)).status is TurnStatus.RUNNING
+
+
+async def _is_left(site: Site, turn_id: str) -> bool:
+    return site.runner.find(turn_id) is None
+
+
+async def _has_stopped_its_turns(site: Site) -> bool:
+    return site.runner._leaving is not None
+
+
+async def test_a_turn_that_begins_while_its_worker_leaves_is_handed_over(
+    server: RedisServer, tmp_path: Path
+) -> None:
+    leaving, next_one = StallingTokenSource(), ScriptedTokenSource(["All of it.", STOP])
+    async with sites(server, tmp_path, leaving, next_one) as ((a, b), _):
+        async with anyio.create_task_group() as tasks:
+            with a.runner.admission():
+                tasks.start_soon(a.runner.drain, 0.0)
+                await until(partial(_has_stopped_its_turns, a))
+                turn_id = (await a.start()).spec.turn_id
+
+        assert (await a.record(turn_id)).status is TurnStatus.RUNNING
+        assert await a.leased_until(turn_id) == 0
+        await a.worker.redis("ZADD", RUNNING, 1, turn_id)
+        await b.take()
+        assert deltas(await follow(b.worker.log, turn_id)) == "All of it."
+
+
+async def test_a_process_that_leaves_takes_nothing(server: RedisServer, tmp_path: Path) -> None:
+    lost = StallingTokenSource(["One, "])
+    async with sites(server, tmp_path, lost, StallingTokenSource()) as ((a, b), _):
+        turn_id = (await a.start()).spec.turn_id
+        await lost.until_stalled()
+        await a.share()
+        await a.lose(turn_id)
+        with anyio.fail_after(WAIT_S):
+            await b.runner.drain(0.0)
+
+        assert await b.takeovers.look() == 0
+        assert (await b.record(turn_id)).epoch == 1
+
+
+async def test_who_is_late_to_end_a_turn_that_another_has_ended_sends_its_readers_there(
+    server: RedisServer, tmp_path: Path
+) -> None:
+    go_on = anyio.Event()
+    late = ScriptedTokenSource(["One, ", go_on, "and this is too late.", STOP])
+    async with sites(server, tmp_path, late, ScriptedTokenSource(["two.", STOP])) as ((a, b), _):
+        turn = await a.start()
+        turn_id = turn.spec.turn_id
+        reader = a.worker.log.attach(turn_id, START)
+        await wait_for_entry(reader, 2)
+        await a.share()
+        await a.lose(turn_id)
+        await b.take()
+        told = await follow(b.worker.log, turn_id)
+        await until(partial(_has_ended, b, turn_id))
+
+        go_on.set()
+
+        with anyio.fail_after(WAIT_S):
+            await turn.ended.wait()
+            while reader.take(1 << 16) or await reader.wait() is not Wake.LEAVE:
+                pass
+        assert not reader.at_end
+        assert (await a.record(turn_id)).text == deltas(told) == "One, two."
+
+
+async def _has_ended(site: Site, turn_id: str) -> bool:
+    return (await site.record(turn_id)).status is TurnStatus.COMPLETED
