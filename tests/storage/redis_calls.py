@@ -1,7 +1,7 @@
 """What the tests of the connection to Redis ask of it, as short as they want to say it."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import anyio
 import anyio.abc
@@ -81,10 +81,16 @@ async def subscribed(connection: RedisConnection) -> None:
 async def listening(
     serve: Callable[[anyio.abc.SocketStream], Awaitable[None]],
 ) -> AsyncIterator[int]:
-    """Serve what is no Redis on a port of 127.0.0.1."""
+    """Serve what is no Redis on a port of 127.0.0.1; the other side may leave at any time."""
+
+    async def serve_one(stream: anyio.abc.SocketStream) -> None:
+        with suppress(anyio.EndOfStream, anyio.BrokenResourceError):
+            async with stream:
+                await serve(stream)
+
     listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
     async with listener, anyio.create_task_group() as tasks:
-        tasks.start_soon(listener.serve, serve)
+        tasks.start_soon(listener.serve, serve_one)
         yield listener.extra(anyio.abc.SocketAttribute.local_port)  # noqa: S610  # no Django
         tasks.cancel_scope.cancel()
 

@@ -363,9 +363,8 @@ async def test_writing_to_a_stalled_redis_gathers_no_sockets(mortal: RedisServer
 )
 async def test_what_is_no_redis_is_unavailable(garbage: bytes) -> None:
     async def answer(stream: anyio.abc.SocketStream) -> None:
-        async with stream:
-            await stream.receive()
-            await stream.send(garbage)
+        await stream.receive()
+        await stream.send(garbage)
 
     async with listening(answer) as port:
         for url in (f"redis://127.0.0.1:{port}", f"redis+cluster://127.0.0.1:{port}"):

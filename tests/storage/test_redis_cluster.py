@@ -1,7 +1,7 @@
 """A real Cluster: each command finds its node, also when slots move and nodes are lost."""
 
-from collections.abc import Iterator
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
 
@@ -139,25 +139,62 @@ async def test_a_node_that_is_silent_is_asked_for_the_map_last(
     asked: list[bytes] = []
 
     async def keep_silent(stream: anyio.abc.SocketStream) -> None:
-        async with stream:
-            asked.append(await stream.receive())
-            await anyio.sleep_forever()
+        asked.append(await stream.receive())
+        await anyio.sleep_forever()
 
-    async def be_down(stream: anyio.abc.SocketStream) -> None:
-        async with stream:
-            async for each in stream:
-                owner = f"*2\r\n$9\r\n127.0.0.1\r\n:{down}\r\n"
-                everything = f"*1\r\n*3\r\n:0\r\n:16383\r\n{owner}"
-                answer = everything if b"CLUSTER" in each else "-CLUSTERDOWN for a while\r\n"
-                await stream.send(answer.encode())
-
-    async with listening(keep_silent) as silent, listening(be_down) as down:
-        url = f"redis+cluster://127.0.0.1:{silent},127.0.0.1:{down}"
+    async with listening(keep_silent) as silent, a_node([b"-CLUSTERDOWN for a while"]) as down:
+        url = f"redis+cluster://127.0.0.1:{silent},{down}"
         async with opened(url, timeout_s=1.0) as connection:
             for _ in range(30):
                 assert "for a while" in await refusal(lambda: get(connection, "k"))
 
     assert len(asked) <= 1
+
+
+async def test_a_node_that_asks_for_patience_is_asked_again() -> None:
+    async with (
+        a_node([b"-TRYAGAIN", b"-TRYAGAIN", b"$1\r\nv"]) as host,
+        opened(f"redis+cluster://{host}") as connection,
+    ):
+        assert await get(connection, "k") == b"v"
+
+
+async def test_nodes_that_send_a_command_in_circles_are_given_up() -> None:
+    async with (
+        a_node([b"-MOVED 7629 :{port}"]) as host,
+        opened(f"redis+cluster://{host}") as connection,
+    ):
+        said = await refusal(lambda: get(connection, "k"))
+
+    assert "do not agree" in said
+
+
+async def test_a_key_that_no_node_has_is_unavailable_and_the_others_are_not() -> None:
+    async with (
+        a_node([b"$1\r\nv"], last_slot=10_000) as host,
+        opened(f"redis+cluster://{host}") as connection,
+    ):
+        assert await get(connection, "k") == b"v"  # in slot 7629
+        said = await refusal(lambda: get(connection, "foo"))  # in slot 12182
+
+    assert "slot" in said
+
+
+@asynccontextmanager
+async def a_node(answers: Sequence[bytes], *, last_slot: int = 16_383) -> AsyncIterator[str]:
+    """Serve the only node of a Cluster; each answer but the last is given once."""
+    left = list(answers)
+
+    async def serve(stream: anyio.abc.SocketStream) -> None:
+        async for each in stream:
+            if b"CLUSTER" in each:
+                answer = f"*1\r\n*3\r\n:0\r\n:{last_slot}\r\n*2\r\n$0\r\n\r\n:{port}".encode()
+            else:
+                answer = left.pop(0) if len(left) > 1 else left[0]
+            await stream.send(answer.replace(b"{port}", b"%d" % port) + b"\r\n")
+
+    async with listening(serve) as port:
+        yield f"127.0.0.1:{port}"
 
 
 @pytest.mark.long

@@ -32,10 +32,9 @@ class Moody:
 
     async def serve(self, stream: anyio.abc.SocketStream) -> None:
         era = self._era
-        async with stream:
-            async for _ in stream:
-                if era == self._era:
-                    await stream.send(b"+PONG\r\n")
+        async for _ in stream:
+            if era == self._era:
+                await stream.send(b"+PONG\r\n")
 
 
 class Made:
@@ -99,8 +98,7 @@ async def test_a_command_whose_answer_is_lost_is_not_sent_again() -> None:
     heard: list[bytes] = []
 
     async def take_and_hang_up(stream: anyio.abc.SocketStream) -> None:
-        async with stream:
-            heard.append(await stream.receive())
+        heard.append(await stream.receive())
 
     async with listening(take_and_hang_up) as port, a_server(Made(port)) as server:
         with pytest.raises(FAULTS):
