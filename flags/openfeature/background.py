@@ -42,7 +42,7 @@ class News:
     """What an application may want to know.
 
     `is_stale`: whether the rules are stale from now on; None: as before. `changed`: flags that may
-    answer otherwise than before.
+    answer otherwise than before. Either may say nothing.
     """
 
     is_stale: bool | None
@@ -59,7 +59,7 @@ class Background:
     Args:
         open_store: Makes a store that nobody else uses.
         fallbacks: What is served without it.
-        tell: Told of news, on the thread; must not block.
+        tell: Told of news after each of the store's answers, on the thread; must not block.
     """
 
     def __init__(
@@ -105,12 +105,9 @@ class Background:
 
     def speak(self) -> None:
         """Tell of what changes from now on; what is served now is taken as told, and as good."""
-        client, worker = self.client, self._worker
-        if client is None or worker is None:
-            return
-        self._told_rules, self._told_stale = client.ruleset, False
-        self._quiet_until = monotonic() + SETTLE_S
-        worker.call_later(SETTLE_S, partial(self._heard, client))
+        if self.client:
+            self._told_rules, self._told_stale = self.client.ruleset, False
+            self._quiet_until = monotonic() + SETTLE_S
 
     def stop(self) -> None:
         """Stop following, and give back thread and connections; idempotent, and bounded."""
@@ -199,8 +196,6 @@ class Background:
         changed = changed_flags(self._told_rules, client.ruleset)
         news = News(None if is_stale is self._told_stale else is_stale, changed, status.fault)
         self._told_rules, self._told_stale = client.ruleset, is_stale
-        if news.is_stale is None and not changed:
-            return
         try:
             self._tell(news)
         except Exception:

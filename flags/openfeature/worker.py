@@ -30,21 +30,19 @@ class Worker:
     def stop(self, timeout_s: float) -> bool:
         """Cancel what runs, wait for the thread, and tell whether it has ended in time."""
         self._is_stopping = True
-        if self._scope:
-            self.call_later(0, self._scope.cancel)
+        self._cancel()
         if self._thread is not current_thread():
             self._thread.join(timeout_s)
         return not self._thread.is_alive()
 
-    def call_later(self, delay_s: float, function: Callable[[], object]) -> None:
-        """Call a function on the event loop after a while; not at all if it ends before."""
-        loop = self._loop
-        if loop is None:
+    def _cancel(self) -> None:
+        loop, scope = self._loop, self._scope
+        if loop is None or scope is None:
             return
         try:
-            loop.call_soon_threadsafe(loop.call_later, delay_s, function)
+            loop.call_soon_threadsafe(scope.cancel)
         except RuntimeError:
-            return  # the loop is closed
+            return  # the loop is closed: it has ended by itself
 
     def _begin(self) -> None:
         anyio.run(self._run)

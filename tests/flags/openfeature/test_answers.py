@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta, timezone
 from pathlib import Path
+from time import tzset
 from uuid import UUID
 
 import pytest
@@ -186,6 +187,19 @@ def test_instants_are_compared_as_text_in_utc(client: OpenFeatureClient) -> None
     assert is_in(before)
     assert is_in(before.replace(tzinfo=None))
     assert not is_in(after)
+
+
+def test_an_instant_without_a_zone_is_in_utc_wherever_the_machine_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    tzset()
+
+    _, attributes = asked(EvaluationContext("ada", {"at": datetime(2026, 1, 2, 3)}))  # noqa: DTZ001
+
+    monkeypatch.undo()
+    tzset()
+    assert attributes == {"at": "2026-01-02T03:00:00.000Z"}
 
 
 def test_attributes_become_json_values() -> None:

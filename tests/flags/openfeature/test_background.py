@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
-from queue import Empty
+from queue import Empty, SimpleQueue
 
 import pytest
 from openfeature import api
@@ -16,10 +16,12 @@ from openfeature.exception import ErrorCode, ProviderFatalError
 from openfeature.flag_evaluation import Reason
 from openfeature.provider import ProviderStatus
 
+from flags.client import Fallbacks
 from flags.errors import FlagStoreError
 from flags.model import Flag, Ruleset, Segment
 from flags.openfeature import ChatstreamFlagProvider
-from flags.openfeature.background import changed_flags
+from flags.openfeature.background import Background, News, changed_flags
+from flags.store.file import FileFlagStore
 from tests.flags.openfeature.services import (
     REQUEST,
     WAIT_S,
@@ -193,6 +195,25 @@ def test_a_bootstrap_that_is_needed_and_broken_is_fatal(tmp_path: Path) -> None:
 
     assert "flags.new.percentage" in str(raised.value.error_message)
     eventually(lambda: not our_threads())
+    bootstrap.write_text('{"flags": {"new": {"rollout": {"percentage": 100}}}}')
+    with asking(provider) as client:
+        assert client.get_boolean_value("new", False, ADA) is True
+
+
+def test_a_start_without_the_store_is_told_as_stale_once_and_after_ready(tmp_path: Path) -> None:
+    bootstrap = tmp_path / "flags.json"
+    bootstrap.write_text('{"flags": {"new": {"rollout": {"percentage": 100}}}}')
+    told: list[ProviderEvent] = []
+    third = threading.Event()
+    api.add_handler(STALE, lambda _: told.append(STALE))
+    api.add_handler(READY, lambda _: told.append(READY))
+    provider = ChatstreamFlagProvider(redis_url=_nobodys_url(), bootstrap_path=bootstrap)
+
+    with asking(provider) as client:
+        eventually(lambda: client.get_provider_status() is ProviderStatus.STALE)
+        third.wait(1.0)  # some more tries: nothing is to come of them
+
+    assert told.count(STALE) == 1
 
 
 def test_with_nothing_known_the_start_is_bounded_and_says_so() -> None:
@@ -257,8 +278,8 @@ def test_a_hundred_starts_and_ends_leave_nothing_behind(redis: RedisServer) -> N
         assert provider.resolve_boolean_details("new", False, ADA).value is True
         provider.shutdown()
 
-    eventually(lambda: threading.active_count() == threads)
-    assert descriptors() == opened
+    eventually(lambda: threading.active_count() <= threads)
+    assert descriptors() <= opened
     with redis.client() as beside:
         eventually(lambda: len(beside.client_list()) == 1)
 
@@ -273,7 +294,7 @@ def test_an_end_at_any_moment_of_the_start_leaves_nothing_behind(redis: RedisSer
         provider.shutdown()
 
     eventually(lambda: not our_threads())
-    assert descriptors() == opened
+    assert descriptors() <= opened
 
 
 def test_a_service_that_never_says_goodbye_ends_all_the_same(redis: RedisServer) -> None:
@@ -337,6 +358,48 @@ def test_events_are_told_only_of_what_is_new(redis: RedisServer) -> None:
             heard.get_nowait()
 
 
+def test_a_store_that_fails_as_none_should_is_only_lost(tmp_path: Path) -> None:
+    path = tmp_path / "flags.json"
+    change(path, put("new", rollout={"percentage": 100}))
+    store = _Failing(path)
+    news: SimpleQueue[News] = SimpleQueue()
+    background = Background(lambda: store, Fallbacks(Ruleset()), news.put)
+    background.start()
+    try:
+        background.wait(WAIT_S)
+        background.speak()
+
+        store.fault = ZeroDivisionError("a fault of its own")
+
+        assert _next_told(news).fault == "ZeroDivisionError: a fault of its own"
+        assert background.client
+        assert background.client.decide("new", "ada", default=False).reason == "stale"
+        store.fault = None
+        assert _next_told(news).is_stale is False
+    finally:
+        background.stop()
+
+
+def test_news_that_nobody_can_be_told_stop_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "flags.json"
+    change(path, put("new"))
+
+    def tell(_news: News) -> None:
+        raise ZeroDivisionError
+
+    background = Background(lambda: FileFlagStore(path), Fallbacks(Ruleset()), tell)
+    background.start()
+    try:
+        background.wait(WAIT_S)
+        background.speak()
+        change(path, percentage("new", 100), percentage("new", 50))
+        client = background.client
+        assert client
+        eventually(lambda: client.ruleset.version == 3)
+    finally:
+        background.stop()
+
+
 def test_flags_that_depend_on_what_changed_have_changed() -> None:
     segment = Segment("staff", frozenset({"ada"}))
     rule = {"when": {"$segment": "staff"}}
@@ -377,6 +440,23 @@ def test_replacing_a_provider_ends_the_old_one(redis: RedisServer) -> None:
 
         eventually(lambda: not old & our_threads())
         assert client.get_boolean_value("new", False, ADA) is True
+
+
+class _Failing(FileFlagStore):
+    """A store with a bug: it raises what it has not declared."""
+
+    fault: Exception | None = None
+
+    async def next_version(self, seen: int, *, timeout_s: float) -> int:
+        if self.fault:
+            raise self.fault
+        return await super().next_version(seen, timeout_s=timeout_s)
+
+
+def _next_told(news: "SimpleQueue[News]") -> News:
+    while (one := news.get(timeout=WAIT_S)).is_stale is None:
+        pass
+    return one
 
 
 def _ruleset(*flags: Flag) -> Ruleset:

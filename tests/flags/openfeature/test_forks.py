@@ -6,6 +6,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import IO, Any
 
 import pytest
@@ -22,36 +23,40 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
 
 def test_parent_and_children_see_a_later_change_over_sockets_of_their_own(
-    redis: RedisServer,
+    redis: RedisServer, tmp_path: Path
 ) -> None:
     change(redis.url, put("new", rollout={"percentage": 100}))
-    with _forking(redis) as service:
+    with _forking(redis, tmp_path) as service:
         ready = service.told("ready", {"parent"})
-        service.go_on()
+        service.go_on("fork")
 
         forked = service.told("forked", {"child", "grandchild"})
-        went_on = service.told("went on", {"parent"})
         confirmed = service.told("confirmed", _FAMILY)
         change(redis.url, percentage("new", 0))
         changed = service.told("changed", _FAMILY)
+        ended = service.told("ended", {"parent"})
 
         assert service.ended() == 0
     assert all(one["value"] is True for one in forked.values())
-    assert went_on["parent"]["reason"] == "SPLIT"
     assert all((one["value"], one["reason"]) == (True, "SPLIT") for one in confirmed.values())
     assert all((one["value"], one["version"]) == (False, 2) for one in changed.values())
     assert all(one["followers"] == 1 for one in [*confirmed.values(), *changed.values()])
     assert _none_shared(ready["parent"], *changed.values())
+    # To the parent's own threads nothing has happened.
+    assert "STALE" not in ended["parent"]["reasons"]
 
 
-def test_a_child_serves_what_it_was_born_with_until_the_store_speaks(redis: RedisServer) -> None:
+def test_a_child_serves_what_it_was_born_with_until_the_store_speaks(
+    redis: RedisServer, tmp_path: Path
+) -> None:
     change(redis.url, put("new", rollout={"percentage": 100}))
-    with _forking(redis) as service:
+    with _forking(redis, tmp_path) as service:
         service.told("ready", {"parent"})
         redis.kill()
-        service.go_on()
+        service.go_on("lost")
 
         forked = service.told("forked", {"child", "grandchild"})
+        lost = service.told("lost", _FAMILY)
         redis.restart()
         change(redis.url, put("new", rollout={"percentage": 100}))
         confirmed = service.told("confirmed", _FAMILY)
@@ -59,8 +64,29 @@ def test_a_child_serves_what_it_was_born_with_until_the_store_speaks(redis: Redi
         service.told("changed", _FAMILY)
 
         assert service.ended() == 0
-    assert all((one["value"], one["reason"]) == (True, "STALE") for one in forked.values())
+    unsure = [*forked.values(), *lost.values()]
+    assert all((one["value"], one["reason"]) == (True, "STALE") for one in unsure)
     assert all((one["value"], one["reason"]) == (True, "SPLIT") for one in confirmed.values())
+
+
+def test_a_child_does_not_believe_a_store_that_was_emptied(
+    redis: RedisServer, tmp_path: Path
+) -> None:
+    change(redis.url, put("new", rollout={"percentage": 100}))
+    with _forking(redis, tmp_path) as service:
+        service.told("ready", {"parent"})
+        redis.kill()
+        redis.restart()
+        service.go_on("lost")
+
+        lost = service.told("lost", _FAMILY)
+        change(redis.url, put("new", rollout={"percentage": 100}))
+        service.told("confirmed", _FAMILY)
+        change(redis.url, percentage("new", 0))
+        service.told("changed", _FAMILY)
+
+        assert service.ended() == 0
+    assert all((one["value"], one["reason"]) == (True, "STALE") for one in lost.values())
 
 
 class _Service:
@@ -82,9 +108,9 @@ class _Service:
                 self._told[told["step"], told["who"]] = told
         return {who: self._told[step, who] for who in by}
 
-    def go_on(self) -> None:
-        """Let it fork."""
-        _stream(self._process.stdin).write("\n")
+    def go_on(self, word: str) -> None:
+        """Let it fork; "lost": each process is to see that the store is."""
+        _stream(self._process.stdin).write(f"{word}\n")
         _stream(self._process.stdin).flush()
 
     def ended(self) -> int:
@@ -93,9 +119,11 @@ class _Service:
 
 
 @contextmanager
-def _forking(redis: RedisServer) -> Iterator[_Service]:
+def _forking(redis: RedisServer, folder: Path) -> Iterator[_Service]:
+    bootstrap = folder / "bootstrap.json"
+    bootstrap.write_text('{"flags": {"new": {}}}', encoding="utf-8")
     process = subprocess.Popen(
-        [sys.executable, "-m", "tests.flags.openfeature.forking", redis.url],
+        [sys.executable, "-m", "tests.flags.openfeature.forking", redis.url, str(bootstrap)],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
