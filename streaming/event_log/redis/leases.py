@@ -16,7 +16,9 @@ from streaming.event_log.redis.log import RedisEventLog
 from streaming.event_log.redis.writing import LEASE_S
 
 _HERE = Path(__file__).parent
-_TAKE, _TELL, _RELEASE = (Script(_HERE / f"{name}.lua") for name in ("take", "tell", "release"))
+_OVERDUE, _TAKE, _TELL, _RELEASE = (
+    Script(_HERE / f"{name}.lua") for name in ("overdue", "take", "tell", "release")
+)
 _MOST_COMMANDS = 20
 _COMMANDS_KEPT_MS = 60_000
 _OVERDUE_AT_ONCE = 100
@@ -48,11 +50,7 @@ class RedisLeases:
     async def overdue(self) -> Sequence[str]:
         """Return turns whose leases have run out, the longest first, 100 at most."""
         try:
-            async with self._connection.call() as client:
-                seconds, micros = await ask(client, "TIME")
-                now_ms = int(seconds) * 1000 + int(micros) // 1000
-                query = (RUNNING, "-inf", now_ms, "LIMIT", 0, _OVERDUE_AT_ONCE)
-                found = await ask(client, "ZRANGEBYSCORE", *query)
+            found = await self._connection.run(_OVERDUE, [RUNNING], [_OVERDUE_AT_ONCE])
         except StorageError as error:
             raise LogUnavailableError(str(error)) from error
         return [turn_id.decode() for turn_id in found]
