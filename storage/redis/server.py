@@ -26,8 +26,9 @@ FRESH_S = 1.0
 """Seconds for which links are kept whatever happens: a server that is down must not have every
 caller make new ones."""
 
-# Beside its own errors the driver lets through what a peer that is no Redis provokes in its parser.
-_ODD = (ValueError, TypeError, AttributeError, LookupError, RecursionError)
+# Beside its own errors the driver lets through what a peer that is no Redis provokes in its parser,
+# and what uvloop says of a write to a link that the peer has reset a moment before: RuntimeError.
+_ODD = (ValueError, TypeError, AttributeError, LookupError, RuntimeError)
 
 
 @dataclass(slots=True)

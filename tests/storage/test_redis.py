@@ -128,6 +128,22 @@ async def test_a_call_under_way_when_redis_dies_failsat_once(mortal: RedisServer
         mortal.kill()
 
 
+async def test_a_write_to_a_link_that_was_reset_a_moment_before_is_a_lost_call(
+    server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def as_uvloop_does(*_: object) -> None:
+        raise RuntimeError("unable to perform operation on <TCPTransport closed=True>")
+
+    async with opened(server.url) as connection:
+        await put(connection, "k", b"before")
+        with monkeypatch.context() as faulty:
+            faulty.setattr("storage.redis.links.TcpLink.send_packed_command", as_uvloop_does)
+
+            assert "RuntimeError" in await refusal(partial(get, connection, "k"))
+
+        assert await get(connection, "k") == b"before"
+
+
 async def test_a_stalled_redis_holds_to_the_deadline_and_not_the_event_loop(
     mortal: RedisServer,
 ) -> None:
