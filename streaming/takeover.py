@@ -6,10 +6,10 @@ counts. Where the shared log cannot be reached nothing is taken: a lease cannot 
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+import anyio
 import structlog
 
 from history.base import History
@@ -17,7 +17,7 @@ from history.errors import HistoryError, TurnNotFoundError
 from history.model import Checkpoint, TurnRecord, TurnStatus
 from streaming.draft import Draft
 from streaming.ending import end_from_terminal, terminal_from_record
-from streaming.errors import BusyError, DrainingError
+from streaming.errors import BusyError, DrainingError, LogUnavailableError
 from streaming.event_log.base import Leases, Taken
 from streaming.event_log.replay import Replayed, replay
 from streaming.events import TurnReset
@@ -27,15 +27,17 @@ from streaming.turn import Interrupted, LiveTurn, TurnSpec
 log = structlog.get_logger(__name__)
 
 LOOK_EVERY_S = 0.5
-SILENT_AFTER_S = 10.0
-"""A turn without any lease, as after Redis lost its data, is taken once its record is so silent."""
+LOOK_FOR_SILENT_EVERY_S = 1.0
+SILENT_AFTER_S = 5.0
+"""A turn without any lease is taken once its record is so silent: its worker died before it had
+told Redis of it, or Redis lost its data. A worker that lives has its lease, and is left alone."""
 
 WORKER_LOST = "worker_lost"
 LOG_LOST = "log_lost"
 """Why readers are reset where the shared log lost entries."""
 
 _AT_ONCE = 20
-"""Takeovers in one round; the next one comes soon, and other workers take some."""
+"""Takeovers side by side in this process."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +80,7 @@ class Takeovers:
         Raises:
             LogUnavailableError, HistoryUnavailableError: try again in the next round.
         """
-        return await self._rescue_all((await self._leases.overdue())[:_AT_ONCE])
+        return await self._rescue_all(await self._leases.overdue())
 
     async def look_for_silent(self) -> int:
         """Take turns that have no lease at all; for a shared log that lost its data."""
@@ -87,12 +89,30 @@ class Takeovers:
         return await self._rescue_all([record.turn_id for record in silent])
 
     async def _rescue_all(self, turn_ids: Sequence[str]) -> int:
-        """Rescue what does not run here, as long as this process takes turns."""
-        taken = 0
-        with suppress(DrainingError, BusyError):  # others take the rest
+        """Rescue what does not run here, as long as this process takes turns.
+
+        Side by side: a worker that dies may leave hundreds, and each takes several round trips.
+        """
+        taken: list[str] = []
+        errors: list[Exception] = []
+        places = anyio.CapacityLimiter(_AT_ONCE)
+
+        async def rescue(turn_id: str) -> None:
+            try:
+                async with places:
+                    if await self._rescue_one(turn_id):
+                        taken.append(turn_id)
+            except (DrainingError, BusyError):  # others take the rest
+                pass
+            except (HistoryError, LogUnavailableError) as error:
+                errors.append(error)
+
+        async with anyio.create_task_group() as tasks:
             for turn_id in turn_ids:
-                taken += await self._rescue_one(turn_id)
-        return taken
+                tasks.start_soon(rescue, turn_id)
+        if errors:
+            raise errors[0]
+        return len(taken)
 
     async def _rescue_one(self, turn_id: str) -> bool:
         if self._runner.find(turn_id) is not None:

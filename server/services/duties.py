@@ -19,7 +19,12 @@ from streaming.errors import LogUnavailableError
 from streaming.reaper import REAP_EVERY_S, SILENT_AFTER_S, reap
 from streaming.speech.errors import SpeechError
 from streaming.speech.turn_speech import Studio
-from streaming.takeover import LOOK_EVERY_S, TakeoverLimits, Takeovers
+from streaming.takeover import (
+    LOOK_EVERY_S,
+    LOOK_FOR_SILENT_EVERY_S,
+    TakeoverLimits,
+    Takeovers,
+)
 from streaming.turn import TurnSpec
 
 log = structlog.get_logger(__name__)
@@ -130,5 +135,5 @@ def _rescue(
 
     return [
         ("take_over", look, LOOK_EVERY_S),
-        ("take_over_silent", look_for_silent, REAP_EVERY_S),
+        ("take_over_silent", look_for_silent, LOOK_FOR_SILENT_EVERY_S),
     ]

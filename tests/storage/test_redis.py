@@ -131,7 +131,7 @@ async def test_a_call_under_way_when_redis_dies_failsat_once(mortal: RedisServer
 async def test_a_write_to_a_link_that_was_reset_a_moment_before_is_a_lost_call(
     server: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def as_uvloop_does(*_: object) -> None:
+    async def as_uvloop_does(*_: object, **__: object) -> None:
         raise RuntimeError("unable to perform operation on <TCPTransport closed=True>")
 
     async with opened(server.url) as connection:

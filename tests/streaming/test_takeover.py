@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from streaming.event_log.redis.keys import RUNNING, lease_of
 from streaming.keeper import RecordKeeper
 from streaming.llm.base import TokenSource
 from streaming.runner import RunnerLimits, TurnRunner
-from streaming.takeover import TakeoverLimits, Takeovers
+from streaming.takeover import SILENT_AFTER_S, TakeoverLimits, Takeovers
 from streaming.turn import LiveTurn, TurnSpec
 from tests.history.factories import a_first_turn
 from tests.streaming.event_log.workers import Worker, until, workers
@@ -83,9 +84,9 @@ class Site:
             message_id=record.message_id,
         )
 
-    async def start(self) -> LiveTurn:
+    async def start(self, **fields: object) -> LiveTurn:
         """Begin a turn, and start it here."""
-        new_turn = a_first_turn()
+        new_turn = a_first_turn(**fields)
         await self.history.turns.begin(new_turn)
         return self.runner.start(spec_of(new_turn))
 
@@ -165,6 +166,37 @@ async def test_a_turn_goes_on_from_what_its_lost_worker_has_shared(
         record = await b.record(turn_id)
         assert (record.status, record.text) == (TurnStatus.COMPLETED, "One, two, three.")
         assert next_one.asked[0].prefix == "One, two, "
+
+
+async def test_a_turn_that_redis_was_never_told_of_is_taken_once_its_record_is_silent(
+    server: RedisServer, tmp_path: Path
+) -> None:
+    lost, next_one = StallingTokenSource(), ScriptedTokenSource(["All of it.", STOP])
+    async with sites(server, tmp_path, lost, next_one) as ((a, b), _):
+        a.worker.pause()
+        now = datetime.now(UTC)
+        await a.start(started_at=now - timedelta(seconds=1))
+        assert await b.takeovers.look_for_silent() == 0
+
+        silent_for = timedelta(seconds=SILENT_AFTER_S + 1)
+        turn_id = (await a.start(started_at=now - silent_for)).spec.turn_id
+
+        assert await b.takeovers.look_for_silent() == 1
+        assert deltas(await follow(b.worker.log, turn_id)) == "All of it."
+
+
+async def test_many_turns_of_one_lost_worker_are_taken_in_one_round(
+    server: RedisServer, tmp_path: Path
+) -> None:
+    lost = StallingTokenSource(["One, "])
+    async with sites(server, tmp_path, lost, StallingTokenSource()) as ((a, b), _):
+        turn_ids = [(await a.start()).spec.turn_id for _ in range(50)]
+        await a.share()
+        for turn_id in turn_ids:
+            await a.lose(turn_id)
+
+        assert await b.takeovers.look() == len(turn_ids)
+        assert b.runner.live_count == len(turn_ids)
 
 
 async def test_a_takeover_that_history_stops_half_way_keeps_no_lease(
