@@ -30,7 +30,7 @@ MODELS = (
     Model("plain", f"sim:{_PACE}", _TOKENS),
     Model("exact", f"sim:{_PACE},continues=exact", _TOKENS),
     Model("again", f"sim:{_PACE},continues=again", _TOKENS),
-    Model("sentence", f"sim:{_PACE},continues=sentence", _TOKENS),
+    Model("sentence", f"sim:{_PACE},continues=sentence", _TOKENS, is_exact=False),
     Model("words", f"sim:{_PACE},continues=words,repeats=6", _TOKENS, is_exact=False),
     Model(f"{BREAKS_OFF}-cut", f"fault:cut:{_PACE},after=40,first=1", _TOKENS),
     Model(f"{BREAKS_OFF}-clean", f"fault:truncate:{_PACE},after=70,first=1", _TOKENS),

@@ -44,7 +44,11 @@ class Chances:
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A chatbot of the test: the simulator's model, and how long its answers are."""
+    """A chatbot of the test: the simulator's model, and how long its answers are.
+
+    `is_exact`: whatever breaks, what is joined must be the answer as if nothing had been. Not where
+    a model says a few words again: so short a repetition may as well be meant.
+    """
 
     chatbot_id: str
     name: str
@@ -119,9 +123,17 @@ class Guest:
         while monotonic() < until:
             await self.have_turn(self._rng.choice(models))
 
-    async def have_turn(self, model: Model, *, readers: int = 0) -> Turn | None:
-        """Ask, and read the answer to its end; None where it was refused, or nobody answered."""
-        turn = await self.ask(model)
+    async def have_turn(
+        self, model: Model, *, readers: int = 0, worker: Worker | None = None
+    ) -> Turn | None:
+        """Ask, and read the answer to its end; None where it was refused, or nobody answered.
+
+        Args:
+            model: Whom to ask.
+            readers: How many read; 0: some.
+            worker: Where to ask first; None: anywhere.
+        """
+        turn = await self.ask(model, worker=worker)
         if turn is None:
             await anyio.sleep(_PAUSE_S)
             return None
@@ -131,7 +143,7 @@ class Guest:
             tasks.start_soon(self._meddle, turn)
         return turn
 
-    async def ask(self, model: Model) -> Turn | None:
+    async def ask(self, model: Model, *, worker: Worker | None = None) -> Turn | None:
         """Start a turn; the same request goes out again until something is known of it."""
         self._asked += 1
         key = f"{self.name} asks for the {self._asked}. time"
@@ -143,11 +155,13 @@ class Guest:
         found: list[Turn] = []
         if self._rng.random() < self._chances.repeat:
             async with anyio.create_task_group() as tasks:
-                for worker in self._rng.sample(list(self._workers), 2):
-                    tasks.start_soon(self._post, worker, body, expected, found)
+                for each in self._rng.sample(list(self._workers), 2):
+                    tasks.start_soon(self._post, each, body, expected, found)
         for _ in range(POSTS_EACH):
-            if found or await self._post(self._rng.choice(self._workers), body, expected, found):
+            where = worker or self._rng.choice(self._workers)
+            if found or await self._post(where, body, expected, found):
                 break
+            worker = None
             await anyio.sleep(_PAUSE_S)
         if not found:
             return None
@@ -244,7 +258,7 @@ class Guest:
             worker: Where to begin.
         """
         self._followed += 1
-        reader = _Reader(f"{self.name} reader {self._followed}", turn, self._recorder)
+        reader = Reader(f"{self.name} reader {self._followed}", turn, self._recorder)
         place = self._rng.randrange(len(self._workers))
         if worker is not None:
             place = self._workers.index(worker)
@@ -261,7 +275,7 @@ class Guest:
         turn.ended.set()
 
 
-class _Reader:
+class Reader:
     """A reader of one turn: its cursor, and what it records."""
 
     def __init__(self, name: str, turn: Turn, recorder: Recorder) -> None:

@@ -51,8 +51,8 @@ def shown_is_stored(view: View) -> Broken:
         stored = view.stored.get(reader.turn)
         if stored is None:
             continue
-        shown, is_ended = _shown(reader)
-        is_right = shown == stored.text if is_ended else _begins(shown, stored)
+        shown = shown_text(reader)
+        is_right = shown == stored.text if reader.ends else _begins(shown, stored)
         if not is_right:
             yield f"{reader.name} shows {_differ(shown, stored.text)} of {reader.turn}"
 
@@ -245,15 +245,15 @@ def judge(view: View) -> list[Finding]:
     return [Finding(name, detail) for name, check in INVARIANTS.items() for detail in check(view)]
 
 
-def _shown(reader: ReaderView) -> tuple[str, bool]:
-    """Return what a reader shows, and whether it has been told the end."""
+def shown_text(reader: ReaderView) -> str:
+    """Return what a reader shows: the text of its last reset, and the deltas after it."""
     pieces: list[str] = []
     for event in reader.entries:
         if event.name in {"turn.reset", "turn.cancelled"}:
             pieces = [event.text]
         elif event.name == "text.delta":
             pieces.append(event.text)
-    return "".join(pieces), bool(reader.ends)
+    return "".join(pieces)
 
 
 def _begins(shown: str, stored: Operation) -> bool:

@@ -39,8 +39,9 @@ class ReaderView:
 
     @property
     def resets(self) -> list[Operation]:
-        """Resets."""
-        return [each for each in self.entries if each.name == "turn.reset"]
+        """Resets of what was shown: one that comes first replaces nothing."""
+        entries = list(self.entries)
+        return [each for each in entries[1:] if each.name == "turn.reset"]
 
     def pauses(self) -> Iterator[tuple[float, float]]:
         """Yield when a time without any sign of the turn began and ended, up to the end."""
