@@ -1,7 +1,7 @@
 """A service that forks while threads ask: `python -m tests.flags.openfeature.forking`.
 
-Takes the address of Redis, and a bootstrap file that it must never come to need. The parent forks a
-child, and the child one of its own. Each tells what it sees as lines of JSON on standard error,
+Takes the address of Redis and perhaps a bootstrap file, that it must never come to need. The parent
+forks a child, and the child one of its own. Each tells what it sees as lines of JSON on standard error,
 where nothing else is written unless it fails.
 """
 
@@ -42,9 +42,10 @@ class _Asker(threading.Thread):
                 self.wrong = str(details)
 
 
-def main(url: str, bootstrap: str) -> int:
+def main(url: str, bootstrap: str | None = None) -> int:
     """Start, fork when a line comes in, and tell of each step; return the exit status."""
-    provider = ChatstreamFlagProvider(redis_url=url, bootstrap_path=Path(bootstrap))
+    path = Path(bootstrap) if bootstrap else None
+    provider = ChatstreamFlagProvider(redis_url=url, bootstrap_path=path)
     api.set_provider_and_wait(provider)
     askers = [_Asker() for _ in range(_ASKERS)]
     for asker in askers:

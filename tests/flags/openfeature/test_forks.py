@@ -23,10 +23,10 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
 
 def test_parent_and_children_see_a_later_change_over_sockets_of_their_own(
-    redis: RedisServer, tmp_path: Path
+    redis: RedisServer,
 ) -> None:
     change(redis.url, put("new", rollout={"percentage": 100}))
-    with _forking(redis, tmp_path) as service:
+    with _forking(redis) as service:
         ready = service.told("ready", {"parent"})
         service.go_on("fork")
 
@@ -50,7 +50,9 @@ def test_a_child_serves_what_it_was_born_with_until_the_store_speaks(
     redis: RedisServer, tmp_path: Path
 ) -> None:
     change(redis.url, put("new", rollout={"percentage": 100}))
-    with _forking(redis, tmp_path) as service:
+    bootstrap = tmp_path / "bootstrap.json"
+    bootstrap.write_text('{"flags": {"new": {}}}', encoding="utf-8")
+    with _forking(redis, str(bootstrap)) as service:
         service.told("ready", {"parent"})
         redis.kill()
         service.go_on("lost")
@@ -69,11 +71,9 @@ def test_a_child_serves_what_it_was_born_with_until_the_store_speaks(
     assert all((one["value"], one["reason"]) == (True, "SPLIT") for one in confirmed.values())
 
 
-def test_a_child_does_not_believe_a_store_that_was_emptied(
-    redis: RedisServer, tmp_path: Path
-) -> None:
+def test_a_child_does_not_believe_a_store_that_was_emptied(redis: RedisServer) -> None:
     change(redis.url, put("new", rollout={"percentage": 100}))
-    with _forking(redis, tmp_path) as service:
+    with _forking(redis) as service:
         service.told("ready", {"parent"})
         redis.kill()
         redis.restart()
@@ -119,11 +119,9 @@ class _Service:
 
 
 @contextmanager
-def _forking(redis: RedisServer, folder: Path) -> Iterator[_Service]:
-    bootstrap = folder / "bootstrap.json"
-    bootstrap.write_text('{"flags": {"new": {}}}', encoding="utf-8")
+def _forking(redis: RedisServer, *bootstrap: str) -> Iterator[_Service]:
     process = subprocess.Popen(
-        [sys.executable, "-m", "tests.flags.openfeature.forking", redis.url, str(bootstrap)],
+        [sys.executable, "-m", "tests.flags.openfeature.forking", redis.url, *bootstrap],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
