@@ -1,8 +1,8 @@
 """A service that forks while threads ask: `python -m tests.flags.openfeature.forking`.
 
 Takes the address of Redis and perhaps a bootstrap file, that it must never come to need. The parent
-forks a child, and the child one of its own. Each tells what it sees as lines of JSON on standard error,
-where nothing else is written unless it fails.
+forks a child, and the child one of its own. Each tells what it sees as lines of JSON on standard
+error, where nothing else is written unless it fails.
 """
 
 import json
