@@ -31,6 +31,12 @@ ERROR_CODES = (
 )
 """Codes of a turn's end; those of the token source are its errors' (a test holds the two equal)."""
 
+SOURCES = ("primary", "fallback", "offline")
+"""Places of the token sources; «offline» is the offline model as a last resort."""
+
+SOURCE_CODES = tuple(code for code in ERROR_CODES if code.startswith("upstream_"))
+CALL_ENDS = ("finished", "left", *SOURCE_CODES)
+CONTINUE_CAUSES = ("upstream", "fallback", "worker_lost")
 HISTORY_OPERATIONS = ("request", "checkpoint", "end", "seal")
 CACHES = ("tts",)
 SPEECH_ENGINES = ("google", "espeak", "off", "none")

@@ -76,7 +76,7 @@ class GapCollector(Collector):
 
 
 class TurnSeries:
-    """Turns, and what makes them: the token source and the history."""
+    """Turns, their first and further tokens, and how they end."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.turns = Counter(
@@ -103,8 +103,50 @@ class TurnSeries:
         self.errors = Counter(
             "chat_source_errors_total", "Turns that ended in an error.", ["code"], registry=registry
         )
+        self.continued = Counter(
+            "chat_turns_continued_total",
+            "Answers that broke off and were gone on with.",
+            ["cause"],
+            registry=registry,
+        )
+        self.taken_over = Counter(
+            "chat_turns_taken_over_total", "Turns of lost workers taken over.", registry=registry
+        )
+        self.gaps = GapCollector(registry).gaps
+        self._start_at_zero()
+
+    def _start_at_zero(self) -> None:
+        for cause in labels.CONTINUE_CAUSES:
+            self.continued.labels(cause)
+        for arm in labels.ARMS:
+            self.first_token.labels(arm)
+            for outcome in labels.OUTCOMES:
+                self.turns.labels(outcome, arm)
+
+
+class DependencySeries:
+    """What turns are made with: the token sources, the history, Redis."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.calls = Counter(
+            "chat_source_calls_total",
+            "Answers asked of a token source, by how they ended.",
+            ["source", "outcome"],
+            registry=registry,
+        )
         self.retries = Counter(
             "chat_source_retries_total", "Times a token source was asked again.", registry=registry
+        )
+        self.breaker_open = Gauge(
+            "chat_source_breaker_open",
+            "Whether the breaker of a token source is open (1) or closed (0).",
+            ["source"],
+            registry=registry,
+        )
+        self.budget_exhausted = Counter(
+            "chat_retry_budget_exhausted_total",
+            "Further calls that the retry budget did not grant.",
+            registry=registry,
         )
         self.history_failures = Counter(
             "chat_history_failures_total",
@@ -112,14 +154,16 @@ class TurnSeries:
             ["operation"],
             registry=registry,
         )
-        self.gaps = GapCollector(registry).gaps
-        self._start_at_zero()
-
-    def _start_at_zero(self) -> None:
-        for arm in labels.ARMS:
-            self.first_token.labels(arm)
-            for outcome in labels.OUTCOMES:
-                self.turns.labels(outcome, arm)
+        self.history_breaker_open = Gauge(
+            "chat_history_breaker_open",
+            "Whether the breaker of the history is open (1) or closed (0).",
+            registry=registry,
+        )
+        self.redis_down = Gauge(
+            "chat_redis_down",
+            "1 while turns cannot be shared with other processes, as Redis is lost.",
+            registry=registry,
+        )
 
 
 class ReaderSeries:

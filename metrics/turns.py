@@ -15,6 +15,7 @@ from metrics.base import Window
 from metrics.labels import arm, known
 from metrics.memory import MemoryWindow
 from metrics.prometheus import (
+    DependencySeries,
     Exposition,
     FlagFigures,
     FlagSeries,
@@ -83,6 +84,7 @@ class TurnMetrics:  # noqa: PLR0904 - one short method for each thing that can b
         self._exposition = Exposition()
         registry = self._exposition.registry
         self._turns = TurnSeries(registry)
+        self._dependencies = DependencySeries(registry)
         self._readers = ReaderSeries(registry)
         self._service = ServiceSeries(registry)
         self._speech = SpeechSeries(registry)
@@ -132,14 +134,51 @@ class TurnMetrics:  # noqa: PLR0904 - one short method for each thing that can b
     def source_retried(self) -> None:
         """Record that a token source was asked again."""
         self._window.count("source_retries")
-        self._turns.retries.inc()
+        self._dependencies.retries.inc()
+
+    @_fails_open
+    def source_called(self, source: str, outcome: str) -> None:
+        """Record one answer of a token source: finished, left, or the code of its failure."""
+        source = known(source, labels.SOURCES)
+        outcome = known(outcome, labels.CALL_ENDS)
+        self._dependencies.calls.labels(source, outcome).inc()
+
+    @_fails_open
+    def source_breaker_changed(self, source: str, *, is_open: bool) -> None:
+        """Record that a token source is left alone from now on (also while probed), or no more."""
+        source = known(source, labels.SOURCES)
+        self._dependencies.breaker_open.labels(source).set(is_open)
+
+    @_fails_open
+    def retry_refused(self) -> None:
+        """Record a further call that the retry budget did not grant."""
+        self._dependencies.budget_exhausted.inc()
+
+    @_fails_open
+    def turn_continued(self, cause: str) -> None:
+        """Record that an answer which broke off is gone on with."""
+        self._turns.continued.labels(known(cause, labels.CONTINUE_CAUSES)).inc()
+
+    @_fails_open
+    def turns_taken_over(self, count: int) -> None:
+        """Record turns of lost workers that this process took."""
+        self._turns.taken_over.inc(count)
 
     @_fails_open
     def history_failed(self, operation: str) -> None:
         """Record a call to the history that failed."""
         operation = known(operation, labels.HISTORY_OPERATIONS)
         self._window.count(f"history_failures.{operation}")
-        self._turns.history_failures.labels(operation).inc()
+        self._dependencies.history_failures.labels(operation).inc()
+
+    @_fails_open
+    def history_breaker_changed(self, *, is_open: bool) -> None:
+        """Record that the history is left alone from now on (also while probed), or no more."""
+        self._dependencies.history_breaker_open.set(is_open)
+
+    def watch_redis(self, is_down: Callable[[], bool]) -> None:
+        """Ask whether Redis is lost at each scrape; the function must not block."""
+        self._dependencies.redis_down.set_function(lambda: float(is_down()))
 
     @_fails_open
     def reader_opened(self) -> None:

@@ -65,7 +65,7 @@ async def plan_turn(
     """
     asked = await _asked(services, owner, wanted)
     chatbot = await _chatbot(services, wanted.chatbot_id or asked.conversation.chatbot_id)
-    model = chatbot.model or services.source.default_model
+    model = chatbot.model or services.sources.default_model
     context = _context(asked.messages, asked.text, services.settings.max_context_chars)
     turn_id, message_id = new_id("turn"), new_id("msg")
     decision = services.flags.decide_streaming(

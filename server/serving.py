@@ -156,7 +156,7 @@ def _announce(settings: Settings, services: Services, sock: socket.socket) -> No
         "server.started",
         url=f"http://{shown}:{port}",
         version=VERSION,
-        model=services.source.default_model,
+        model=services.sources.default_model,
         history=services.history_kind,
         speech=services.studio.maker.engine,
         flags=services.flags.store.kind,

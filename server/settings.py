@@ -11,6 +11,8 @@ from typing import Annotated, Literal
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from streaming.llm.prefixes import PrefixStyle
+
 EX_CONFIG = 78
 """Exit status for a setting that cannot be used (sysexits.h)."""
 
@@ -53,7 +55,7 @@ class Settings(BaseSettings):
         description="Redis for what processes share: turns, flags; unset: one process, DATA_DIR.",
     )
     max_takeovers: int = Field(
-        2, ge=0, le=100, description="Times that a turn may be gone on with after a lost worker."
+        2, ge=0, le=100, description="Times a turn goes on after a lost worker, or a broken model."
     )
     takeover_max_age_s: Seconds = Field(
         900.0, description="Seconds after its start in which a turn may still be taken over."
@@ -71,6 +73,26 @@ class Settings(BaseSettings):
     openai_model: str = Field(
         "gpt-5-mini", min_length=1, description="Model asked when the chatbot names none."
     )
+    openai_prefix_style: PrefixStyle = Field(
+        "plain",
+        description="How it is asked to go on with a broken answer: `plain` works everywhere,"
+        " `continue_final_message` (vLLM, SGLang) and `prefix` (Mistral, DeepSeek) join better.",
+    )
+    fallback_base_url: str | None = Field(
+        None, description="A second such API, asked where the first fails or is left alone."
+    )
+    fallback_api_key: SecretStr | None = Field(
+        None, description="Its key; without a base URL that of OpenAI itself."
+    )
+    fallback_model: str | None = Field(
+        None, description="Model asked there, whatever the chatbot names; unset: OPENAI_MODEL."
+    )
+    fallback_prefix_style: PrefixStyle = Field(
+        "plain", description="As OPENAI_PREFIX_STYLE, of the second API."
+    )
+    offline_last_resort: bool = Field(
+        False, description="Let the offline model answer where no provider can; it says so."
+    )
     offline_tokens_per_s: float = Field(
         40.0, ge=0, le=100_000, description="Pace of the offline model; 0 does not wait."
     )
@@ -81,7 +103,7 @@ class Settings(BaseSettings):
         2, ge=0, le=10, description="Further tries before the first token; never after it."
     )
     first_token_timeout_s: Seconds = Field(
-        30.0, description="Seconds until the first token, all retries included."
+        30.0, description="Seconds until a model's first token, all retries included."
     )
     inter_token_timeout_s: Seconds = Field(
         30.0, description="Seconds between two tokens; longer is a stall and fails the turn."
@@ -261,6 +283,8 @@ class Settings(BaseSettings):
         "redis_url",
         "flags_bootstrap_file",
         "openai_api_key",
+        "fallback_api_key",
+        "fallback_model",
         "google_cloud_credentials",
         "google_application_credentials",
         "google_tts_endpoint",
@@ -270,13 +294,25 @@ class Settings(BaseSettings):
     def _empty_is_unset(cls, value: object) -> object:
         return None if value == "" else value
 
-    @field_validator("openai_base_url", mode="before")
+    @field_validator("openai_base_url", "fallback_base_url", mode="before")
     @classmethod
     def _base_url(cls, value: object) -> object:
         if value in ("", None):
             return None
         if not str(value).startswith(("http://", "https://")):
             raise ValueError("must start with http:// or https://")
+        return value
+
+    @field_validator("fallback_base_url", "fallback_api_key", "fallback_model")
+    @classmethod
+    def _is_second(cls, value: object, info: ValidationInfo) -> object:
+        given = info.data
+        if value is not None and given.keys() >= {"openai_base_url", "openai_api_key"}:
+            if not (given["openai_base_url"] or given["openai_api_key"]):
+                raise ValueError("needs a first one: set OPENAI_API_KEY or OPENAI_BASE_URL")
+            places = (given.get("fallback_base_url"), given.get("fallback_api_key"))
+            if info.field_name == "fallback_model" and not any(places):
+                raise ValueError("needs FALLBACK_BASE_URL or FALLBACK_API_KEY beside it")
         return value
 
     @field_validator("session_secret", "admin_token")
@@ -294,6 +330,11 @@ class Settings(BaseSettings):
     def is_offline(self) -> bool:
         """Whether answers come from the offline model."""
         return self.openai_api_key is None and self.openai_base_url is None
+
+    @property
+    def has_fallback(self) -> bool:
+        """Whether there is a second provider."""
+        return self.fallback_base_url is not None or self.fallback_api_key is not None
 
     @property
     def google_credentials(self) -> Path | None:

@@ -192,6 +192,8 @@ class TurnRunner:  # noqa: PLR0904  # starting is admitted, and readers are coun
             stop = Finished("stop", None)
         if stop is not None:
             turn.stop(stop)
+        elif turn.is_continued:
+            self._metrics.turn_continued("worker_lost")
         return self._set_going(turn)
 
     def _made(self, spec: TurnSpec, writer: EventWriter) -> LiveTurn:

@@ -124,11 +124,11 @@ def _rescue(
 
     async def look() -> None:
         with suppress(LogUnavailableError):  # told where it was noticed
-            await takeovers.look()
+            services.metrics.turns_taken_over(await takeovers.look())
 
     async def look_for_silent() -> None:
         try:
-            await takeovers.look_for_silent()
+            services.metrics.turns_taken_over(await takeovers.look_for_silent())
         except LogUnavailableError:  # who holds what cannot be told: only the long dead are ended
             is_ours = partial(_is_ours, services)
             await reap(services.history, is_ours=is_ours, silent_after_s=LONG_SILENT_S)

@@ -1,4 +1,4 @@
-"""Who writes and who speaks, as the settings say."""
+"""Who speaks answers, as the settings say."""
 
 from collections.abc import Sequence
 from time import monotonic
@@ -7,37 +7,13 @@ import structlog
 
 from metrics.turns import TurnMetrics
 from server.services.faults import StartError
-from server.services.services import ROOT
 from server.settings import Settings
 from streaming.cache.memory import MemoryCache
-from streaming.llm.base import TokenSource
 from streaming.speech.base import Speaker
 from streaming.speech.maker import AudioMaker
 from streaming.speech.turn_speech import SpeechLimits, Studio
 
 log = structlog.get_logger(__name__)
-
-
-def token_source(settings: Settings, metrics: TurnMetrics) -> TokenSource:
-    """Return who writes answers: the model provider, else the offline model."""
-    if settings.is_offline:
-        from streaming.llm.offline import OfflineTokenSource  # noqa: PLC0415  # only what is used
-
-        return OfflineTokenSource(
-            docs_dir=ROOT / "docs", tokens_per_s=settings.offline_tokens_per_s
-        )
-    from streaming.llm.openai import OpenAITokenSource  # noqa: PLC0415  # half a second of imports
-
-    key = settings.openai_api_key
-    return OpenAITokenSource(
-        base_url=settings.openai_base_url,
-        api_key=key.get_secret_value() if key else "none",
-        default_model=settings.openai_model,
-        connect_timeout_s=settings.connect_timeout_s,
-        request_timeout_s=settings.first_token_timeout_s,
-        max_retries=settings.openai_max_retries,
-        on_retry=lambda _: metrics.source_retried(),
-    )
 
 
 def open_studio(settings: Settings, metrics: TurnMetrics) -> Studio:

@@ -17,15 +17,15 @@ from server.ids import new_id
 from server.kept_secrets import kept_secret
 from server.readers import Readers
 from server.services.duties import Specify, duties, reap_at_start
-from server.services.engines import open_studio, token_source
+from server.services.engines import open_studio
 from server.services.faults import StartError
 from server.services.flags import open_flags, wants_abort_now
 from server.services.logs import open_event_log
 from server.services.services import Services
+from server.services.sources import open_sources
 from server.services.stores import open_stores
 from server.settings import Settings
 from streaming.keeper import RecordKeeper
-from streaming.llm.choice import OneSource
 from streaming.runner import RunnerLimits, TurnRunner
 from streaming.turn import Cancelled, Deadlines
 
@@ -50,8 +50,8 @@ async def open_services(settings: Settings, specify: Specify) -> AsyncIterator[S
         metrics = TurnMetrics()
         flags = await open_flags(settings, metrics)
         stack.push_async_callback(flags.store.close)
-        source = token_source(settings, metrics)
-        stack.push_async_callback(source.close)
+        sources = open_sources(settings, metrics)
+        stack.push_async_callback(sources.close)
         studio = open_studio(settings, metrics)
         stack.push_async_callback(studio.maker.close)
         keeper = RecordKeeper(history, metrics)
@@ -61,10 +61,11 @@ async def open_services(settings: Settings, specify: Specify) -> AsyncIterator[S
             worker_id=worker_id,
             on_command=lambda turn_id, command: runner.obey(turn_id, command),  # noqa: PLW0108
         )
+        metrics.watch_redis(lambda: event_log.is_down)
         runner = TurnRunner(
             keeper=keeper,
             event_log=event_log,
-            sources=OneSource(source),
+            sources=sources,
             metrics=metrics,
             limits=RunnerLimits(
                 Deadlines(
@@ -84,7 +85,7 @@ async def open_services(settings: Settings, specify: Specify) -> AsyncIterator[S
             chatbots=chatbots,
             event_log=event_log,
             leases=leases,
-            source=source,
+            sources=sources,
             studio=studio,
             metrics=metrics,
             flags=flags,

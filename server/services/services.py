@@ -14,7 +14,7 @@ from server.services.flags import Flags
 from server.settings import Settings
 from streaming.event_log.base import EventLog, Leases
 from streaming.keeper import RecordKeeper
-from streaming.llm.base import TokenSource
+from streaming.llm.chain import SourceChain
 from streaming.runner import TurnRunner
 from streaming.speech.turn_speech import Studio
 
@@ -31,7 +31,7 @@ class Services:
     chatbots: Chatbots
     event_log: EventLog
     leases: Leases | None
-    source: TokenSource
+    sources: SourceChain
     studio: Studio
     metrics: TurnMetrics
     flags: Flags
@@ -44,7 +44,7 @@ class Services:
 
     @property
     def model_kind(self) -> str:
-        """Which token source was chosen."""
+        """What answers are asked of first."""
         return "offline" if self.settings.is_offline else "openai"
 
     @property

@@ -10,10 +10,11 @@ from streaming.llm.base import TokenSource
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A source that was asked, and how it failed."""
+    """A source that was asked, and how it failed. `has_text`: the turn had some text by then."""
 
     source: TokenSource
     error: SourceError
+    has_text: bool
 
 
 class SourceChoice(Protocol):
@@ -25,7 +26,7 @@ class SourceChoice(Protocol):
         ...
 
     def first(self) -> TokenSource:
-        """Return who is asked first, now."""
+        """Return who is asked first, now; called once a turn."""
         ...
 
     def next(self, failures: Sequence[Failure], *, has_text: bool) -> TokenSource | None:
@@ -40,34 +41,3 @@ class SourceChoice(Protocol):
     async def close(self) -> None:
         """Release all sources; safe to call twice."""
         ...
-
-
-class OneSource:
-    """One source. It retries by itself before the first token; after it, it is asked to go on.
-
-    Args:
-        source: The model.
-        max_continuations: How often one turn may be gone on with.
-    """
-
-    def __init__(self, source: TokenSource, *, max_continuations: int = 2) -> None:
-        self._source = source
-        self._max_continuations = max_continuations
-
-    @property
-    def default_model(self) -> str:
-        """Name of the model asked when the chatbot names none."""
-        return self._source.default_model
-
-    def first(self) -> TokenSource:
-        """Return the source."""
-        return self._source
-
-    def next(self, failures: Sequence[Failure], *, has_text: bool) -> TokenSource | None:
-        """Return the source again, where it can help."""
-        can_help = has_text and failures[-1].error.retryable
-        return self._source if can_help and len(failures) <= self._max_continuations else None
-
-    async def close(self) -> None:
-        """Release the source."""
-        await self._source.close()

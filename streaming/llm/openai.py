@@ -58,6 +58,7 @@ class OpenAITokenSource:
         request_timeout_s: For one try, from its start to the head of the answer.
         max_retries: Tries after the first one, all before the first token.
         prefix_style: How the server is asked to go on with an answer.
+        may_retry: Asked before each further try; False lets the failure stand.
         on_retry: Called with the error that makes another try needed; for counting.
     """
 
@@ -71,6 +72,7 @@ class OpenAITokenSource:
         request_timeout_s: float,
         max_retries: int,
         prefix_style: PrefixStyle = "plain",
+        may_retry: Callable[[], bool] = lambda: True,
         on_retry: Callable[[SourceError], None] | None = None,
     ) -> None:
         self._default_model = default_model
@@ -78,6 +80,7 @@ class OpenAITokenSource:
         self._request_timeout_s = request_timeout_s
         self._max_retries = max_retries
         self._prefix_style = prefix_style
+        self._may_retry = may_retry
         self._on_retry = on_retry
         self._asks_for_usage = True
         address, authorization = _without_credentials(base_url or OPENAI_URL)
@@ -125,12 +128,17 @@ class OpenAITokenSource:
     def _retrying(self) -> AsyncRetrying:
         return AsyncRetrying(  # one for each turn: it holds the state of its tries
             sleep=anyio.sleep,
-            stop=stop_after_attempt(1 + self._max_retries) | stop_before_delay(MAX_RETRYING_S),
+            stop=self._is_enough,
             wait=_pause_s,
             retry=retry_if_exception(_is_worth_another_try),
             before_sleep=self._count_retry,
             reraise=True,
         )
+
+    def _is_enough(self, state: RetryCallState) -> bool:
+        within = stop_after_attempt(1 + self._max_retries) | stop_before_delay(MAX_RETRYING_S)
+        # Asked only for a try that would be made: it pays for what it grants.
+        return within(state) or not self._may_retry()
 
     def _count_retry(self, state: RetryCallState) -> None:
         error = _error_of(state)

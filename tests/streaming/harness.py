@@ -26,13 +26,14 @@ from streaming.event_log.base import EventLog, EventReader
 from streaming.event_log.memory import MemoryEventLog
 from streaming.keeper import RecordKeeper
 from streaming.llm.base import Prompt, PromptMessage, TokenSource
-from streaming.llm.choice import OneSource
+from streaming.llm.choice import SourceChoice
 from streaming.runner import RunnerLimits, TurnRunner
 from streaming.speech.base import Speaker
 from streaming.speech.maker import AudioMaker
 from streaming.speech.turn_speech import SpeechLimits, SpeechSpec, Studio
 from streaming.turn import Deadlines, LiveTurn, TurnSpec
 from tests.history.factories import OWNER, a_first_turn
+from tests.support.sources import a_chain
 
 WAIT_S = 10.0
 """Bound of every wait; what is waited for comes within milliseconds, also on a busy machine."""
@@ -203,6 +204,7 @@ class Stage:
     speakers: Sequence[Speaker] = ()
     speech_limits: SpeechLimits = field(default_factory=SpeechLimits)
     metrics: TurnMetrics = field(default_factory=TurnMetrics)
+    sources: SourceChoice | None = None
     log: EventLog = field(
         default_factory=lambda: MemoryEventLog(
             replay_window_s=60, max_bytes=1 << 30, clock=anyio.current_time
@@ -214,7 +216,7 @@ class Stage:
         self.runner = TurnRunner(
             keeper=self.keeper,
             event_log=self.log,
-            sources=OneSource(self.source),
+            sources=self.sources or a_chain(self.source, metrics=self.metrics),
             metrics=self.metrics,
             limits=RunnerLimits(self.deadlines, self.max_live, self.abandon_after_s),
             studio=a_studio(self.speakers, self.metrics, self.speech_limits),

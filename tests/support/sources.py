@@ -5,11 +5,48 @@ from collections.abc import AsyncGenerator, Sequence
 import anyio
 from anyio.lowlevel import checkpoint
 
-from streaming.llm.base import Finish, Prompt
+from metrics.turns import TurnMetrics
+from resilience.breaker import Breaker
+from resilience.budget import RetryBudget
+from streaming.llm.base import Finish, Prompt, TokenSource
+from streaming.llm.chain import GuardedSource, SourceChain, SourceName
 
 STOP = Finish("stop", input_tokens=3, output_tokens=5)
 
 Step = str | Finish | anyio.Event | Exception
+
+
+NAMES: tuple[SourceName, ...] = ("primary", "fallback")
+
+
+def a_chain(
+    *providers: TokenSource,
+    stand_in: TokenSource | None = None,
+    metrics: TurnMetrics | None = None,
+    budget: RetryBudget | None = None,
+    breakers: Sequence[Breaker] = (),
+    max_continuations: int = 2,
+) -> SourceChain:
+    """Return a chain of models; without breakers and budget of its own neither ever says no."""
+    metrics = metrics or TurnMetrics()
+    held = [*breakers, *(Breaker(name, failures=1_000_000) for name in NAMES[len(breakers) :])]
+    guarded = [
+        GuardedSource(
+            name, source, kind="openai", breaker=breaker, metrics=metrics, keeps_model=place == 0
+        )
+        for place, (name, source, breaker) in enumerate(zip(NAMES, providers, held, strict=False))
+    ]
+    last = None
+    if stand_in is not None:
+        breaker = Breaker("offline")
+        last = GuardedSource("offline", stand_in, kind="offline", breaker=breaker, metrics=metrics)
+    return SourceChain(
+        guarded,
+        stand_in=last,
+        budget=budget or RetryBudget(floor=1_000_000),
+        metrics=metrics,
+        max_continuations=max_continuations,
+    )
 
 
 class ScriptedTokenSource:
