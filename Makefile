@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # The slow files come first in the tree: as they are ordered, no worker is left with one at the end.
 PYTEST := $(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
-.PHONY: run test test-long acceptance check lock bench bench-speech clean
+.PHONY: run test test-long acceptance chaos check lock bench bench-speech clean
 .DEFAULT_GOAL := run
 
 run: .venv/.run ## serve on http://localhost:8000 (PORT=... to change)
@@ -25,6 +25,9 @@ test-long: .venv/.dev ## run those that take minutes: further journeys of pages,
 acceptance: .venv/.dev ## the seeded tests at full length, and the figures in docs/
 	@$(PYTEST) --runs 10000 -k "whatever_happens"
 	@$(BIN)/python -m tests.benchmarks.sentences
+
+chaos: .venv/.dev ## break workers, Redis, MongoDB and links under guests, and judge what they saw (SEED=... MINUTES=...)
+	@$(BIN)/python -m tests.chaos $(if $(SEED),--seed $(SEED)) --minutes $(or $(MINUTES),1) --workers $(or $(WORKERS),2)
 
 check: .venv/.dev ## format, lint, types, imports, dead code, dependencies
 	@scripts/check

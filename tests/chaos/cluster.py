@@ -56,6 +56,7 @@ class Worker:
     settings: Mapping[str, object] = field(default_factory=dict)
     server: Server | None = None
     starts: int = 0
+    exits: list[int] = field(default_factory=list)
 
     @property
     def url(self) -> str:
@@ -88,7 +89,7 @@ class Worker:
             try:
                 async with running_server(self.folder, **settings) as self.server:
                     self.starts += 1
-                    await self.server.process.wait()
+                    self.exits.append(await self.server.process.wait())
             except (AssertionError, TimeoutError):  # what it needs is away: it tries again
                 pass
             self.server = None
@@ -100,10 +101,17 @@ class Worker:
             while self.server is None:  # noqa: ASYNC110  another process
                 await anyio.sleep(0.05)
 
+    def log(self) -> str:
+        """Return what its processes have logged."""
+        return (self.folder / "server.log").read_text(encoding="utf-8", errors="replace")
+
     def faults(self) -> list[str]:
         """Return the errors that its processes have logged, but for stores that were away."""
-        log = (self.folder / "server.log").read_text(encoding="utf-8", errors="replace")
-        return [line for line in log.splitlines() if _ERROR.search(line) and not _AWAY.search(line)]
+        return [
+            line
+            for line in self.log().splitlines()
+            if _ERROR.search(line) and not _AWAY.search(line)
+        ]
 
 
 @dataclass

@@ -17,7 +17,7 @@ def percentile(values: Sequence[float], share: float) -> float:
 def spread(seconds: Sequence[float]) -> str:
     """Return how some times are spread."""
     half, most = percentile(seconds, 0.5), percentile(seconds, 0.99)
-    return f"p50 {half:.1f} s, p99 {most:.1f} s, at most {max(seconds, default=0):.1f} s"
+    return f"p50 {half:.2f} s, p99 {most:.2f} s, at most {max(seconds, default=0):.2f} s"
 
 
 def summary(view: View) -> str:

@@ -79,6 +79,9 @@ class Guest:
         recorder: Gets what it sees.
         rng: Decides what it does.
         chances: How often.
+
+    Attributes:
+        http: Its client, while it is `here`.
     """
 
     def __init__(
@@ -99,7 +102,7 @@ class Guest:
         self._followed = 0
         self._conversation_id = ""
         self._cookies = httpx.Cookies()
-        self._http = self._client()
+        self.http = self._client()
 
     def _client(self) -> httpx.AsyncClient:
         return httpx.AsyncClient(
@@ -112,10 +115,10 @@ class Guest:
     @asynccontextmanager
     async def here(self) -> AsyncIterator["Guest"]:
         """Become somebody: all workers know the cookie that one of them gave."""
-        async with self._http:
-            answer = await self._http.get(f"{self._workers[0].url}/api/v1/conversations")
+        async with self.http:
+            answer = await self.http.get(f"{self._workers[0].url}/api/v1/conversations")
             self._cookies = answer.raise_for_status().cookies
-            self._http.cookies = self._cookies
+            self.http.cookies = self._cookies
             yield self
 
     async def converse(self, models: Sequence[Model], until: float) -> None:
@@ -177,7 +180,7 @@ class Guest:
         key = str(body["message"])
         headers = {"Idempotency-Key": key.replace(" ", "-")}
         try:
-            answer = await self._http.post(f"{worker.url}{TURNS}", json=body, headers=headers)
+            answer = await self.http.post(f"{worker.url}{TURNS}", json=body, headers=headers)
             status, told = answer.status_code, answer.json()
         except (httpx.HTTPError, ValueError):
             pass
@@ -222,9 +225,9 @@ class Guest:
         path = f"{worker.url}{TURNS}/{turn_id}"
         try:
             if op == "cancel":
-                answer = await self._http.post(f"{path}/cancel", json=body)
+                answer = await self.http.post(f"{path}/cancel", json=body)
             else:
-                answer = await self._http.get(path)
+                answer = await self.http.get(path)
             status = answer.status_code
             told = answer.json() if status in _ACCEPTED else {}
         except (httpx.HTTPError, ValueError):
@@ -245,7 +248,7 @@ class Guest:
     async def read_all(self, turns: Sequence[Turn]) -> None:
         """Read turns that have ended, as a new reader of each, and ask how they ended."""
         self._chances = Chances(cut=0, leave=0)
-        async with self._client() as self._http:
+        async with self._client() as self.http:
             for turn in turns:
                 await self.follow(turn)
                 await self.look(turn.turn_id)
@@ -265,7 +268,7 @@ class Guest:
         leaves = self._rng.random() < self._chances.leave
         while True:
             cut_after = self._rng.randint(1, 60) if self._rng.random() < self._chances.cut else 0
-            if await reader.attach(self._http, self._workers[place], cut_after):
+            if await reader.attach(self.http, self._workers[place], cut_after):
                 break
             if leaves and cut_after:
                 reader.leave()

@@ -14,6 +14,7 @@ ATTACH_ANSWERS = frozenset({200, 204, 400, 401})
 """Anything else ends an EventSource for good; 404 cannot be: every turn was acknowledged."""
 
 SERVER_ERROR = 500
+_UNSTREAMED_END = 2
 _STATUS = {
     "turn.completed": "completed",
     "turn.failed": "failed",
@@ -246,10 +247,14 @@ def judge(view: View) -> list[Finding]:
 
 
 def shown_text(reader: ReaderView) -> str:
-    """Return what a reader shows: the text of its last reset, and the deltas after it."""
+    """Return what a reader shows: the text of its last reset, and the deltas after it.
+
+    Where nothing was streamed (the log is a beginning and an end) it is the text of the end.
+    """
     pieces: list[str] = []
     for event in reader.entries:
-        if event.name in {"turn.reset", "turn.cancelled"}:
+        is_whole = event.name in TERMINAL and event.seq == _UNSTREAMED_END
+        if is_whole or event.name in {"turn.reset", "turn.cancelled"}:
             pieces = [event.text]
         elif event.name == "text.delta":
             pieces.append(event.text)
