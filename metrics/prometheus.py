@@ -210,6 +210,12 @@ class ServiceSeries:
         self.cache_lookups = Counter(
             "chat_cache_lookups_total", "Cache lookups.", ["cache", "result"], registry=registry
         )
+        self.cache_failures = Counter(
+            "chat_cache_failures_total",
+            "Calls that a cache did not serve, as it cannot be reached.",
+            ["cache"],
+            registry=registry,
+        )
         self.failures = Counter(
             "chat_metrics_failures_total", "Records that could not be made.", registry=registry
         )

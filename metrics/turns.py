@@ -239,6 +239,11 @@ class TurnMetrics:  # noqa: PLR0904 - one short method for each thing that can b
         self._service.cache_lookups.labels(cache, result).inc()
 
     @_fails_open
+    def cache_failed(self, cache: str) -> None:
+        """Record a call that a cache did not serve."""
+        self._service.cache_failures.labels(known(cache, labels.CACHES)).inc()
+
+    @_fails_open
     def first_audio(self, seconds: float, engine: str) -> None:
         """Record a turn's first audio, `seconds` after its request was received."""
         self._window.observe("speech.first_audio", (_valid(seconds),))

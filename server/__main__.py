@@ -10,7 +10,8 @@ from history.errors import HistoryUnavailableError
 from server.observability import configure_logging
 from server.services import StartError, choose_stores, store_fault
 from server.serving import bind, serve
-from server.settings import EX_CONFIG, Settings, load_settings, settings_table
+from server.settings import EX_CONFIG, Settings, load_settings
+from server.settings_page import settings_table
 
 
 def main() -> None:

@@ -54,6 +54,10 @@ class Settings(BaseSettings):
         None,
         description="Redis for what processes share: turns, flags; unset: one process, DATA_DIR.",
     )
+    cache_redis_url: SecretStr | None = Field(
+        None,
+        description="Redis for audio, beside the other one, with `allkeys-lru`; unset: REDIS_URL.",
+    )
     max_takeovers: int = Field(
         2, ge=0, le=100, description="Times a turn goes on after a lost worker, or a broken model."
     )
@@ -281,6 +285,7 @@ class Settings(BaseSettings):
         "admin_token",
         "mongodb_uri",
         "redis_url",
+        "cache_redis_url",
         "flags_bootstrap_file",
         "openai_api_key",
         "fallback_api_key",
@@ -372,28 +377,10 @@ def fault_lines(error: ValidationError) -> list[str]:
         name = str(found["loc"][0])
         secret = (
             "secret" in name
-            or name in {"redis_url", "mongodb_uri"}
+            or name in {"redis_url", "cache_redis_url", "mongodb_uri"}
             or name.rpartition("_")[2] == "token"
             or "key" in name
         )
         got = "" if secret else f" (got {found.get('input')!r})"
         lines.append(f"{name.upper()}{got}: {message}.".replace("..", "."))
     return lines
-
-
-def settings_table() -> str:
-    """Return the page of all settings: name, default, meaning."""
-    rows = [
-        "# Configuration",
-        "",
-        "Every setting has a default: with none set the whole service runs, embedded. They are",
-        "read from the environment or from `.env`. This page is made by",
-        "`python -m server settings > docs/configuration.md`.",
-        "",
-        "| setting | default | meaning |",
-        "|---|---|---|",
-    ]
-    for name, field in Settings.model_fields.items():
-        default = "" if field.default in (None, ()) else f"`{field.default}`"
-        rows.append(f"| `{name.upper()}` | {default} | {field.description} |")
-    return "\n".join(rows) + "\n"

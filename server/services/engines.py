@@ -1,14 +1,13 @@
 """Who speaks answers, as the settings say."""
 
 from collections.abc import Sequence
-from time import monotonic
 
 import structlog
 
 from metrics.turns import TurnMetrics
 from server.services.faults import StartError
 from server.settings import Settings
-from streaming.cache.memory import MemoryCache
+from streaming.cache.base import Cache
 from streaming.speech.base import Speaker
 from streaming.speech.maker import AudioMaker
 from streaming.speech.turn_speech import SpeechLimits, Studio
@@ -16,7 +15,7 @@ from streaming.speech.turn_speech import SpeechLimits, Studio
 log = structlog.get_logger(__name__)
 
 
-def open_studio(settings: Settings, metrics: TurnMetrics) -> Studio:
+def open_studio(settings: Settings, cache: Cache, metrics: TurnMetrics) -> Studio:
     """Return what turns that are spoken share.
 
     Raises:
@@ -24,9 +23,7 @@ def open_studio(settings: Settings, metrics: TurnMetrics) -> Studio:
     """
     maker = AudioMaker(
         speakers=choose_speakers(settings),
-        cache=MemoryCache(
-            max_bytes=settings.tts_cache_max_bytes, ttl_s=settings.tts_cache_ttl_s, clock=monotonic
-        ),
+        cache=cache,
         metrics=metrics,
         max_parallel=settings.tts_max_parallel,
         timeout_s=settings.tts_timeout_s,

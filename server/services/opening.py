@@ -16,6 +16,7 @@ from server.identity import Guests
 from server.ids import new_id
 from server.kept_secrets import kept_secret
 from server.readers import Readers
+from server.services.caches import open_cache
 from server.services.duties import Specify, duties, reap_at_start
 from server.services.engines import open_studio
 from server.services.faults import StartError
@@ -52,7 +53,8 @@ async def open_services(settings: Settings, specify: Specify) -> AsyncIterator[S
         stack.push_async_callback(flags.store.close)
         sources = open_sources(settings, metrics)
         stack.push_async_callback(sources.close)
-        studio = open_studio(settings, metrics)
+        cache = await open_cache(settings, stack, metrics)
+        studio = open_studio(settings, cache, metrics)
         stack.push_async_callback(studio.maker.close)
         keeper = RecordKeeper(history, metrics)
         event_log, leases = open_event_log(

@@ -33,6 +33,7 @@ def a_busy_recorder() -> TurnMetrics:
     metrics.loop_lag(0.001)
     metrics.http_request("/api/v1/turns", "POST", 200, 1.0)
     metrics.cache_looked_up("tts", hit=True)
+    metrics.cache_failed("tts")
     metrics.first_audio(0.8, "google")
     metrics.unit_ended("google", "spoken")
     metrics.engine_called("google", "spoken", 0.35)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from server.settings import settings_table
+from server.settings_page import settings_table
 from server.version import VERSION
 
 ROOT = Path(__file__).parents[2]

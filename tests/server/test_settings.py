@@ -3,7 +3,8 @@
 import pytest
 from pydantic import ValidationError
 
-from server.settings import Settings, fault_lines, settings_table
+from server.settings import Settings, fault_lines
+from server.settings_page import settings_table
 
 SECRETS = {
     "session_secret": "session-secret-session-secret-01",

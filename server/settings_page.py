@@ -1,0 +1,21 @@
+"""The page of all settings: `docs/configuration.md` is made by it."""
+
+from server.settings import Settings
+
+
+def settings_table() -> str:
+    """Return the page of all settings: name, default, meaning."""
+    rows = [
+        "# Configuration",
+        "",
+        "Every setting has a default: with none set the whole service runs, embedded. They are",
+        "read from the environment or from `.env`. This page is made by",
+        "`python -m server settings > docs/configuration.md`.",
+        "",
+        "| setting | default | meaning |",
+        "|---|---|---|",
+    ]
+    for name, field in Settings.model_fields.items():
+        default = "" if field.default in (None, ()) else f"`{field.default}`"
+        rows.append(f"| `{name.upper()}` | {default} | {field.description} |")
+    return "\n".join(rows) + "\n"
