@@ -120,15 +120,19 @@ class Background:
 
     def before_fork(self) -> None:
         """Have no thread in the middle of something while a process is forked."""
+        # Whoever else holds it is about to start or to end: that is not to be interfered with.
         self._is_held_for_fork = self._lifecycle.acquire(timeout=STOP_S)
-        if self._worker and not self._worker.stop(STOP_S):
+        worker = self._worker if self._is_held_for_fork else None
+        if worker and not worker.stop(STOP_S):
             log.warning("flags.thread_runs_at_fork")
 
     def after_fork_in_parent(self) -> None:
         """Follow again; what is served stays as it is until the store has spoken."""
         if self._is_held_for_fork:
-            self._begin_again(serve=False)
-            self._lifecycle.release()
+            try:
+                self._begin_again(serve=False)
+            finally:
+                self._lifecycle.release()
 
     def after_fork_in_child(self) -> None:
         """Follow as well; serve what the parent knew, as stale, until the store has spoken."""

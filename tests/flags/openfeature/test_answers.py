@@ -232,6 +232,10 @@ def test_plain_attributes_are_passed_on_uncopied() -> None:
     assert asked(EvaluationContext("ada", attributes))[1] is attributes  # type: ignore[arg-type]
 
 
+def test_no_context_is_nobody_of_whom_nothing_is_known() -> None:
+    assert asked(None) == ("", {})
+
+
 def test_a_targeting_key_that_is_no_string_is_taken_as_its_text() -> None:
     assert asked(EvaluationContext(5))[0] == "5"  # type: ignore[arg-type]  # as callers do
 

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
-from queue import Empty, SimpleQueue
+from queue import Empty
 
 import pytest
 from openfeature import api
@@ -16,12 +16,10 @@ from openfeature.exception import ErrorCode, ProviderFatalError
 from openfeature.flag_evaluation import Reason
 from openfeature.provider import ProviderStatus
 
-from flags.client import Fallbacks
 from flags.errors import FlagStoreError
 from flags.model import Flag, Ruleset, Segment
 from flags.openfeature import ChatstreamFlagProvider
-from flags.openfeature.background import Background, News, changed_flags
-from flags.store.file import FileFlagStore
+from flags.openfeature.background import changed_flags
 from tests.flags.openfeature.services import (
     REQUEST,
     WAIT_S,
@@ -358,48 +356,6 @@ def test_events_are_told_only_of_what_is_new(redis: RedisServer) -> None:
             heard.get_nowait()
 
 
-def test_a_store_that_fails_as_none_should_is_only_lost(tmp_path: Path) -> None:
-    path = tmp_path / "flags.json"
-    change(path, put("new", rollout={"percentage": 100}))
-    store = _Failing(path)
-    news: SimpleQueue[News] = SimpleQueue()
-    background = Background(lambda: store, Fallbacks(Ruleset()), news.put)
-    background.start()
-    try:
-        background.wait(WAIT_S)
-        background.speak()
-
-        store.fault = ZeroDivisionError("a fault of its own")
-
-        assert _next_told(news).fault == "ZeroDivisionError: a fault of its own"
-        assert background.client
-        assert background.client.decide("new", "ada", default=False).reason == "stale"
-        store.fault = None
-        assert _next_told(news).is_stale is False
-    finally:
-        background.stop()
-
-
-def test_news_that_nobody_can_be_told_stop_nothing(tmp_path: Path) -> None:
-    path = tmp_path / "flags.json"
-    change(path, put("new"))
-
-    def tell(_news: News) -> None:
-        raise ZeroDivisionError
-
-    background = Background(lambda: FileFlagStore(path), Fallbacks(Ruleset()), tell)
-    background.start()
-    try:
-        background.wait(WAIT_S)
-        background.speak()
-        change(path, percentage("new", 100), percentage("new", 50))
-        client = background.client
-        assert client
-        eventually(lambda: client.ruleset.version == 3)
-    finally:
-        background.stop()
-
-
 def test_flags_that_depend_on_what_changed_have_changed() -> None:
     segment = Segment("staff", frozenset({"ada"}))
     rule = {"when": {"$segment": "staff"}}
@@ -440,23 +396,6 @@ def test_replacing_a_provider_ends_the_old_one(redis: RedisServer) -> None:
 
         eventually(lambda: not old & our_threads())
         assert client.get_boolean_value("new", False, ADA) is True
-
-
-class _Failing(FileFlagStore):
-    """A store with a bug: it raises what it has not declared."""
-
-    fault: Exception | None = None
-
-    async def next_version(self, seen: int, *, timeout_s: float) -> int:
-        if self.fault:
-            raise self.fault
-        return await super().next_version(seen, timeout_s=timeout_s)
-
-
-def _next_told(news: "SimpleQueue[News]") -> News:
-    while (one := news.get(timeout=WAIT_S)).is_stale is None:
-        pass
-    return one
 
 
 def _ruleset(*flags: Flag) -> Ruleset:

@@ -6,7 +6,7 @@ import anyio
 from anyio import to_thread
 
 from flags.openfeature.worker import Worker
-from tests.flags.openfeature.services import WAIT_S, our_threads
+from tests.flags.openfeature.services import WAIT_S, eventually, our_threads
 
 
 def test_it_can_be_stopped_before_its_loop_has_begun() -> None:
@@ -37,8 +37,7 @@ def test_when_it_has_stopped_its_helpers_have_ended() -> None:
 def test_one_that_has_ended_by_itself_can_be_stopped() -> None:
     worker = Worker(anyio.lowlevel.checkpoint, name="chatstream-flags")
     worker.start()
-    while our_threads():
-        threading.Event().wait(0.001)
+    eventually(lambda: not our_threads())
 
     assert worker.stop(WAIT_S)
 
@@ -59,3 +58,18 @@ def test_one_that_does_not_listen_is_given_up_in_time() -> None:
 
     may_end.set()
     assert worker.stop(WAIT_S)
+
+
+def test_it_may_be_stopped_by_what_it_runs() -> None:
+    stopped: list[bool] = []
+
+    async def main() -> None:
+        stopped.append(worker.stop(WAIT_S))
+        await anyio.sleep_forever()
+
+    worker = Worker(main, name="chatstream-flags")
+    worker.start()
+    eventually(lambda: stopped)
+
+    assert worker.stop(WAIT_S)
+    assert stopped == [False]
