@@ -4,8 +4,8 @@ Durability: `w=majority`, so an answered write survives the loss of any minority
 reads go to the primary, so a read that follows an answered write sees it.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,8 +14,15 @@ import pymongo
 from bson.errors import BSONError
 from pymongo import AsyncMongoClient, IndexModel
 from pymongo.asynchronous.collection import AsyncCollection
-from pymongo.errors import ConfigurationError, InvalidURI, OperationFailure, PyMongoError
+from pymongo.errors import (
+    ConfigurationError,
+    ConnectionFailure,
+    InvalidURI,
+    OperationFailure,
+    PyMongoError,
+)
 
+from resilience.breaker import Breaker, BreakerOpenError
 from storage.errors import StorageError, StorageOpenError, StorageUnavailableError
 
 DEFAULT_DATABASE = "chatstream"
@@ -58,13 +65,15 @@ class MongoDatabase:
         uri: `mongodb://` or `mongodb+srv://`; names the database, else `chatstream`. What it says
             of write concern, deadline or pool is overridden: our promises depend on them.
         timeout_s: Deadline of a call, finding a server and waiting for a connection included.
+        breaker: Hears how all adapters' calls end; while it is open they fail at once.
 
     Raises:
         StorageOpenError: the URI is not one.
     """
 
-    def __init__(self, uri: str, *, timeout_s: float = 2.0) -> None:
+    def __init__(self, uri: str, *, timeout_s: float = 2.0, breaker: Breaker | None = None) -> None:
         self.timeout_s = timeout_s
+        self._breaker = breaker
         timeout_ms = int(timeout_s * 1000)
         try:
             self._client: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient(
@@ -109,8 +118,11 @@ class MongoDatabase:
         await anyio.lowlevel.checkpoint_if_cancelled()
         try:
             limit_s = self.timeout_s if timeout_s is None else timeout_s
-            with anyio.CancelScope(shield=True), pymongo.timeout(limit_s):
+            with self._guarded(), anyio.CancelScope(shield=True), pymongo.timeout(limit_s):
                 yield
+        except BreakerOpenError as exc:
+            detail = "MongoDB keeps failing and is left alone for a moment."
+            raise StorageUnavailableError(detail) from exc
         except PyMongoError as exc:
             raise StorageUnavailableError(f"{type(exc).__name__}: {exc}") from exc
         except BSONError as exc:
@@ -157,6 +169,19 @@ class MongoDatabase:
         """Close all connections; safe to call twice."""
         await self._client.close()
 
+    @contextmanager
+    def _guarded(self) -> Iterator[None]:
+        if self._breaker is None:
+            yield
+            return
+        with self._breaker.attempt() as attempt:
+            try:
+                yield
+            except PyMongoError as exc:
+                attempt.failed() if _is_lost(exc) else attempt.succeeded()
+                raise
+            attempt.succeeded()
+
     async def _create(self, index: Index) -> None:
         options: dict[str, object] = {}
         if index.unique:
@@ -174,6 +199,11 @@ class MongoDatabase:
             if exc.code == _NAMESPACE_NOT_FOUND:  # no such collection yet
                 return []
             raise
+
+
+def _is_lost(error: PyMongoError) -> bool:
+    """Whether no server answered; one that refuses a command is there."""
+    return error.timeout or isinstance(error, ConnectionFailure)
 
 
 def _is_same(index: Index, found: Mapping[str, Any]) -> bool:

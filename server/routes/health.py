@@ -10,6 +10,7 @@ from history.errors import HistoryUnavailableError
 from server.services import Services
 from server.version import VERSION
 from server.wire import services_of
+from streaming.llm.chain import SourceHealth
 
 UNHEALTHY_SHARE = 0.5
 """Of the window's turns, failed by the model: more than half is an outage."""
@@ -33,8 +34,8 @@ async def health(request: Request) -> Response:
     """Each dependency with its latency; degraded where one fails."""
     services = services_of(request)
     history = await _check_history(services)
-    flags = _flags(services)
-    are_well = history["status"] == flags["status"] == "healthy"
+    flags, redis = _flags(services), _redis(services)
+    are_well = all(each["status"] in {"healthy", "off"} for each in (history, flags, redis))
     status = "healthy" if are_well else "degraded"
     answer = {
         "status": status,
@@ -42,16 +43,42 @@ async def health(request: Request) -> Response:
         "draining": services.runner.is_draining,
         "checks": {
             "history": history,
-            "model": {"status": _model_status(services), "kind": services.model_kind},
+            "model": _model(services),
             "speech": _speech(services),
             "flags": flags,
+            "redis": redis,
         },
     }
     return JSONResponse(answer, headers=NO_STORE)
 
 
+def _model(services: Services) -> dict[str, object]:
+    """Tell how answers came lately, and each source by its breaker: asking would cost money."""
+    sources = services.sources.health()
+    return {
+        "status": _model_status(services),
+        "kind": services.model_kind,
+        "sources": [
+            {
+                "source": each.name,
+                "kind": each.kind,
+                "status": _source_status(each),
+                "breaker": each.breaker.state,
+                "error": each.error_code,
+            }
+            for each in sources
+        ],
+    }
+
+
+def _source_status(source: SourceHealth) -> str:
+    if source.breaker.state != "closed":
+        return "unhealthy"
+    return "degraded" if source.error_code else "healthy"
+
+
 def _model_status(services: Services) -> str:
-    """Judge the model by the last minutes' turns: asking it would cost money."""
+    """Judge by the last minutes' turns: whoever answered them, users were or were not served."""
     if services.settings.is_offline:
         return "healthy"
     snapshot = services.metrics.snapshot()
@@ -92,6 +119,13 @@ def _flags(services: Services) -> dict[str, object]:
     }
 
 
+def _redis(services: Services) -> dict[str, object]:
+    """Tell whether turns reach the other processes; readers of this one's never need it."""
+    if services.settings.redis_url is None:
+        return {"status": "off"}
+    return {"status": "unhealthy" if services.event_log.is_down else "healthy"}
+
+
 async def _check_history(services: Services) -> dict[str, object]:
     began, status = perf_counter(), "healthy"
     try:
@@ -99,7 +133,14 @@ async def _check_history(services: Services) -> dict[str, object]:
     except HistoryUnavailableError:
         status = "unhealthy"
     latency_ms = round((perf_counter() - began) * 1000, 1)
-    return {"status": status, "latency_ms": latency_ms, "kind": services.history_kind}
+    answer: dict[str, object] = {
+        "status": status,
+        "latency_ms": latency_ms,
+        "kind": services.history_kind,
+    }
+    if services.history_breaker is not None:
+        answer["breaker"] = services.history_breaker.state
+    return answer
 
 
 routes = [

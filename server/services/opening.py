@@ -24,7 +24,7 @@ from server.services.flags import open_flags, wants_abort_now
 from server.services.logs import open_event_log
 from server.services.services import Services
 from server.services.sources import open_sources
-from server.services.stores import open_stores
+from server.services.stores import history_breaker, open_stores
 from server.settings import Settings
 from streaming.keeper import RecordKeeper
 from streaming.runner import RunnerLimits, TurnRunner
@@ -47,8 +47,9 @@ async def open_services(settings: Settings, specify: Specify) -> AsyncIterator[S
         if settings.redis_url is None or settings.mongodb_uri is None:
             _claim_data_dir(settings.data_dir, stack)
         worker_id = new_id("worker")
-        history, chatbots = await open_stores(settings, stack)
         metrics = TurnMetrics()
+        store_breaker = history_breaker(settings, metrics)
+        history, chatbots = await open_stores(settings, stack, store_breaker)
         flags = await open_flags(settings, metrics)
         stack.push_async_callback(flags.store.close)
         sources = open_sources(settings, metrics)
@@ -84,6 +85,7 @@ async def open_services(settings: Settings, specify: Specify) -> AsyncIterator[S
         services = Services(
             settings=settings,
             history=history,
+            history_breaker=store_breaker,
             chatbots=chatbots,
             event_log=event_log,
             leases=leases,

@@ -8,6 +8,7 @@ from pydantic import SecretStr
 from chatbots.base import Chatbots
 from history.base import History
 from metrics.turns import TurnMetrics
+from resilience.breaker import Breaker
 from server.identity import Guests
 from server.readers import Readers
 from server.services.flags import Flags
@@ -28,6 +29,7 @@ class Services:
 
     settings: Settings
     history: History
+    history_breaker: Breaker | None
     chatbots: Chatbots
     event_log: EventLog
     leases: Leases | None

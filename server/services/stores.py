@@ -2,20 +2,48 @@
 
 from contextlib import AsyncExitStack
 
+import structlog
+
 from chatbots.base import Chatbots
 from chatbots.errors import ChatbotsError
 from chatbots.sqlite import SqliteChatbots
 from history.base import History
 from history.errors import HistoryError
 from history.sqlite.history import SqliteHistory
+from metrics.turns import TurnMetrics
+from resilience.breaker import Breaker, BreakerState
 from server.services.faults import StartError
 from server.settings import Settings
 from storage.errors import StorageError
 from storage.sqlite import SqliteDatabase
 
+BREAKER_OPEN_S = 1.0
+BREAKER_MAX_OPEN_S = 5.0
+"""How long a lost MongoDB is left alone at first, and at most: users wait for it to be tried."""
 
-def choose_stores(settings: Settings) -> tuple[History, Chatbots]:
+log = structlog.get_logger(__name__)
+
+
+def history_breaker(settings: Settings, metrics: TurnMetrics) -> Breaker | None:
+    """Return the breaker of a store that is a server; a file cannot be left alone."""
+    if settings.mongodb_uri is None:
+        return None
+
+    def changed(_: str, before: BreakerState, after: BreakerState) -> None:
+        log.warning("history.breaker_changed", before=before.value, after=after.value)
+        metrics.history_breaker_changed(is_open=after is not BreakerState.CLOSED)
+
+    return Breaker(
+        "history", open_s=BREAKER_OPEN_S, max_open_s=BREAKER_MAX_OPEN_S, on_change=changed
+    )
+
+
+def choose_stores(settings: Settings, breaker: Breaker | None = None) -> tuple[History, Chatbots]:
     """Return the stores the settings ask for, not opened yet.
+
+    Args:
+        settings: Of the process.
+        breaker: Told how calls to a MongoDB end, and asked before the next one.
 
     Raises:
         StartError: the address of a store cannot be used.
@@ -29,20 +57,24 @@ def choose_stores(settings: Settings) -> tuple[History, Chatbots]:
 
     try:
         database = MongoDatabase(
-            settings.mongodb_uri.get_secret_value(), timeout_s=settings.history_timeout_s
+            settings.mongodb_uri.get_secret_value(),
+            timeout_s=settings.history_timeout_s,
+            breaker=breaker,
         )
     except StorageError as error:
         raise StartError(f"MONGODB_URI: {error}") from None
     return MongoHistory(database), MongoChatbots(database)
 
 
-async def open_stores(settings: Settings, stack: AsyncExitStack) -> tuple[History, Chatbots]:
+async def open_stores(
+    settings: Settings, stack: AsyncExitStack, breaker: Breaker | None
+) -> tuple[History, Chatbots]:
     """Return the stores, opened; the stack closes them.
 
     Raises:
         StartError: a store cannot be used.
     """
-    history, chatbots = choose_stores(settings)
+    history, chatbots = choose_stores(settings, breaker)
     stack.push_async_callback(history.close)
     try:
         await history.open()

@@ -29,7 +29,14 @@ def a_busy_recorder() -> TurnMetrics:
     metrics.attached("replay")
     metrics.reset_sent("restart")
     metrics.source_retried()
+    metrics.source_called("primary", "finished")
+    metrics.source_breaker_changed("primary", is_open=True)
+    metrics.retry_refused()
+    metrics.turn_continued("fallback")
+    metrics.turns_taken_over(2)
+    metrics.watch_redis(lambda: True)
     metrics.history_failed("request")
+    metrics.history_breaker_changed(is_open=True)
     metrics.loop_lag(0.001)
     metrics.http_request("/api/v1/turns", "POST", 200, 1.0)
     metrics.cache_looked_up("tts", hit=True)
@@ -111,3 +118,15 @@ def test_failures_of_a_kind_that_has_not_happened_are_served_as_zero() -> None:
 
     assert 'chat_turns_total{arm="on",outcome="failed"} 0.0' in text
     assert 'chat_readers_closed_total{reason="slow"} 0.0' in text
+    assert 'chat_turns_continued_total{cause="worker_lost"} 0.0' in text
+    assert "chat_redis_down 0.0" in text
+
+
+def test_redis_is_asked_for_at_each_scrape() -> None:
+    metrics, down = TurnMetrics(), [False]
+    metrics.watch_redis(lambda: down[0])
+    assert b"chat_redis_down 0.0" in metrics.exposition()[0]
+
+    down[0] = True
+
+    assert b"chat_redis_down 1.0" in metrics.exposition()[0]
