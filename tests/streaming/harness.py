@@ -31,7 +31,7 @@ from streaming.runner import RunnerLimits, TurnRunner
 from streaming.speech.base import Speaker
 from streaming.speech.maker import AudioMaker
 from streaming.speech.turn_speech import SpeechLimits, SpeechSpec, Studio
-from streaming.turn import Deadlines, LiveTurn, TurnSpec
+from streaming.turn import Deadlines, LiveTurn, OnBreak, TurnSpec
 from tests.history.factories import OWNER, a_first_turn
 from tests.support.sources import a_chain
 
@@ -228,12 +228,13 @@ class Stage:
         streaming: bool = True,
         max_chars: int = 100_000,
         speech: SpeechSpec | None = None,
+        on_break: OnBreak = "continue",
     ) -> LiveTurn:
         """Begin a turn in a conversation of its own, and start it."""
         new_turn = a_first_turn(streaming=streaming)
         await self.history.turns.begin(new_turn)
         spec = spec_of(new_turn, max_chars=max_chars)
-        return self.runner.start(replace(spec, speech=speech))
+        return self.runner.start(replace(spec, speech=speech, on_break=on_break))
 
     async def record(self, turn: LiveTurn) -> TurnRecord:
         """Return what is stored of a turn."""
