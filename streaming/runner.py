@@ -217,6 +217,10 @@ class TurnRunner:  # noqa: PLR0904  # starting is admitted, and readers are coun
         """Return the turn if it runs here."""
         return self._live.get(turn_id)
 
+    def is_ours(self, turn_id: str) -> bool:
+        """Whether a turn runs here, or has ended here and its end is still to be stored."""
+        return turn_id in self._live or self._keeper.unstored(turn_id) is not None
+
     @property
     def live_count(self) -> int:
         """Turns that run here."""
@@ -357,8 +361,8 @@ class TurnRunner:  # noqa: PLR0904  # starting is admitted, and readers are coun
 
     def _is_anothers(self, record: TurnRecord, end: TurnEnd) -> bool:
         """Whether another worker goes on, or went on and ended it: readers are served there."""
-        is_ahead = self._leases is not None and record.epoch > end.epoch
-        return record.status is TurnStatus.RUNNING or is_ahead
+        is_elsewhere = record.status is TurnStatus.RUNNING or record.epoch > end.epoch
+        return self._leases is not None and is_elsewhere
 
     async def _leave(self, turn: LiveTurn, outcome: Interrupted) -> None:
         """Leave a turn to another worker: nothing of it ends here."""

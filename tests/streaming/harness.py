@@ -22,7 +22,7 @@ from metrics.turns import TurnMetrics
 from storage.sqlite import SqliteDatabase
 from streaming.cache.memory import MemoryCache
 from streaming.cursor import START, Cursor, parse_id
-from streaming.event_log.base import EventLog, EventReader
+from streaming.event_log.base import EventLog, EventReader, Wake
 from streaming.event_log.memory import MemoryEventLog
 from streaming.keeper import RecordKeeper
 from streaming.llm.base import Prompt, PromptMessage, TokenSource
@@ -79,7 +79,7 @@ async def follow(log: EventLog, turn_id: str, cursor: Cursor = START) -> list[To
         while not reader.at_end:
             frames += reader.take(1 << 20)
             if not reader.at_end:
-                await reader.wait()
+                assert await reader.wait() is not Wake.LEAVE, "sent away before the end"
     reader.close()
     return told(turn_id, frames)
 
