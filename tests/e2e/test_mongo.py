@@ -3,10 +3,11 @@
 import signal
 from pathlib import Path
 
+import anyio
 import pytest
 
 from tests.support.mongo import running_mongo
-from tests.support.server import running_server, text_of
+from tests.support.server import Server, running_server, text_of
 
 pytestmark = pytest.mark.services
 
@@ -62,3 +63,34 @@ async def test_without_its_history_a_turn_can_still_be_stopped(tmp_path: Path) -
     assert answer.status_code == 200
     assert (answer.json()["status"], answer.json()["stored"]) == ("cancelled", False)
     assert answer.json()["turn_id"] == started["turn_id"]
+
+
+async def test_a_history_that_answers_no_more_is_left_alone_and_found_again(tmp_path: Path) -> None:
+    with running_mongo(tmp_path) as mongo:
+        settings = {"mongodb_uri": f"{mongo.uri}/chatstream", "history_timeout_s": 0.5}
+        async with running_server(tmp_path / "data", **settings) as server:
+            assert await _breaker(server) == ("healthy", "closed", 0.0)
+            mongo.pause()
+            await _until_breaker(server, ("unhealthy", "open", 1.0))
+            refused = await server.client.post("/api/v1/turns", json={"message": "Hello"})
+            mongo.resume()
+            await _until_breaker(server, ("healthy", "closed", 0.0))
+            state = await server.run_turn()
+
+    assert (refused.status_code, "retry-after" in refused.headers) == (503, True)
+    assert state["status"] == "completed"
+
+
+async def _until_breaker(server: Server, told: tuple[str, str, float]) -> None:
+    """Ask for health, which asks the history, until it tells this."""
+    with anyio.fail_after(20):
+        while await _breaker(server) != told:  # noqa: ASYNC110  it happens in another process
+            await anyio.sleep(0.05)
+
+
+async def _breaker(server: Server) -> tuple[str, str, float]:
+    """Return what health and metrics tell of the history."""
+    check = (await server.client.get("/health")).json()["checks"]["history"]
+    metrics = (await server.client.get("/metrics")).text
+    _, _, value = metrics.partition("\nchat_history_breaker_open ")
+    return check["status"], check["breaker"], float(value.split()[0])

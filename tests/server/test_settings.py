@@ -10,6 +10,7 @@ SECRETS = {
     "session_secret": "session-secret-session-secret-01",
     "admin_token": "admin-token-admin-token-admin-01",
     "openai_api_key": "sk-very-secret-indeed",
+    "fallback_api_key": "sk-as-secret-as-that",
     "mongodb_uri": "mongodb://user:password@host/db",
 }
 
@@ -71,3 +72,40 @@ def test_production_streams_to_one_in_a_hundred_and_lets_no_guests_in() -> None:
 
     assert settings.streaming_percentage == 1.0
     assert settings.guests_allowed is False
+
+
+@pytest.mark.parametrize(
+    ("values", "has_fallback"),
+    [
+        ({}, False),
+        ({"openai_api_key": "sk-x"}, False),
+        ({"openai_api_key": "sk-x", "fallback_api_key": ""}, False),
+        ({"openai_api_key": "sk-x", "fallback_api_key": "sk-y"}, True),
+        ({"openai_base_url": "http://a", "fallback_base_url": "http://b"}, True),
+    ],
+)
+def test_a_second_provider_is_there_where_its_key_or_its_address_is(
+    values: dict[str, str], has_fallback: bool
+) -> None:
+    assert a_settings(**values).has_fallback is has_fallback
+
+
+@pytest.mark.parametrize(
+    ("values", "names"),
+    [
+        ({"fallback_api_key": "sk-y"}, ["FALLBACK_API_KEY"]),
+        ({"fallback_base_url": "http://b"}, ["FALLBACK_BASE_URL"]),
+        ({"openai_api_key": "sk-x", "fallback_model": "small"}, ["FALLBACK_MODEL"]),
+        ({"openai_api_key": "sk-x", "fallback_base_url": "b:1"}, ["FALLBACK_BASE_URL"]),
+        ({"openai_base_url": "b:1", "fallback_base_url": "http://b"}, ["OPENAI_BASE_URL"]),
+    ],
+)
+def test_a_second_provider_that_cannot_be_meant_is_one_line(
+    values: dict[str, str], names: list[str]
+) -> None:
+    with pytest.raises(ValidationError) as caught:
+        a_settings(**values)
+
+    lines = fault_lines(caught.value)
+    assert [line.partition(" ")[0].rstrip(":") for line in lines] == names
+    assert not any("sk-" in line for line in lines)

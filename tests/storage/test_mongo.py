@@ -6,6 +6,7 @@ from pathlib import Path
 import anyio
 import pytest
 
+from resilience.breaker import Breaker, BreakerOpenError, BreakerState
 from storage.errors import StorageError, StorageOpenError, StorageUnavailableError
 from storage.mongo import Index, MongoDatabase
 from tests.support.mongo import MongoServer, running_mongo
@@ -134,3 +135,58 @@ async def _find_and_cancel(database: MongoDatabase) -> None:
             tasks.start_soon(find)
         await anyio.lowlevel.checkpoint()
         tasks.cancel_scope.cancel()
+
+
+async def test_a_server_that_answers_no_more_is_left_alone_and_found_again(tmp_path: Path) -> None:
+    now = [100.0]
+    breaker = Breaker("history", failures=2, open_s=4, clock=lambda: now[0])
+    with running_mongo(tmp_path) as mortal:
+        database = MongoDatabase(f"{mortal.uri}/x", timeout_s=0.5, breaker=breaker)
+        await database.check()
+        mortal.pause()
+        for _ in range(2):
+            assert breaker.state is BreakerState.CLOSED
+            with pytest.raises(StorageUnavailableError):
+                await database.check()
+
+        with pytest.raises(StorageUnavailableError) as left_alone:
+            await database.check()
+        assert isinstance(left_alone.value.__cause__, BreakerOpenError)
+        mortal.resume()
+        now[0] += 4
+        await database.check()
+
+        assert breaker.state is BreakerState.CLOSED
+        await database.close()
+
+
+async def test_a_command_that_is_refused_shows_that_the_server_is_there(
+    server: MongoServer,
+) -> None:
+    breaker = Breaker("history", failures=2)
+    database = MongoDatabase(f"{server.uri}/x", timeout_s=20, breaker=breaker)
+
+    async def insert() -> None:
+        async with database.deadline():
+            await database.collection("things").insert_one({"_id": "taken"})
+
+    await insert()
+    with breaker.attempt() as attempt:
+        attempt.failed()
+    with pytest.raises(StorageUnavailableError):
+        await insert()
+
+    assert breaker.snapshot().failures == 0
+    await database.close()
+
+
+async def test_a_caller_that_is_cancelled_tells_nothing_of_the_server(tmp_path: Path) -> None:
+    breaker = Breaker("history", failures=1)
+    with running_mongo(tmp_path) as mortal:
+        database = MongoDatabase(f"{mortal.uri}/x", timeout_s=5, breaker=breaker)
+
+        with anyio.move_on_after(0):
+            await database.check()
+
+        assert breaker.snapshot().failures == 0
+        await database.close()

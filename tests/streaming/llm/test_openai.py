@@ -1,7 +1,7 @@
 """The OpenAI-compatible source against servers that misbehave in ways of their own."""
 
 import socket
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import ExitStack, aclosing, asynccontextmanager, contextmanager
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -46,6 +46,7 @@ async def a_source(
     connect_s: float = 2.0,
     request_s: float = 5.0,
     seen: list[SourceError] | None = None,
+    may_retry: Callable[[], bool] = lambda: True,
 ) -> AsyncGenerator[OpenAITokenSource, None]:
     source = OpenAITokenSource(
         base_url=base_url,
@@ -54,6 +55,7 @@ async def a_source(
         connect_timeout_s=connect_s,
         request_timeout_s=request_s,
         max_retries=retries,
+        may_retry=may_retry,
         on_retry=(seen if seen is not None else []).append,
     )
     try:
@@ -70,14 +72,19 @@ async def answer(source: OpenAITokenSource, prompt: Prompt = PROMPT) -> tuple[st
 
 
 async def failure(
-    *scripts: Sequence[Step], retries: int = 0, request_s: float = 5.0
+    *scripts: Sequence[Step],
+    retries: int = 0,
+    request_s: float = 5.0,
+    may_retry: Callable[[], bool] = lambda: True,
 ) -> tuple[SourceError, str, Upstream]:
     """Return the error that scripts end in, and the text that came before."""
     texts: list[str] = []
     with anyio.fail_after(10):
         async with (
             upstream(*scripts) as server,
-            a_source(server.base_url, retries=retries, request_s=request_s) as source,
+            a_source(
+                server.base_url, retries=retries, request_s=request_s, may_retry=may_retry
+            ) as source,
         ):
             with pytest.raises(SourceError) as raised:
                 await _read_into(texts, source)
@@ -310,6 +317,21 @@ async def test_what_may_pass_is_tried_again_and_counted() -> None:
         SourceTruncatedError,
         SourceTruncatedError,
     ]
+
+
+async def test_another_try_is_made_only_where_it_may_be_and_asked_for_only_where_it_would() -> None:
+    asked: list[bool] = []
+
+    def may_retry() -> bool:
+        asked.append(len(asked) < 1)
+        return asked[-1]
+
+    _, _, server = await failure(*[[refusal(503)]] * 5, retries=3, may_retry=may_retry)
+    assert (len(server.requests), asked) == (2, [True, False])
+    await failure([refusal(503)], retries=0, may_retry=may_retry)
+    await failure([refusal(401)], retries=3, may_retry=may_retry)
+
+    assert asked == [True, False]  # nothing is paid for a try that would not be made
 
 
 async def test_tries_are_bounded_and_the_last_error_is_told() -> None:
