@@ -9,6 +9,8 @@ import pytest
 from tests.e2e.operators import FLAGS, SEGMENTS, STATE, STREAMING, operated_server
 from tests.support.chat import log_of
 
+pytestmark = pytest.mark.long
+
 PRODUCTION = {
     "app_env": "production",
     "session_secret": "s" * 32,

@@ -16,6 +16,8 @@ from flags.store.redis import RedisFlagStore
 from tests.flags.shell import LIMIT_S, Shell, an_editor, asked, flag_in
 from tests.support.redis import RedisServer, running_redis
 
+pytestmark = pytest.mark.long
+
 PASSWORD = "zu-geheim"  # noqa: S105  # of a server that lives as long as this test
 
 BETA: Mapping[str, object] = {

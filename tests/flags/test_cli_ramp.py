@@ -15,6 +15,8 @@ from flags.store.base import Commit, Committed
 from flags.store.file import FileFlagStore
 from tests.flags.shell import LIMIT_S, Ran, Shell, an_editor, asked, ended, flag_in
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture
 def shell(tmp_path: Path) -> Shell:

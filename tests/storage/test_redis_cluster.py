@@ -27,7 +27,7 @@ from tests.storage.redis_calls import (
 from tests.support.redis import RedisServer
 from tests.support.redis_ha import Cluster, running_cluster
 
-pytestmark = pytest.mark.services
+pytestmark = [pytest.mark.services, pytest.mark.long]
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from storage.redis.server import FAULTS, Server
 from tests.storage.redis_calls import at_once, blocked, listening, until
 from tests.support.redis import RedisServer, running_redis
 
-pytestmark = pytest.mark.services
+pytestmark = [pytest.mark.services, pytest.mark.long]
 
 SILENT_S = 0.2
 

@@ -35,6 +35,8 @@ from tests.flags.openfeature.services import (
 from tests.support.commits import a_flag
 from tests.support.redis import RedisServer
 
+pytestmark = pytest.mark.long
+
 ADA = EvaluationContext("ada")
 STALE, READY = ProviderEvent.PROVIDER_STALE, ProviderEvent.PROVIDER_READY
 CHANGED = ProviderEvent.PROVIDER_CONFIGURATION_CHANGED

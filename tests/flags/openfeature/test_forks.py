@@ -19,7 +19,10 @@ _WAIT_S = 30.0
 
 Told = dict[str, Any]
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.skipif(sys.platform != "linux", reason="reads /proc"),
+]
 
 
 def test_parent_and_children_see_a_later_change_over_sockets_of_their_own(

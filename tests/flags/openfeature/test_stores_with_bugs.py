@@ -24,6 +24,8 @@ from tests.flags.openfeature.services import (
     put,
 )
 
+pytestmark = pytest.mark.long
+
 
 class _Unspeakable(int):
     """A version that cannot be compared."""

@@ -20,6 +20,8 @@ from flags.store.base import Claim
 from flags.store.file import FileFlagStore
 from tests.support.commits import a_commit, a_flag, a_segment
 
+pytestmark = pytest.mark.long
+
 ROOT = Path(__file__).parents[3]
 LIMIT_S = 10.0
 PATIENCE_S = 20.0

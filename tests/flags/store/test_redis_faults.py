@@ -25,7 +25,7 @@ from tests.flags.store.asking import (
 from tests.support.commits import a_commit, a_flag
 from tests.support.redis import RedisServer, running_redis
 
-pytestmark = pytest.mark.services
+pytestmark = [pytest.mark.services, pytest.mark.long]
 
 SECRET = "pass/w:rd@%äx"  # noqa: S105  # of a server that lives as long as this module's tests
 QUOTED = "pass%2Fw%3Ard%40%25%C3%A4x"

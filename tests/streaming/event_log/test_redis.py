@@ -149,6 +149,7 @@ async def test_a_dead_workers_turn_is_named_overdue_and_goes_on_in_the_next_epoc
     assert await read_to_end(reader) == (places(1, 1, 5) + places(2, 6, 11), False)
 
 
+@pytest.mark.long
 @on_two_workers
 async def test_a_worker_that_wakes_late_is_refused_and_told_once(two: list[Worker]) -> None:
     a, b = two
@@ -315,6 +316,7 @@ async def test_a_command_reaches_whoever_holds_the_turn(two: list[Worker]) -> No
     assert b.commands == []
 
 
+@pytest.mark.long
 @on_two_workers
 async def test_a_command_for_a_dead_holder_reaches_the_next_one(two: list[Worker]) -> None:
     a, b = two
@@ -401,3 +403,41 @@ async def test_without_redis_readers_here_go_on_and_those_elsewhere_are_told(
             assert await read_to_end(mine) == (places(1, 1, 7), False)
             assert await read_to_end(await b.reader()) == (places(1, 1, 7), False)
             assert not a.log.is_down
+
+
+@on_two_workers
+async def test_readers_of_a_log_that_redis_has_lost_for_good_are_sent_to_the_record(
+    two: list[Worker], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streaming.event_log.redis.following.POLL_EVERY_S", 0.05)
+    monkeypatch.setattr("streaming.event_log.redis.following.LOST_AFTER_S", 0.1)
+    a, b = two
+    say(a.log.create(TURN), 3)
+    await shared(a, 3)
+    reader = await b.reader()
+    a.pause()
+    await a.redis("FLUSHALL")
+
+    ids, was_sent_away = await read_to_end(reader)
+
+    assert (ids, was_sent_away) == (places(1, 1, 3), True)
+    with pytest.raises(LogNotFoundError):
+        await b.reader(Cursor(1, 3))
+
+
+@on_two_workers
+async def test_readers_of_a_log_that_redis_has_lost_stay_where_its_holder_sends_it_again(
+    two: list[Worker], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streaming.event_log.redis.following.POLL_EVERY_S", 0.05)
+    a, b = two
+    writer = a.log.create(TURN)
+    say(writer, 3)
+    await shared(a, 3)
+    reader = await b.reader()
+    await a.redis("FLUSHALL")
+    await shared(a, 3)
+    writer.append(END)
+    writer.close()
+
+    assert await read_to_end(reader) == (places(1, 1, 4), False)
