@@ -24,7 +24,7 @@ from server.services import Services
 from streaming.cursor import START, Cursor
 from streaming.ending import last_covered, terminal_from_record
 from streaming.errors import CursorLostError, LogNotFoundError, LogUnavailableError
-from streaming.event_log.replay import replay
+from streaming.event_log.replay import snapshot
 from streaming.events import TurnReset
 from streaming.frames import FrameEncoder, reset_frame
 from streaming.turn import LiveTurn
@@ -83,7 +83,11 @@ def _attach_live(services: Services, live: LiveTurn, cursor: Cursor, manner: _Ma
         reader = services.event_log.attach(turn_id, cursor)
     except CursorLostError:
         # Invariant: text and cursor are read together, with no await until the reader stands.
-        covers = live.writer.cursor
+        held = services.event_log.find(turn_id)
+        # Not the writer's cursor: of a turn just taken over the last entry is of a former epoch.
+        covers = None if held is None else held.before_end
+        if covers is None:
+            return services.readers.bye("unavailable", headers=manner.headers)
         reset = _reset(live)
         services.metrics.reset_sent("cursor_lost")
         services.metrics.attached("reset")
@@ -133,19 +137,20 @@ async def _attach_recorded(
 def _reset_to_log(services: Services, record: TurnRecord, manner: _Manner) -> Response:
     """Answer a reader whose cursor the shared log does not know: what it holds, then live."""
     turn_id, held = record.turn_id, services.event_log.find(record.turn_id)
-    if held is None:
-        return services.readers.bye("unavailable", headers=manner.headers)
     # Invariant: text and cursor are read together, with no await until the reader stands.
-    state = replay(held.frames, first_seq=held.base + 1)
+    found = None if held is None else snapshot(held)
+    if found is None:
+        return services.readers.bye("unavailable", headers=manner.headers)
+    covers, state = found
     reset = TurnReset(state.draft.text, "cursor_lost", state.sentence, state.speech)
     services.metrics.reset_sent("cursor_lost")
     services.metrics.attached("reset")
     return services.readers.follow(
         turn_id,
-        services.event_log.attach(turn_id, held.last),
+        services.event_log.attach(turn_id, covers),
         headers=manner.headers,
         audio_of=manner.audio_of,
-        prefix=reset_frame(turn_id, held.last, reset),
+        prefix=reset_frame(turn_id, covers, reset),
     )
 
 

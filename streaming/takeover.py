@@ -115,7 +115,7 @@ class Takeovers:
         return len(taken)
 
     async def _rescue_one(self, turn_id: str) -> bool:
-        if self._runner.find(turn_id) is not None:
+        if self._runner.is_ours(turn_id):
             return False
         with self._runner.admission():
             return await self._rescue(turn_id)

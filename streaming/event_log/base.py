@@ -95,8 +95,8 @@ class HeldLog(Protocol):
         ...
 
     @property
-    def last(self) -> Cursor:
-        """The last entry, and its epoch."""
+    def before_end(self) -> Cursor | None:
+        """The last entry that is not terminal, and its epoch; None: none such is held."""
         ...
 
 

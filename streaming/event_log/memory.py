@@ -83,6 +83,12 @@ class MemoryLog:
         return Cursor(epoch=self.epochs[-1] if self.epochs else 1, seq=self.last_seq)
 
     @property
+    def before_end(self) -> Cursor | None:
+        """The last entry that is not terminal, and its epoch; None: none such is held."""
+        count = len(self.frames) - self.ended
+        return Cursor(self.epochs[count - 1], self.base + count) if count else None
+
+    @property
     def last_seq(self) -> int:
         """Number of the last entry."""
         return self.base + len(self.frames)

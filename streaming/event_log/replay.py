@@ -5,7 +5,9 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from streaming.cursor import Cursor
 from streaming.draft import Draft
+from streaming.event_log.base import HeldLog
 
 _TERMINAL = (b"turn.completed", b"turn.failed", b"turn.cancelled", b"turn.interrupted")
 _decode = msgspec.json.decode
@@ -49,6 +51,18 @@ def replay(frames: Iterable[bytes], *, first_seq: int = 1) -> Replayed:
             case _:
                 pass
     return state
+
+
+def snapshot(held: HeldLog) -> tuple[Cursor, Replayed] | None:
+    """Return what a reader may be reset to: up to which entry, and what it knows then.
+
+    That is everything but the end, which a reader must be told as itself; None: nothing is held.
+    """
+    covers = held.before_end
+    if covers is None:
+        return None
+    count = covers.seq - held.base
+    return covers, replay(held.frames[:count], first_seq=held.base + 1)
 
 
 def split_frames(data: bytes) -> list[bytes]:

@@ -46,7 +46,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     - `cancel`, `state`: a request about a turn; `name` is the status it told.
     - `fault`: one that ended now, after `took_s`; `name` is its kind, `worker` whom it hit, `seq`
       how many connections it cut.
-    - `lease`: `worker` was granted a turn in `epoch`, or wrote in it, as Redis saw.
+    - `lease`: `worker` wrote entries of `epoch`, as Redis saw.
     - `turn`: a stored record: status in `name`, its text, last place.
     - `message`: a stored message of a user: its text is `key`.
     - `calls`: the model was asked `seq` times in all.

@@ -10,6 +10,7 @@ from history.mongo.documents import BEGINNING
 from tests.chaos.cluster import DATABASE, Cluster
 from tests.chaos.records import Recorder
 
+_APPENDED = re.compile(rb'lua\] "XADD" "chat:\{(?P<turn>[^}]+)\}:log" "\d+-0" "e" "(?P<epoch>\d+)"')
 _LEASED = re.compile(
     rb'lua\] "HSET" "chat:\{(?P<turn>[^}]+)\}:lease"'
     rb' "epoch" "(?P<epoch>\d+)" "worker" "(?P<worker>[^"]+)"'
@@ -19,16 +20,18 @@ _RETRY_S = 0.05
 
 
 class LeaseWatch:
-    """Follows every command that Redis runs, and notes who holds which epoch of a turn.
+    """Follows every command that Redis runs, and notes who wrote entries of which epoch of a turn.
 
-    Scripts write the lease only for whom they let write: a line here is a grant, or an append that
-    was taken. While Redis is down there is nothing to see.
+    The script that appends writes the entries first and then the lease, with the writer's name. A
+    writer may send entries of former epochs again, once Redis has lost them. While Redis is down
+    there is nothing to see.
     """
 
     def __init__(self, port: int, recorder: Recorder) -> None:
         self._port = port
         self._recorder = recorder
         self._known: set[tuple[str, int, str]] = set()
+        self._appended: tuple[bytes, bytes] | None = None
 
     async def run(self) -> None:
         """Watch until cancelled."""
@@ -46,8 +49,15 @@ class LeaseWatch:
         while True:
             *lines, rest = (rest + await stream.receive(_READ_BYTES)).split(b"\r\n")
             for line in lines:
-                if (found := _LEASED.search(line)) is not None:
-                    self._note(found)
+                self._see(line)
+
+    def _see(self, line: bytes) -> None:
+        if (found := _APPENDED.search(line)) is not None:
+            self._appended = found["turn"], found["epoch"]
+        elif (found := _LEASED.search(line)) is not None:
+            if self._appended == (found["turn"], found["epoch"]):
+                self._note(found)
+            self._appended = None
 
     def _note(self, found: re.Match[bytes]) -> None:
         turn, epoch, worker = found["turn"].decode(), int(found["epoch"]), found["worker"].decode()

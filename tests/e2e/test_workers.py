@@ -54,6 +54,27 @@ async def test_a_worker_killed_in_mid_answer_costs_no_reader_a_word(tmp_path: Pa
 
 
 @pytest.mark.long
+async def test_a_reader_with_a_lost_cursor_finds_a_turn_that_was_just_taken_over(
+    tmp_path: Path,
+) -> None:
+    slow = Model("slow", "sim:tokens=60,rate=20,ttft=3", 60)
+    async with played(tmp_path, slow) as (scene, judged):
+        turn = await scene.start(slow, scene.a)
+        async with followed(scene, turn, scene.b):
+            scene.a.signal(signal.SIGKILL)
+            scene.fault("kill", scene.a)
+            await scene.until(lambda: "turn.taken_over" in scene.b.log())
+            headers = {"Last-Event-ID": f"{turn.turn_id}.1-9999"}
+            path = f"{scene.b.url}/api/v1/turns/{turn.turn_id}/events"
+            async with scene.guest.http.stream("GET", path, headers=headers) as answer:
+                told = [line async for line in answer.aiter_lines() if line.startswith("event:")]
+
+        assert answer.status_code == 200
+        assert (told[0], told[-1]) == ("event: turn.reset", "event: turn.completed")
+        assert judged().stored(turn).epoch == 2
+
+
+@pytest.mark.long
 async def test_a_worker_that_was_paused_finds_its_turn_taken_and_writes_no_more(
     tmp_path: Path,
 ) -> None:

@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -10,33 +9,25 @@ from pathlib import Path
 import anyio
 import pytest
 
-from history.base import History
 from history.errors import HistoryUnavailableError
-from history.model import TurnRecord, TurnStatus
-from metrics.turns import TurnMetrics
+from history.model import TurnStatus
 from streaming.cursor import START
 from streaming.event_log.base import Wake
 from streaming.event_log.redis.keys import RUNNING, lease_of
-from streaming.keeper import RecordKeeper
 from streaming.llm.base import TokenSource
-from streaming.runner import RunnerLimits, TurnRunner
-from streaming.takeover import SILENT_AFTER_S, TakeoverLimits, Takeovers
-from streaming.turn import LiveTurn, TurnSpec
-from tests.history.factories import a_first_turn
-from tests.streaming.event_log.workers import Worker, until, workers
+from streaming.takeover import SILENT_AFTER_S
+from tests.streaming.event_log.workers import until, workers
 from tests.streaming.harness import (
-    PATIENT,
     WAIT_S,
     UnreachableHistory,
-    a_studio,
     deltas,
     follow,
     opened_history,
-    spec_of,
     wait_for_entry,
 )
+from tests.streaming.sites import Site
 from tests.support.redis import RedisServer, running_redis
-from tests.support.sources import STOP, ScriptedTokenSource, StallingTokenSource, a_chain
+from tests.support.sources import STOP, ScriptedTokenSource, StallingTokenSource
 
 OFTEN_S = 0.05
 
@@ -45,79 +36,6 @@ OFTEN_S = 0.05
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
     with running_redis(tmp_path_factory.mktemp("redis")) as redis:
         yield redis
-
-
-class Site:
-    """One process that shares turns: its log, its runner, and its eye on the others'."""
-
-    def __init__(self, worker: Worker, history: History, source: TokenSource) -> None:
-        metrics = TurnMetrics()
-        self.worker = worker
-        self.history = history
-        self.runner = TurnRunner(
-            keeper=RecordKeeper(history, metrics),
-            event_log=worker.log,
-            sources=a_chain(source, metrics=metrics),
-            metrics=metrics,
-            limits=RunnerLimits(PATIENT, max_live=100),
-            studio=a_studio((), metrics),
-            leases=worker.leases,
-        )
-        self.takeovers = Takeovers(
-            history,
-            worker.leases,
-            self.runner,
-            specify=self._specify,
-            limits=TakeoverLimits(max_takeovers=2, max_age_s=900),
-        )
-        self.may_specify = anyio.Event()
-        self.may_specify.set()
-        self.specifies = anyio.Event()
-
-    async def _specify(self, record: TurnRecord) -> TurnSpec:
-        self.specifies.set()
-        await self.may_specify.wait()
-        return replace(
-            spec_of(a_first_turn()),
-            turn_id=record.turn_id,
-            conversation_id=record.conversation_id,
-            message_id=record.message_id,
-        )
-
-    async def start(self, **fields: object) -> LiveTurn:
-        """Begin a turn, and start it here."""
-        new_turn = a_first_turn(**fields)
-        await self.history.turns.begin(new_turn)
-        return self.runner.start(spec_of(new_turn))
-
-    async def share(self) -> None:
-        """Wait until all that was written here is in Redis."""
-        with anyio.fail_after(WAIT_S):
-            await self.worker.log.settle()
-
-    async def lose(self, turn_id: str) -> None:
-        """Make Redis believe that a turn's holder has long been silent; and silence it."""
-        self.worker.pause()
-        await self.worker.redis("HSET", lease_of(turn_id), "until", 1)
-        await self.worker.redis("ZADD", RUNNING, 1, turn_id)
-
-    async def take(self) -> None:
-        """Take a turn over as soon as there is one."""
-
-        async def is_taken() -> bool:
-            return await self.takeovers.look() > 0
-
-        await until(is_taken)
-
-    async def leased_until(self, turn_id: str) -> int:
-        """Return until when a turn is held, in Redis's time."""
-        told = await self.worker.redis("HGET", lease_of(turn_id), "until")
-        assert isinstance(told, bytes)
-        return int(told)
-
-    async def record(self, turn_id: str) -> TurnRecord:
-        """Return what is stored of a turn."""
-        return await self.history.turns.find(turn_id)
 
 
 @asynccontextmanager
@@ -134,17 +52,9 @@ async def sites(
         ]
         async with anyio.create_task_group() as tasks:
             for site in made:
-                await tasks.start(_run, site.runner)
+                await tasks.start(site.run)
             yield made, history
             tasks.cancel_scope.cancel()
-
-
-async def _run(
-    runner: TurnRunner, *, task_status: anyio.abc.TaskStatus[None] = anyio.TASK_STATUS_IGNORED
-) -> None:
-    async with runner.running():
-        task_status.started()
-        await anyio.sleep_forever()
 
 
 async def test_a_turn_goes_on_from_what_its_lost_worker_has_shared(
@@ -197,6 +107,26 @@ async def test_many_turns_of_one_lost_worker_are_taken_in_one_round(
 
         assert await b.takeovers.look() == len(turn_ids)
         assert b.runner.live_count == len(turn_ids)
+
+
+async def test_a_turn_whose_end_waits_to_be_stored_is_not_taken_by_who_has_ended_it(
+    server: RedisServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streaming.takeover.SILENT_AFTER_S", 0.0)
+    source = ScriptedTokenSource(["All of it.", STOP])
+    async with sites(server, tmp_path, source) as ((a,), history):
+        history.cut()
+        turn = await a.start(started_at=datetime.now(UTC))
+        with anyio.fail_after(WAIT_S):
+            await turn.ended.wait()
+        await a.share()
+
+        assert await a.takeovers.look_for_silent() == 0
+        assert source.opened == 1
+
+        history.mend()
+        await until(partial(_has_ended, a, turn.spec.turn_id))
+        assert (await a.record(turn.spec.turn_id)).epoch == 1
 
 
 async def test_a_takeover_that_history_stops_half_way_keeps_no_lease(

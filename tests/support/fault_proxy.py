@@ -141,8 +141,7 @@ class FaultProxy:
                 listener.listen(_BACKLOG)
                 task_status.started(scope)
                 while True:
-                    client, _ = await asyncio.get_running_loop().sock_accept(listener)
-                    self._tasks.start_soon(self._serve, client)
+                    self._tasks.start_soon(self._serve, await _accepted(listener))
         finally:
             silent.set()
 
@@ -231,6 +230,16 @@ class _Connection:
             _reset_on_close(self.client)
             _reset_on_close(self.server)
         self.scope.cancel()
+
+
+async def _accepted(listener: socket) -> socket:
+    """Return the next connection. Not the loop's `sock_accept`: cancelled, it may lose one."""
+    while True:
+        await anyio.wait_readable(listener)
+        with suppress(BlockingIOError):
+            client, _ = listener.accept()
+            client.setblocking(False)
+            return client
 
 
 def _bound(port: int) -> socket:

@@ -6,6 +6,7 @@ every mirror is read anyway, so that a lost message costs a second and no more.
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from time import monotonic
 from typing import Any
 
@@ -26,6 +27,10 @@ POLL_EVERY_S = 1.0
 CATCH_UP_S = 0.5
 """A reader may come here with a cursor that its former process has not sent on yet."""
 
+LOST_AFTER_S = 3.0
+"""A mirror of what Redis no longer has is given up after that: its holder, if it lives, sends all
+of it again within a renewal; if the turn has ended nobody does, and readers would wait for ever."""
+
 KEEP_UNREAD_S = 10.0
 """A mirror without readers is kept so long: readers come back."""
 
@@ -45,6 +50,7 @@ class Mirror:
         self.read_at = 0.0
         self.lock = anyio.Lock()
         self.used_at = monotonic()
+        self.missing_since: float | None = None
         self.grown = asyncio.Event()
 
     def apply(self, entries: Iterable[Entry]) -> bool:
@@ -215,7 +221,27 @@ class Mirrors:
         while True:
             await anyio.sleep(POLL_EVERY_S)
             self._wake([each for each, mirror in self._mirrors.items() if not mirror.log.ended])
+            with suppress(StorageError):  # who is asked again in a second
+                await self._drop_lost()
             self.expire()
+
+    async def _drop_lost(self) -> None:
+        """Send readers away from mirrors of logs that Redis has lost; the record knows the rest."""
+        mirrors = [each for each in self._mirrors.values() if not each.log.ended]
+        if not mirrors:
+            return
+        commands = [("EXISTS", log_of(mirror.log.turn_id)) for mirror in mirrors]
+        async with self._connection.call() as client:
+            answers = await ask_all(client, commands)
+        now = monotonic()
+        for mirror, exists in zip(mirrors, answers, strict=True):
+            if exists:
+                mirror.missing_since = None
+            elif mirror.missing_since is None:
+                mirror.missing_since = now
+            elif now - mirror.missing_since >= LOST_AFTER_S:
+                log.warning("event_log.lost", turn_id=mirror.log.turn_id)
+                self._drop(mirror)
 
     def _wake(self, turn_ids: Sequence[str]) -> None:
         self._woken.update(each for each in turn_ids if each in self._mirrors)
