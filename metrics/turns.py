@@ -176,9 +176,10 @@ class TurnMetrics:  # noqa: PLR0904 - one short method for each thing that can b
         """Record that the history is left alone from now on (also while probed), or no more."""
         self._dependencies.history_breaker_open.set(is_open)
 
-    def watch_redis(self, is_down: Callable[[], bool]) -> None:
-        """Ask whether Redis is lost at each scrape; the function must not block."""
-        self._dependencies.redis_down.set_function(lambda: float(is_down()))
+    @_fails_open
+    def redis_seen(self, *, is_down: bool) -> None:
+        """Record whether turns can be shared with other processes through Redis now."""
+        self._dependencies.redis_down.set(is_down)
 
     @_fails_open
     def reader_opened(self) -> None:

@@ -10,6 +10,7 @@ from history.errors import HistoryUnavailableError
 from server.services import Services
 from server.version import VERSION
 from server.wire import services_of
+from streaming.errors import LogUnavailableError
 from streaming.llm.chain import SourceHealth
 
 UNHEALTHY_SHARE = 0.5
@@ -34,7 +35,7 @@ async def health(request: Request) -> Response:
     """Each dependency with its latency; degraded where one fails."""
     services = services_of(request)
     history = await _check_history(services)
-    flags, redis = _flags(services), _redis(services)
+    flags, redis = _flags(services), await _check_redis(services)
     are_well = all(each["status"] in {"healthy", "off"} for each in (history, flags, redis))
     status = "healthy" if are_well else "degraded"
     answer = {
@@ -119,11 +120,16 @@ def _flags(services: Services) -> dict[str, object]:
     }
 
 
-def _redis(services: Services) -> dict[str, object]:
+async def _check_redis(services: Services) -> dict[str, object]:
     """Tell whether turns reach the other processes; readers of this one's never need it."""
-    if services.settings.redis_url is None:
+    if services.leases is None:
         return {"status": "off"}
-    return {"status": "unhealthy" if services.event_log.is_down else "healthy"}
+    began, is_lost = perf_counter(), services.event_log.is_down
+    try:
+        await services.leases.overdue()  # what every worker asks for twice a second
+    except LogUnavailableError:
+        is_lost = True
+    return {"status": "unhealthy" if is_lost else "healthy", "latency_ms": _ms_since(began)}
 
 
 async def _check_history(services: Services) -> dict[str, object]:
@@ -132,15 +138,18 @@ async def _check_history(services: Services) -> dict[str, object]:
         await services.history.check()
     except HistoryUnavailableError:
         status = "unhealthy"
-    latency_ms = round((perf_counter() - began) * 1000, 1)
     answer: dict[str, object] = {
         "status": status,
-        "latency_ms": latency_ms,
+        "latency_ms": _ms_since(began),
         "kind": services.history_kind,
     }
     if services.history_breaker is not None:
         answer["breaker"] = services.history_breaker.state
     return answer
+
+
+def _ms_since(began: float) -> float:
+    return round((perf_counter() - began) * 1000, 1)
 
 
 routes = [

@@ -1,7 +1,7 @@
 """What a process does beside answering: reaping, sweeping, watching itself, following its flags."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
 from time import monotonic
@@ -123,8 +123,12 @@ def _rescue(
     )
 
     async def look() -> None:
-        with suppress(LogUnavailableError):  # told where it was noticed
+        try:
             services.metrics.turns_taken_over(await takeovers.look())
+        except LogUnavailableError:  # told where it was noticed
+            services.metrics.redis_seen(is_down=True)
+        else:
+            services.metrics.redis_seen(is_down=services.event_log.is_down)
 
     async def look_for_silent() -> None:
         try:

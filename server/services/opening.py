@@ -64,7 +64,6 @@ async def open_services(settings: Settings, specify: Specify) -> AsyncIterator[S
             worker_id=worker_id,
             on_command=lambda turn_id, command: runner.obey(turn_id, command),  # noqa: PLW0108
         )
-        metrics.watch_redis(lambda: event_log.is_down)
         runner = TurnRunner(
             keeper=keeper,
             event_log=event_log,

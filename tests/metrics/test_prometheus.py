@@ -34,7 +34,7 @@ def a_busy_recorder() -> TurnMetrics:
     metrics.retry_refused()
     metrics.turn_continued("fallback")
     metrics.turns_taken_over(2)
-    metrics.watch_redis(lambda: True)
+    metrics.redis_seen(is_down=True)
     metrics.history_failed("request")
     metrics.history_breaker_changed(is_open=True)
     metrics.loop_lag(0.001)
@@ -45,13 +45,6 @@ def a_busy_recorder() -> TurnMetrics:
     metrics.unit_ended("google", "spoken")
     metrics.engine_called("google", "spoken", 0.35)
     metrics.breaker_changed("google", is_open=True)
-    metrics.turn_continued("fallback")
-    metrics.turns_taken_over(1)
-    metrics.source_called("primary", "finished")
-    metrics.source_breaker_changed("primary", is_open=True)
-    metrics.retry_refused()
-    metrics.history_breaker_changed(is_open=True)
-    metrics.watch_redis(lambda: False)
     metrics.flag_exposed("on")
     metrics.flag_failed()
     metrics.watch_flags(lambda: FlagFigures(3, False, 0.5, 0.05, False))
@@ -120,13 +113,3 @@ def test_failures_of_a_kind_that_has_not_happened_are_served_as_zero() -> None:
     assert 'chat_readers_closed_total{reason="slow"} 0.0' in text
     assert 'chat_turns_continued_total{cause="worker_lost"} 0.0' in text
     assert "chat_redis_down 0.0" in text
-
-
-def test_redis_is_asked_for_at_each_scrape() -> None:
-    metrics, down = TurnMetrics(), [False]
-    metrics.watch_redis(lambda: down[0])
-    assert b"chat_redis_down 0.0" in metrics.exposition()[0]
-
-    down[0] = True
-
-    assert b"chat_redis_down 1.0" in metrics.exposition()[0]

@@ -86,7 +86,7 @@ class SourceChain:
     def _may_go_on(self, failures: Sequence[Failure], other: GuardedSource | None) -> bool:
         """Whether the source that failed last may be asked to go on with its own answer."""
         failed = self._found(failures[-1])
-        broken = sum(each.has_text and each.source is failed for each in failures)
+        broken = sum(each.source is failed for each in failures)
         may_again = other is None or broken == 1
         return failures[-1].error.retryable and failed.is_well and may_again
 

@@ -95,6 +95,18 @@ def test_while_a_breaker_is_open_the_next_source_is_asked_at_once() -> None:
     assert chain.first().name == "fallback"
 
 
+def test_who_is_left_alone_is_passed_over_also_after_a_failure() -> None:
+    clock = Clock()
+    breakers = [a_breaker(clock), opened(clock)]
+    chain = a_chain(well(), well(), stand_in=well(), breakers=breakers)
+    primary = chain.first()
+
+    stand_in = after(chain, (primary, DOWN))
+    assert stand_in is not None
+    assert stand_in.name == "offline"
+    assert after(chain, (primary, SourceRefusedError("no")), has_text=True) is None
+
+
 def test_where_all_are_left_alone_the_stand_in_is_asked() -> None:
     clock = Clock()
     breakers = [opened(clock), opened(clock)]

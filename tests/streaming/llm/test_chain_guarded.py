@@ -101,6 +101,14 @@ async def test_leaving_early_tells_nothing_and_closes_the_source(pieces: list[st
     assert series(metrics, "chat_source_calls_total") == {("left", "primary"): 2 * FAILURES}
 
 
+async def test_whoever_closes_an_answer_finds_its_source_closed() -> None:
+    source = well("Hi", "there")
+    async with aclosing(guarded(source, a_breaker(Clock())).stream(PROMPT)) as items:
+        await anext(items)
+
+    assert source.closed == 1  # and not only once the loop comes to it
+
+
 async def test_a_probe_that_is_left_early_makes_room_for_the_next() -> None:
     clock, stalling = Clock(), StallingTokenSource()
     breaker = opened(clock)
