@@ -79,15 +79,23 @@ def _source_status(source: SourceHealth) -> str:
 
 
 def _model_status(services: Services) -> str:
-    """Judge by the last minutes' turns: whoever answered them, users were or were not served."""
+    """Judge by the last minutes' turns, and by who had to be left alone meanwhile."""
     if services.settings.is_offline:
         return "healthy"
+    left_alone = [
+        each.breaker.state != "closed"
+        for each in services.sources.health()
+        if each.kind != "offline"
+    ]
+    if all(left_alone):
+        return "unhealthy"
     snapshot = services.metrics.snapshot()
     failed = sum(n for code, n in snapshot.errors.items() if code.startswith("upstream_"))
-    if snapshot.all.settled == 0:
-        return "unknown"
-    share = failed / snapshot.all.settled
-    return "unhealthy" if share > UNHEALTHY_SHARE else "degraded" if failed else "healthy"
+    if failed > snapshot.all.settled * UNHEALTHY_SHARE:
+        return "unhealthy"
+    if failed or any(left_alone):
+        return "degraded"
+    return "healthy" if snapshot.all.settled else "unknown"
 
 
 def _speech(services: Services) -> dict[str, object]:

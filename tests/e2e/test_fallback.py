@@ -211,7 +211,7 @@ async def test_a_provider_that_keeps_failing_is_left_alone_and_found_again(tmp_p
         assert fallback["status"] == "healthy"
         assert await pair.series("chat_source_breaker_open", source="primary") == 1
         assert await pair.series("chat_source_breaker_open", source="fallback") == 0
-        assert (await pair.model())["status"] == "healthy"  # nobody's answer was lost
+        assert (await pair.model())["status"] == "degraded"
         assert (await pair.server.client.get("/health")).json()["status"] == "healthy"
 
         with anyio.fail_after(20):
@@ -222,7 +222,8 @@ async def test_a_provider_that_keeps_failing_is_left_alone_and_found_again(tmp_p
         before = await pair.calls()
         await pair.turn()
         assert await pair.calls() == (before[0] + 1, before[1])
-        assert (await pair.model())["sources"][0]["breaker"] == "closed"
+        model = await pair.model()
+        assert (model["status"], model["sources"][0]["breaker"]) == ("healthy", "closed")
         assert await pair.series("chat_source_breaker_open", source="primary") == 0
 
 
@@ -306,6 +307,8 @@ async def test_a_provider_alone_in_a_storm_is_spared_once_it_is_known_to_be_down
 
         assert {end["error"]["code"] for end in ends} == {"upstream_unavailable"}
         assert await _calls(chat.simulator) < turns / 2
+        health = (await chat.server.client.get("/health")).json()
+        assert health["checks"]["model"]["status"] == "unhealthy"
         assert await _series(chat.server, "chat_source_breaker_open", source="primary") == 1
 
 

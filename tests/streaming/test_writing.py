@@ -198,6 +198,15 @@ async def test_an_answer_is_gone_on_with_so_often_and_then_fails_with_its_text(
     assert len(primary.prefixes) == 3
 
 
+async def test_a_model_that_never_began_costs_no_continuation(tmp_path: Path) -> None:
+    primary = GoingOn([0])
+    sources = a_chain(primary, GoingOn([3]), max_continuations=1)
+    async with on_stage(tmp_path, primary, sources=sources) as stage:
+        events = await completed(stage)
+
+    assert events[-1].data["text"] == ANSWER
+
+
 async def test_a_filtered_answer_is_offered_to_nobody_else(tmp_path: Path) -> None:
     primary, fallback = GoingOn([3], error=SourceFilteredError("no")), GoingOn()
     async with on_stage(tmp_path, primary, sources=a_chain(primary, fallback)) as stage:
@@ -227,6 +236,16 @@ async def test_a_restarted_answer_is_begun_anew_by_the_next_model(
         resets = [event for event in events if event.name == "turn.reset"]
         assert [reset.data["text"] for reset in resets] == ["", ""]
         assert [event.cursor.seq for event in events] == list(range(1, len(events) + 1))
+
+
+async def test_what_is_withdrawn_does_not_count_towards_the_cap(tmp_path: Path) -> None:
+    primary = GoingOn([len(PIECES) - 1])
+    sources = a_chain(primary, GoingOn())
+    async with on_stage(tmp_path, primary, sources=sources) as stage:
+        turn = await stage.start(max_chars=len(ANSWER), on_break="restart")
+        end = end_of(await stage.follow(turn))
+
+    assert (end["text"], end["finish_reason"]) == (ANSWER, "stop")
 
 
 async def test_an_interrupted_answer_stays_as_it_is(tmp_path: Path) -> None:

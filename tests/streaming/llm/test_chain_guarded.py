@@ -5,6 +5,7 @@ from contextlib import aclosing
 
 import anyio
 import pytest
+from anyio.lowlevel import checkpoint
 
 from metrics.turns import TurnMetrics
 from resilience.breaker import BreakerState
@@ -35,14 +36,19 @@ from tests.streaming.llm.chains import (
     well,
 )
 from tests.support.sources import (
+    STOP,
     FailingTokenSource,
     ScriptedTokenSource,
     StallingTokenSource,
+    Step,
     a_chain,
 )
 
 
-@pytest.mark.parametrize("script", [[DOWN], [SourceRateLimitedError("429")], [CUT], []])
+@pytest.mark.parametrize(
+    "script",
+    [[DOWN], [SourceRateLimitedError("429")], [CUT], [SourceTimeoutError("connect", 1)], []],
+)
 async def test_an_answer_that_does_not_begin_counts_as_a_failure(
     script: Sequence[SourceError],
 ) -> None:
@@ -187,7 +193,38 @@ async def test_an_old_answer_that_breaks_off_is_no_probe() -> None:
     assert (breaker.state, breaker.snapshot().opened) == (BreakerState.OPEN, 1)
 
 
-async def test_health_tells_the_last_failure_until_it_works_again() -> None:
+async def test_late_silence_while_another_answer_probes_is_no_probe_either() -> None:
+    clock, may_begin = Clock(), anyio.Event()
+    breaker = opened(clock)
+    chain = a_chain(ScriptedTokenSource([may_begin, "Hi", STOP]), well(), breakers=[breaker])
+    clock.now += OPEN_S
+    primary = chain.first()
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(said, primary)
+        with anyio.fail_after(5):
+            while primary.serves:  # nobody tells
+                await checkpoint()
+        after(chain, (primary, SourceTimeoutError("inter_token", 1)), has_text=True)
+        assert breaker.state is BreakerState.HALF_OPEN
+        may_begin.set()
+
+    assert breaker.state is BreakerState.CLOSED
+
+
+async def test_health_forgets_a_failure_once_it_works_again() -> None:
+    script: list[Step] = [DOWN]
+    source = guarded(ScriptedTokenSource(script), a_breaker(Clock()))
+    await failed(source)
+    assert source.health().error_code == "upstream_unavailable"
+    script[:] = ["Hi", STOP]
+
+    await said(source)
+
+    assert source.health().error_code is None
+
+
+async def test_health_tells_the_last_failure_of_each() -> None:
     chain = a_chain(ScriptedTokenSource([DOWN]), well("Hi"))
     await failed(chain.first())
     second = after(chain, (chain.first(), DOWN))
