@@ -50,13 +50,16 @@ async def open_services(settings: Settings, specify: Specify) -> AsyncIterator[S
         metrics = TurnMetrics()
         store_breaker = history_breaker(settings, metrics)
         history, chatbots = await open_stores(settings, stack, store_breaker)
-        flags = await open_flags(settings, metrics)
-        stack.push_async_callback(flags.store.close)
         sources = open_sources(settings, metrics)
         stack.push_async_callback(sources.close)
         cache = await open_cache(settings, stack, metrics)
         studio = open_studio(settings, cache, metrics)
         stack.push_async_callback(studio.maker.close)
+        guests = Guests(_secret(settings, "session_secret").get_secret_value())
+        admin_token = _secret(settings, "admin_token")
+        # Behind all that can refuse the start: a refusal is one line, and leaves no flag behind.
+        flags = await open_flags(settings, metrics)
+        stack.push_async_callback(flags.store.close)
         keeper = RecordKeeper(history, metrics)
         event_log, leases = open_event_log(
             settings,
@@ -101,8 +104,8 @@ async def open_services(settings: Settings, specify: Specify) -> AsyncIterator[S
                 heartbeat_s=settings.heartbeat_s,
                 send_timeout_s=settings.send_timeout_s,
             ),
-            guests=Guests(_secret(settings, "session_secret").get_secret_value()),
-            admin_token=_secret(settings, "admin_token"),
+            guests=guests,
+            admin_token=admin_token,
             worker_id=worker_id,
         )
         flags.client.on_change(partial(_stop_where_killed, runner))

@@ -88,7 +88,8 @@ async def test_a_model_that_breaks_off_ends_the_speech_too(speech: Spoken) -> No
     assert names_of(events)[-1] == "turn.failed"
     assert data_of(events[-1])["code"] == "upstream_truncated"
     assert outcomes_of(events) == []
-    assert len(sentences_of(events)) == 3
+    # Twice more it was asked to go on, and broke off.
+    assert len(sentences_of(events)) >= 3
     await speech.until(lambda stats: stats["in_flight"] == 0)
 
 
