@@ -17,7 +17,7 @@ import structlog
 from anyio.abc import TaskGroup
 
 from history.model import TurnEnd, TurnRecord, TurnStatus
-from metrics.turns import EndedTurn, TurnMetrics
+from metrics.turns import TurnMetrics
 from resilience.supervised import supervised
 from streaming.commands import (
     CancelTurn,
@@ -33,6 +33,7 @@ from streaming.event_log.replay import Replayed
 from streaming.events import TurnStarted
 from streaming.keeper import CHECKPOINT_EVERY_S, RETRY_EVERY_S, RecordKeeper
 from streaming.llm.choice import SourceChoice
+from streaming.operators import tell_ended
 from streaming.speaking import Speaking
 from streaming.speech.turn_speech import Studio, TurnSpeech
 from streaming.turn import (
@@ -357,7 +358,7 @@ class TurnRunner:  # noqa: PLR0904  # starting is admitted, and readers are coun
             turn.writer.append(event)
         turn.writer.close()
         self._forget(turn)
-        self._tell(turn, ending, total_s)
+        tell_ended(self._metrics, turn, ending, total_s)
 
     def _is_anothers(self, record: TurnRecord, end: TurnEnd) -> bool:
         """Whether another worker goes on, or went on and ended it: readers are served there."""
@@ -382,32 +383,6 @@ class TurnRunner:  # noqa: PLR0904  # starting is admitted, and readers are coun
         del self._live[turn.spec.turn_id]
         turn.ended.set()
         _forget_abandonment(turn)
-
-    def _tell(self, turn: LiveTurn, ending: Ending, total_s: float) -> None:
-        end = ending.record()
-        error_code = str(end.error["code"]) if end.error else None
-        self._metrics.turn_ended(
-            EndedTurn(
-                outcome=end.status.value,
-                streaming=turn.spec.streaming,
-                duration_s=total_s,
-                ttft_s=turn.ttft_s,
-                gaps_s=turn.gaps_s,
-                input_tokens=end.usage.input_tokens,
-                output_tokens=end.usage.output_tokens,
-                usage_source=end.usage.source,
-                error_code=error_code,
-            )
-        )
-        log.info(
-            "turn.ended",
-            turn_id=end.turn_id,
-            outcome=end.status.value,
-            error_code=error_code,
-            ttft_s=None if turn.ttft_s is None else round(turn.ttft_s, 3),
-            total_s=round(total_s, 3),
-            chars=len(end.text),
-        )
 
     async def _checkpoint(self) -> None:
         running = [turn for turn in self._live.values() if turn.end is None]
