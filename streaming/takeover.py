@@ -1,8 +1,9 @@
 """Turns whose worker is gone: gone on with here, begun anew, or ended.
 
 A worker that dies stops renewing its leases; whoever takes one first goes on with the turn in the
-next epoch, from what the shared log holds. Of a log that lost entries the record's text is what
-counts. Where the shared log cannot be reached nothing is taken: a lease cannot be judged then.
+next epoch, from what the shared log holds, and what the record has beyond it. Of a log that lost
+entries the record's text is what counts. Where the shared log cannot be reached nothing is taken: a
+lease cannot be judged then.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -20,7 +21,7 @@ from streaming.ending import end_from_terminal, terminal_from_record
 from streaming.errors import BusyError, DrainingError, LogUnavailableError
 from streaming.event_log.base import Leases, Taken
 from streaming.event_log.replay import Replayed, replay
-from streaming.events import TurnReset
+from streaming.events import TextDelta, TurnReset
 from streaming.runner import TurnRunner
 from streaming.turn import Interrupted, LiveTurn, TurnSpec
 
@@ -177,19 +178,19 @@ class Takeovers:
         taken.writer.close()
 
     async def _go_on(self, record: TurnRecord, taken: Taken, state: Replayed) -> LiveTurn | None:
-        is_whole = taken.base == 0 and len(taken.frames) > 0
-        if not is_whole:
+        missing = _missing_text(record, taken, state)
+        if missing is None:
             state = _from_record(record)
-        cursor = taken.writer.cursor
-        fence = Checkpoint(
-            record.turn_id, cursor.epoch, cursor.seq, state.draft.text, datetime.now(UTC)
-        )
+        cursor, text = taken.writer.cursor, state.draft.text + (missing or "")
+        fence = Checkpoint(record.turn_id, cursor.epoch, cursor.seq, text, datetime.now(UTC))
         if await self._history.turns.checkpoint([fence]):
             taken.writer.abandon()  # ended or taken meanwhile: the next round sees how
             return None
-        if not is_whole:
-            reset = TurnReset(state.draft.text, LOG_LOST, state.sentence, state.speech)
-            state.draft.restart(state.draft.text, taken.writer.append(reset))
+        if missing is None:
+            reset = TurnReset(text, LOG_LOST, state.sentence, state.speech)
+            state.draft.restart(text, taken.writer.append(reset))
+        elif missing:
+            state.draft.add(missing, taken.writer.append(TextDelta(missing)))
         try:
             spec = await self._specify(record)
         except HistoryError:
@@ -203,6 +204,19 @@ class Takeovers:
         limits = self._limits
         is_allowed = taken.takeovers < limits.max_takeovers and age_s <= limits.max_age_s
         return is_allowed and spec.on_break != "interrupt"
+
+
+def _missing_text(record: TurnRecord, taken: Taken, state: Replayed) -> str | None:
+    """Return what the record has of the text and the log has not; None: the log cannot go on.
+
+    A worker that dies may have told the record of words that it had not shared yet.
+    """
+    if taken.base or not taken.frames:
+        return None
+    if record.last_seq <= taken.base + len(taken.frames):
+        return ""
+    text = state.draft.text
+    return record.text[len(text) :] if record.text.startswith(text) else None
 
 
 def _from_record(record: TurnRecord) -> Replayed:

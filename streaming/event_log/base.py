@@ -190,8 +190,7 @@ class Leases(Protocol):
         Args:
             turn_id: The turn.
             epoch: The record's epoch: the new one is above it.
-            last_seq: The record's last seq: a log that ends before it has lost entries; it is given
-                up, and begins anew after that seq.
+            last_seq: The record's last seq: a log of which nothing is left begins anew after it.
             on_lost: As for `create`.
 
         Raises:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from tests.chaos.records import Details, Op, Operation, digest_of
+from tests.chaos.records import LOST, Details, Op, Operation, digest_of
 from tests.chaos.view import BREAKS_OFF
 
 _WORDS = ["stream ", "Wörter ", "流式 ", "\n\n", "and ", "🙂", "so on. ", "e.g. "]
@@ -72,9 +72,13 @@ def _tell_turn(story: Story, turn: str, *, at: float) -> int:
             status=201 if result == "ok" else 0,
             took_s=0.05,
         )
-    for entry in log:
-        worker = f"worker {entry.epoch % 2}"
-        story.tell(entry.at, "redis", "lease", turn=turn, epoch=entry.epoch, worker=worker)
+    for epoch in range(1, epochs + 1):
+        began = next(entry.at for entry in log if entry.epoch == epoch)
+        worker = f"worker {epoch % 2}"
+        story.tell(began, "redis", "lease", turn=turn, epoch=epoch, worker=worker)
+        if rng.random() < 0.2:  # Redis loses everything, and is told again
+            story.tell(began + 0.001, "redis", "lease", name=LOST)
+            story.tell(began + 0.002, "redis", "lease", turn=turn, epoch=epoch, worker=worker)
     for epoch in range(2, epochs + 1):
         born = next(entry.at for entry in log if entry.epoch == epoch)
         story.tell(born - 4.0, "nemesis", "fault", name="kill", worker=f"worker {(epoch - 1) % 2}")

@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from tests.chaos.records import LEFT, TERMINAL, Operation
+from tests.chaos.records import LEFT, LOST, TERMINAL, Operation
 from tests.chaos.view import BREAKS_OFF, ReaderView, View
 
 ATTACH_ANSWERS = frozenset({200, 204, 400, 401})
@@ -147,10 +147,23 @@ def one_producer(view: View) -> Broken:
     """An epoch of a turn has one worker that writes in it."""
     writers: defaultdict[tuple[str, int], set[str]] = defaultdict(set)
     for lease in view.leases:
-        writers[lease.turn, lease.epoch].add(lease.worker)
+        if lease.name != LOST:
+            writers[lease.turn, lease.epoch].add(lease.worker)
     for (turn, epoch), workers in writers.items():
         if len(workers) > 1:
             yield f"{turn} was written in epoch {epoch} by {' and '.join(sorted(workers))}"
+
+
+def fenced_off(view: View) -> Broken:
+    """Nobody writes in an epoch once a later one has begun, as long as Redis remembers it."""
+    latest: dict[str, int] = {}
+    for lease in view.leases:
+        if lease.name == LOST:
+            latest.clear()
+        elif lease.epoch < latest.get(lease.turn, 0):
+            yield f"{lease.worker} wrote {lease.turn} in epoch {lease.epoch} after a later one"
+        else:
+            latest[lease.turn] = lease.epoch
 
 
 def few_resets(view: View) -> Broken:
@@ -204,8 +217,8 @@ def in_time(view: View) -> Broken:
             yield f"{post.process} waited {post.took_s:.1f} s for its turn {post.turn}"
     for reader in view.readers:
         for began, ended in reader.pauses():
-            waited_s = ended - began
-            if waited_s - view.excused_s(began, ended) > view.bounds.pause_s:
+            waited_s, bound_s = ended - began, view.bounds.pause_s
+            if waited_s > bound_s and waited_s - view.excused_s(began, ended) > bound_s:
                 yield f"{reader.name} heard nothing of {reader.turn} for {waited_s:.1f} s"
 
 
@@ -224,6 +237,7 @@ INVARIANTS: dict[str, Callable[[View], Broken]] = {
         no_message_twice,
         refused_is_not_stored,
         one_producer,
+        fenced_off,
         upstream_calls,
         few_resets,
         answers_are_honest,

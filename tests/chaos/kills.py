@@ -24,6 +24,8 @@ from tests.chaos.records import Operation, Recorder
 from tests.chaos.stores import LeaseWatch, record_stored
 from tests.chaos.view import ReaderView, View
 
+log = structlog.get_logger(__name__)
+
 TOKENS, RATE = 120, 40.0
 ANSWER_S = TOKENS / RATE + 0.2
 MODEL = Model("default", f"sim:tokens={TOKENS},rate={RATE:g},ttft=0.2", TOKENS)
@@ -66,7 +68,7 @@ async def run(plan: Plan, folder: Path, recorder: Recorder) -> None:
                 await watch.start(_present, guest)
             for number in range(plan.kills):
                 await _strike(cluster, guests, rng, recorder)
-                print(f"\r{number + 1} of {plan.kills}", end="", flush=True, file=sys.stderr)  # noqa: T201
+                log.info("kills.done", kills=number + 1, of=plan.kills)
             watch.cancel_scope.cancel()
         record_stored(cluster, recorder)
         stats = await cluster.simulator.stats()

@@ -173,8 +173,13 @@ class Machine:
             self._tasks.start_soon(self._follow, turn_id, f"reader {self._read}")
 
     async def _kill(self) -> None:
-        """Kill a process; another one comes in its place."""
+        """Kill a process; another one comes in its place.
+
+        Not one that has lost the record: an end that it told as not stored is gone with it.
+        """
         process = self._any()
+        if process.history.turns.fault is not None or process.site.keeper.unstored_count:
+            return
         self._fault("kill")
         self.processes.remove(process)
         process.history.cut()

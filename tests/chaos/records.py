@@ -33,6 +33,9 @@ TERMINAL = frozenset({"turn.completed", "turn.failed", "turn.cancelled", "turn.i
 LEFT = "left"
 """How a reader closes that does not mean to come back."""
 
+LOST = "lost"
+"""What is said of leases when Redis has lost everything."""
+
 
 class Operation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One thing that one process did or saw; what a field means depends on `op`.
@@ -46,7 +49,8 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     - `cancel`, `state`: a request about a turn; `name` is the status it told.
     - `fault`: one that ended now, after `took_s`; `name` is its kind, `worker` whom it hit, `seq`
       how many connections it cut.
-    - `lease`: `worker` wrote entries of `epoch`, as Redis saw.
+    - `lease`: `worker` began to write entries of `epoch`, as Redis saw; or Redis lost everything
+      (`LOST`).
     - `turn`: a stored record: status in `name`, its text, last place.
     - `message`: a stored message of a user: its text is `key`.
     - `calls`: the model was asked `seq` times in all.

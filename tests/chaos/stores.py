@@ -8,7 +8,7 @@ from anyio.abc import SocketStream
 from history.model import TurnStatus
 from history.mongo.documents import BEGINNING
 from tests.chaos.cluster import DATABASE, Cluster
-from tests.chaos.records import Recorder
+from tests.chaos.records import LOST, Recorder
 
 _APPENDED = re.compile(rb'lua\] "XADD" "chat:\{(?P<turn>[^}]+)\}:log" "\d+-0" "e" "(?P<epoch>\d+)"')
 _LEASED = re.compile(
@@ -30,7 +30,7 @@ class LeaseWatch:
     def __init__(self, port: int, recorder: Recorder) -> None:
         self._port = port
         self._recorder = recorder
-        self._known: set[tuple[str, int, str]] = set()
+        self._last: dict[str, tuple[int, str]] = {}
         self._appended: tuple[bytes, bytes] | None = None
 
     async def run(self) -> None:
@@ -41,7 +41,7 @@ class LeaseWatch:
                     await stream.send(b"MONITOR\r\n")
                     await self._watch(stream)
             except (OSError, anyio.EndOfStream, anyio.BrokenResourceError):
-                pass
+                self._forget()
             await anyio.sleep(_RETRY_S)
 
     async def _watch(self, stream: SocketStream) -> None:
@@ -58,11 +58,18 @@ class LeaseWatch:
             if self._appended == (found["turn"], found["epoch"]):
                 self._note(found)
             self._appended = None
+        elif b'"FLUSHALL"' in line:
+            self._forget()
+
+    def _forget(self) -> None:
+        """Note that Redis knows nothing any more: it fences nobody off until it is told again."""
+        self._last.clear()
+        self._recorder.add("redis", "lease", name=LOST)
 
     def _note(self, found: re.Match[bytes]) -> None:
         turn, epoch, worker = found["turn"].decode(), int(found["epoch"]), found["worker"].decode()
-        if (turn, epoch, worker) not in self._known:
-            self._known.add((turn, epoch, worker))
+        if self._last.get(turn) != (epoch, worker):
+            self._last[turn] = epoch, worker
             self._recorder.add("redis", "lease", turn=turn, epoch=epoch, worker=worker)
 
 

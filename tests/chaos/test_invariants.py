@@ -10,6 +10,7 @@ import pytest
 from tests.chaos.factories import changed, good_history, places
 from tests.chaos.invariants import INVARIANTS, judge
 from tests.chaos.records import (
+    LOST,
     TERMINAL,
     Operation,
     Recorder,
@@ -187,12 +188,30 @@ def ask_once_more(history: History, rng: random.Random) -> History:
 
 
 def write_beside_the_holder(history: History, rng: random.Random) -> History:
-    place = _one(history, rng, _is("lease"))
+    place = _one(history, rng, lambda e: e.op == "lease" and bool(e.turn))
     return [*history, msgspec.structs.replace(history[place], worker="a paused worker")]
 
 
+def write_after_a_takeover(history: History, rng: random.Random) -> History:
+    leases = [e for e in history if e.op == "lease" and e.turn]
+    late = rng.choice([e for e in leases if any(_follows(history, e, f) for f in leases)])
+    return [*history, late]
+
+
+def _follows(history: History, lease: Operation, later: Operation) -> bool:
+    """Whether a later epoch began after a lease, and Redis still knows at the end."""
+    rest = history[history.index(later) :]
+    is_known = not any(each.name == LOST for each in rest)
+    return later.turn == lease.turn and later.epoch > lease.epoch and is_known
+
+
 def reset_for_no_reason(history: History, rng: random.Random) -> History:
-    calm = [n for n in places(history, _is_delta) if not _faults(history, history[n])]
+    calm = [
+        place
+        for place in places(history, _is_delta)
+        if not _faults(history, history[place])
+        and not any(e.name == "turn.reset" for e in _later(history, place))
+    ]
     place = rng.choice(calm)
     mine = [e for e in history[: place + 1] if e.process == history[place].process]
     text = "".join(each.text for each in mine if _is_delta(each))
@@ -281,6 +300,7 @@ CAUGHT_BY: dict[Mutant, str] = {
     store_what_was_refused: "refused_is_not_stored",
     ask_once_more: "upstream_calls",
     write_beside_the_holder: "one_producer",
+    write_after_a_takeover: "fenced_off",
     reset_for_no_reason: "few_resets",
     answer_500: "answers_are_honest",
     forget_a_turn: "answers_are_honest",

@@ -8,6 +8,8 @@ import anyio.abc
 from history.base import History
 from history.model import TurnRecord
 from metrics.turns import TurnMetrics
+from streaming.cursor import Cursor
+from streaming.event_log.base import EventReader
 from streaming.event_log.redis.keys import RUNNING, lease_of
 from streaming.keeper import RecordKeeper
 from streaming.llm.base import TokenSource
@@ -27,8 +29,9 @@ class Site:
         metrics = TurnMetrics()
         self.worker = worker
         self.history = history
+        self.keeper = RecordKeeper(history, metrics)
         self.runner = TurnRunner(
-            keeper=RecordKeeper(history, metrics),
+            keeper=self.keeper,
             event_log=worker.log,
             sources=a_chain(source, metrics=metrics),
             metrics=metrics,
@@ -62,6 +65,11 @@ class Site:
         new_turn = a_first_turn(**fields)
         await self.history.turns.begin(new_turn)
         return self.runner.start(spec_of(new_turn))
+
+    async def reader(self, turn_id: str, *, seq: int = 0) -> EventReader:
+        """Attach to a turn that another process has begun."""
+        await self.worker.log.reach(turn_id, Cursor(1, seq), is_running=True)
+        return self.worker.log.attach(turn_id, Cursor(1, seq))
 
     async def share(self) -> None:
         """Wait until all that was written here is in Redis."""

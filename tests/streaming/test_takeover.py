@@ -10,7 +10,7 @@ import anyio
 import pytest
 
 from history.errors import HistoryUnavailableError
-from history.model import TurnStatus
+from history.model import Checkpoint, TurnStatus
 from streaming.cursor import START
 from streaming.event_log.base import Wake
 from streaming.event_log.redis.keys import RUNNING, lease_of
@@ -76,6 +76,56 @@ async def test_a_turn_goes_on_from_what_its_lost_worker_has_shared(
         record = await b.record(turn_id)
         assert (record.status, record.text) == (TurnStatus.COMPLETED, "One, two, three.")
         assert next_one.asked[0].prefix == "One, two, "
+
+
+async def test_words_that_only_the_record_has_are_told_without_a_reset(
+    server: RedisServer, tmp_path: Path
+) -> None:
+    go_on = anyio.Event()
+    lost = ScriptedTokenSource(["One, ", "two, ", go_on, "three, ", anyio.Event()])
+    async with sites(server, tmp_path, lost, ScriptedTokenSource(["four.", STOP])) as ((a, b), _):
+        turn = await a.start()
+        turn_id = turn.spec.turn_id
+        await wait_for_entry(a.worker.log.attach(turn_id, START), 3)
+        await a.share()
+        reader = await b.reader(turn_id, seq=3)
+        a.worker.pause()
+        go_on.set()
+        await until(partial(_is_stored, a, turn_id, "One, two, three, "))
+        await a.lose(turn_id)
+
+        await b.take()
+        events = await follow(b.worker.log, turn_id)
+
+        assert deltas(events) == "One, two, three, four."
+        assert [event.cursor.epoch for event in events] == [1, 1, 1, 2, 2, 2, 2]
+        assert not any(event.name == "turn.reset" for event in events)
+        await wait_for_entry(reader, 7)
+
+
+async def _is_stored(site: Site, turn_id: str, text: str) -> bool:
+    return (await site.record(turn_id)).text == text
+
+
+async def test_a_record_that_does_not_go_on_where_the_log_ends_is_what_counts(
+    server: RedisServer, tmp_path: Path
+) -> None:
+    lost = StallingTokenSource(["One, ", "two, "])
+    async with sites(server, tmp_path, lost, ScriptedTokenSource(["three.", STOP])) as ((a, b), _):
+        turn_id = (await a.start()).spec.turn_id
+        await lost.until_stalled()
+        await a.share()
+        a.worker.pause()
+        other = Checkpoint(turn_id, 1, 9, "Uno, due, ", datetime.now(UTC))
+        assert await a.history.turns.checkpoint([other]) == frozenset()
+        await a.lose(turn_id)
+
+        await b.take()
+        events = await follow(b.worker.log, turn_id)
+
+        (reset,) = [event for event in events if event.name == "turn.reset"]
+        assert (reset.cursor.seq, reset.data["text"]) == (4, "Uno, due, ")
+        assert (await b.record(turn_id)).text == "Uno, due, three."
 
 
 async def test_a_turn_that_redis_was_never_told_of_is_taken_once_its_record_is_silent(

@@ -243,6 +243,8 @@ class Outbox:
             writer.on_lost()
             return
         writer.flushed = min(number, writer.log.last_seq)
+        if status == b"gap":  # Redis has lost entries, so maybe also the list of running turns
+            writer.is_listed = False
         for command in commands:
             self._on_command(turn_id, command)
         if writer.flushed < writer.log.last_seq:

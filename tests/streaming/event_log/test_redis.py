@@ -1,6 +1,7 @@
 """The log that workers share: what readers elsewhere get, who may write, what Redis may lose."""
 
 from collections.abc import Iterator
+from functools import partial
 
 import anyio
 import pytest
@@ -257,12 +258,33 @@ async def test_a_tail_that_a_failover_lost_is_sent_again(two: list[Worker]) -> N
 
 
 @on_two_workers
-async def test_a_log_that_ends_before_the_record_begins_anew_behind_it(two: list[Worker]) -> None:
+async def test_a_log_that_ends_before_the_record_goes_on_where_it_ends(two: list[Worker]) -> None:
     a, b = two
     say(a.log.create(TURN), 3)
     await shared(a, 3)
     await a.leases.release(TURN, 1)
     reader = await b.reader()
+    taken = await b.take(last_seq=10)
+    say(taken.writer, 1)
+    taken.writer.append(END)
+    taken.writer.close()
+
+    assert (len(taken.frames), taken.base) == (3, 0)
+    assert await read_to_end(reader) == ([*places(1, 1, 3), *places(2, 4, 5)], False)
+    with pytest.raises(CursorLostError):
+        b.log.attach(TURN, Cursor(1, 4))
+
+
+@on_two_workers
+async def test_a_log_of_which_nothing_is_left_begins_anew_behind_the_record(
+    two: list[Worker],
+) -> None:
+    a, b = two
+    say(a.log.create(TURN), 3)
+    await shared(a, 3)
+    reader = await b.reader()
+    a.pause()
+    await a.redis("FLUSHALL")
     taken = await b.take(last_seq=10)
     say(taken.writer, 1)
     taken.writer.append(END)
@@ -423,6 +445,26 @@ async def test_readers_of_a_log_that_redis_has_lost_for_good_are_sent_to_the_rec
     assert (ids, was_sent_away) == (places(1, 1, 3), True)
     with pytest.raises(LogNotFoundError):
         await b.reader(Cursor(1, 3))
+
+
+async def test_a_turn_that_redis_has_lost_is_listed_again_with_its_entries(
+    server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streaming.event_log.redis.writing.RENEW_EVERY_S", 3600.0)
+    with server.client() as client:
+        client.flushall()
+    async with workers(server.url, "a") as (a,):
+        writer = a.log.create(TURN)
+        say(writer, 3)
+        await until(partial(_is_listed, a))
+        await a.redis("FLUSHALL")
+        say(writer, 1)
+
+        await until(partial(_is_listed, a))
+
+
+async def _is_listed(worker: Worker) -> bool:
+    return await worker.redis("ZSCORE", RUNNING, TURN) is not None
 
 
 @on_two_workers
