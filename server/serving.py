@@ -2,7 +2,8 @@
 
 Divergences from running uvicorn as it comes, each with its reason:
 
-1. We bind the socket ourselves: a port in use is one clear line, before anything is opened.
+1. We bind the socket ourselves: a port in use is one clear line, before anything is opened. It
+   listens only once all is open: callers of a worker that starts are refused at once, not kept.
 2. A signal starts our drain, not uvicorn's: the listener stays open meanwhile, so that readiness
    can say 503 and readers get `bye`; a second signal ends at once.
 3. The protocol offers `chatstream.abort`: a reader that does not read cannot be closed politely.
@@ -40,7 +41,7 @@ CONNECTIONS_GRACE_S = 5
 
 
 def bind(settings: Settings) -> socket.socket:
-    """Return the listening socket.
+    """Return the socket: its address is ours, and nobody is let in yet.
 
     Raises:
         StartError: the address cannot be had.
@@ -50,15 +51,26 @@ def bind(settings: Settings) -> socket.socket:
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         sock.bind((settings.host, settings.port))
-        sock.listen(BACKLOG)
     except OSError as error:
         sock.close()
-        raise StartError(
-            f"Cannot listen on {settings.host} port {settings.port} ({error.strerror}); stop what"
-            " uses it, or set PORT to another one."
-        ) from None
+        raise _unusable(settings, error) from None
     sock.setblocking(False)
     return sock
+
+
+def _listen(settings: Settings, sock: socket.socket) -> None:
+    """Let callers in: whoever came before was refused, and has gone to another worker."""
+    try:
+        sock.listen(BACKLOG)
+    except OSError as error:
+        raise _unusable(settings, error) from None
+
+
+def _unusable(settings: Settings, error: OSError) -> StartError:
+    return StartError(
+        f"Cannot listen on {settings.host} port {settings.port} ({error.strerror}); stop what"
+        " uses it, or set PORT to another one."
+    )
 
 
 def raise_descriptor_limit(settings: Settings) -> None:
@@ -84,6 +96,7 @@ async def serve(settings: Settings, sock: socket.socket) -> None:
         settle_garbage_collector()
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(_drain_on_signal, server, services)
+            _listen(settings, sock)
             _announce(settings, services, sock)
             await server.serve(sockets=[sock])
             tasks.cancel_scope.cancel()

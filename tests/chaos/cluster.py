@@ -153,7 +153,7 @@ async def running_cluster(
             made.append(
                 Worker(
                     name,
-                    _free_port(),
+                    free_port(),
                     folder / name,
                     redis=await stack.enter_async_context(running_proxy(redis.port)),
                     mongo=await stack.enter_async_context(running_proxy(mongo.port)),
@@ -179,7 +179,8 @@ async def _store_chatbots(uri: str, models: Mapping[str, str]) -> None:
     await database.close()
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port that nobody uses now."""
     with socket.socket() as place:
         place.bind(("127.0.0.1", 0))
         port: int = place.getsockname()[1]

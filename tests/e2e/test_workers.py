@@ -4,7 +4,7 @@ Everything that readers see here is judged by the invariants of `tests.chaos` as
 """
 
 import signal
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -12,9 +12,10 @@ from pathlib import Path
 import anyio
 import pytest
 
-from tests.chaos.cluster import Worker
+from tests.chaos.cluster import Worker, free_port
 from tests.chaos.guests import Model, Turn
 from tests.chaos.scene import WAIT_S, Scene, played
+from tests.support.fault_proxy import FaultProxy, running_proxy
 from tests.support.mongo import running_mongo
 from tests.support.server import running_server
 
@@ -220,3 +221,45 @@ async def test_a_second_worker_without_redis_is_refused_in_one_clear_line(tmp_pa
     assert len(told) == 1
     assert "MONGODB_URI and REDIS_URL" in told[0]
     assert "Traceback" not in str(refused.value)
+
+
+@pytest.mark.long
+async def test_a_worker_that_starts_refuses_callers_until_it_can_serve_them(tmp_path: Path) -> None:
+    async with _starting(tmp_path) as (port, link, up):
+        with pytest.raises(OSError, match="failed"):
+            await anyio.connect_tcp("127.0.0.1", port)
+
+        await link.heal()
+
+        with anyio.fail_after(WAIT_S):
+            await up.wait()
+        await (await anyio.connect_tcp("127.0.0.1", port)).aclose()
+
+
+@asynccontextmanager
+async def _starting(folder: Path) -> AsyncIterator[tuple[int, FaultProxy, anyio.Event]]:
+    """Start a server whose MongoDB does not answer yet; return once it has asked."""
+    up, port = anyio.Event(), free_port()
+    async with AsyncExitStack() as stack:
+        mongo = stack.enter_context(running_mongo(folder))
+        link = await stack.enter_async_context(running_proxy(mongo.port))
+        link.stall()
+        tasks = await stack.enter_async_context(anyio.create_task_group())
+        stack.callback(tasks.cancel_scope.cancel)
+        uri = f"mongodb://127.0.0.1:{link.port}/chat"
+        settings = {"mongodb_uri": uri, "history_timeout_s": 20, "port": port}
+        tasks.start_soon(_serve, folder / "data", settings, up)
+        await _until_reached(link)
+        yield port, link, up
+
+
+async def _serve(folder: Path, settings: Mapping[str, object], up: anyio.Event) -> None:
+    async with running_server(folder, **settings):
+        up.set()
+        await anyio.sleep_forever()
+
+
+async def _until_reached(link: FaultProxy) -> None:
+    with anyio.fail_after(WAIT_S):
+        while not link.counts.connections:  # noqa: ASYNC110  another process connects
+            await anyio.sleep(0.02)
