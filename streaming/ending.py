@@ -190,11 +190,13 @@ _INTERRUPTED = "The server stopped before the answer was complete; ask again."
 
 
 def _final_text(turn: LiveTurn, outcome: Outcome) -> str:
-    """Clamp a cancelled text to what the page showed, where its cursor is one of ours."""
-    if isinstance(outcome, Cancelled) and outcome.seen is not None and turn.spec.streaming:
-        seen, last = outcome.seen, turn.writer.cursor
-        if seen.epoch == last.epoch and seen.seq <= last.seq:
-            return turn.draft.text_at(seen.seq)
+    """Clamp a cancelled text to what the page showed, where its cursor is one of ours.
+
+    Also one of a former worker's epoch: the page may have stopped it while another took over.
+    """
+    seen = outcome.seen if isinstance(outcome, Cancelled) and turn.spec.streaming else None
+    if seen is not None and turn.writer.holds(seen):
+        return turn.draft.text_at(seen.seq)
     return turn.draft.text
 
 

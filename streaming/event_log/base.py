@@ -65,6 +65,10 @@ class EventWriter(Protocol):
         """Epoch held, and the last seq given out."""
         ...
 
+    def holds(self, cursor: Cursor) -> bool:
+        """Whether the cursor's entry is in the log, and was written in the cursor's epoch."""
+        ...
+
     def append(self, event: Event) -> int:
         """Give the event the next seq, encode its frame once, show it to readers; return the seq.
 

@@ -187,6 +187,10 @@ class MemoryWriter:
         """Epoch held, and the last seq given out."""
         return Cursor(epoch=self._epoch, seq=self._log.last_seq)
 
+    def holds(self, cursor: Cursor) -> bool:
+        """Whether the cursor's entry is here and was written in the cursor's epoch."""
+        return self._log.holds(cursor)
+
     def append(self, event: Event) -> int:
         """Encode the event once, number it, and show it."""
         log = self._log

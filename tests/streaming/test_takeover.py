@@ -11,11 +11,12 @@ import pytest
 
 from history.errors import HistoryUnavailableError
 from history.model import Checkpoint, TurnStatus
-from streaming.cursor import START
+from streaming.cursor import START, Cursor
 from streaming.event_log.base import Wake
 from streaming.event_log.redis.keys import RUNNING, lease_of
 from streaming.llm.base import TokenSource
 from streaming.takeover import SILENT_AFTER_S
+from streaming.turn import Cancelled
 from tests.streaming.event_log.workers import until, workers
 from tests.streaming.harness import (
     WAIT_S,
@@ -76,6 +77,25 @@ async def test_a_turn_goes_on_from_what_its_lost_worker_has_shared(
         record = await b.record(turn_id)
         assert (record.status, record.text) == (TurnStatus.COMPLETED, "One, two, three.")
         assert next_one.asked[0].prefix == "One, two, "
+
+
+@pytest.mark.parametrize(
+    ("seen", "text"), [(Cursor(1, 2), "One, "), (Cursor(2, 2), "One, two, "), (None, "One, two, ")]
+)
+async def test_a_cancel_ends_the_text_where_the_page_had_seen_it_before_the_takeover(
+    server: RedisServer, tmp_path: Path, seen: Cursor | None, text: str
+) -> None:
+    lost = StallingTokenSource(["One, ", "two, "])
+    async with sites(server, tmp_path, lost, StallingTokenSource()) as ((a, b), _):
+        turn_id = (await a.start()).spec.turn_id
+        await lost.until_stalled()
+        await a.share()
+        await a.lose(turn_id)
+        await b.take()
+
+        await b.runner.cancel(turn_id, Cancelled("user", seen), wait_s=WAIT_S)
+
+        assert (await b.record(turn_id)).text == text
 
 
 async def test_words_that_only_the_record_has_are_told_without_a_reset(

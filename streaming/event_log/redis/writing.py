@@ -80,6 +80,10 @@ class RedisWriter:
         """Epoch held, and the last seq given out."""
         return self._memory.cursor
 
+    def holds(self, cursor: Cursor) -> bool:
+        """Whether the cursor's entry is in the log, and was written in the cursor's epoch."""
+        return self.log.holds(cursor)
+
     def append(self, event: Event) -> int:
         """Number the event, show it here, and note it for the others."""
         seq = self._memory.append(event)
