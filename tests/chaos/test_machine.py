@@ -16,7 +16,7 @@ from tests.chaos.view import View
 from tests.streaming.harness import opened_history
 from tests.support.redis import RedisServer, running_redis
 
-pytestmark = pytest.mark.services
+pytestmark = [pytest.mark.services, pytest.mark.long]
 
 STEPS = 40
 RUNS_EACH = 60

@@ -17,6 +17,8 @@ from tests.support.chat import data_of, log_of, running_chat
 from tests.support.server import Server, running_server, text_of
 from tests.support.simulator import Simulator, running_simulator
 
+pytestmark = pytest.mark.long
+
 FLOOR = 20
 """Further calls a minute that the retry budget grants however little there is to do."""
 

@@ -28,7 +28,7 @@ from tests.storage.redis_calls import (
 )
 from tests.support.redis import RedisServer, running_redis
 
-pytestmark = pytest.mark.services
+pytestmark = [pytest.mark.services, pytest.mark.long]
 
 SECRET = "pass/w:rd@%äx"  # noqa: S105  # of servers that live as long as a test
 QUOTED = "pass%2Fw%3Ard%40%25%C3%A4x"
