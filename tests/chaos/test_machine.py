@@ -31,6 +31,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
         yield redis
 
 
+@pytest.mark.fault(53)
 async def test_whatever_happens_to_processes_their_readers_see_one_answer(
     server: RedisServer, tmp_path: Path, runs: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

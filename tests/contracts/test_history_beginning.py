@@ -153,6 +153,7 @@ async def test_sweeping_drops_expired_keys_only(history: History) -> None:
     assert (short_is_free, long_is_free) == (True, False)
 
 
+@pytest.mark.fault(30)
 async def test_fifty_parallel_begins_with_one_key_are_one_turn(history: History) -> None:
     begun = await _begin_all(history, [a_first_turn(idempotency=a_key()) for _ in range(50)])
 
@@ -168,6 +169,7 @@ async def test_fifty_parallel_begins_with_one_key_are_one_turn(history: History)
     assert len(await history.turns.find_running(silent_since=None)) == 1
 
 
+@pytest.mark.fault(30)
 async def test_of_parallel_begins_in_one_conversation_one_begins(history: History) -> None:
     conversation = await history.conversations.create(a_conversation())
     turns = [a_turn(conversation.conversation_id) for _ in range(20)]

@@ -71,6 +71,7 @@ async def crash(mongo_uri: str) -> AsyncIterator[Crash]:
         await database.close()
 
 
+@pytest.mark.fault(29)
 @either_side
 async def test_a_begin_repeated_after_any_crash_is_one_turn(
     mongo_database: MongoDatabase, healthy: MongoHistory, crash: Crash, when: When
@@ -245,6 +246,7 @@ async def test_a_deletion_leaves_nothing_after_any_crash(
     pytest.fail("The call sends more commands than were tried.")
 
 
+@pytest.mark.fault(29)
 @pytest.mark.parametrize("seed", range(6))
 async def test_many_callers_on_a_bad_network_leave_a_sound_record(
     mongo_uri: str, mongo_database: MongoDatabase, healthy: MongoHistory, *, seed: int

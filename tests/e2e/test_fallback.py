@@ -165,6 +165,7 @@ async def test_whatever_the_first_provider_does_the_answer_is_whole(tmp_path: Pa
             assert asked == ["sim"] * FAULTS[model][1]  # never the chatbot's own
 
 
+@pytest.mark.fault(41)
 async def test_a_provider_that_is_not_there_is_replaced_from_the_first_token(
     tmp_path: Path,
 ) -> None:
@@ -184,6 +185,7 @@ async def test_a_provider_that_is_not_there_is_replaced_from_the_first_token(
         assert await pair.series("chat_turns_continued_total", cause="fallback") == 0
 
 
+@pytest.mark.fault(32)
 async def test_a_provider_that_dies_in_mid_answer_is_replaced_within_it(tmp_path: Path) -> None:
     async with a_pair(tmp_path, "sim:tokens=20,rate=20") as pair:
         whole = await whole_answer(pair.fallback)
@@ -202,6 +204,7 @@ async def test_a_provider_that_dies_in_mid_answer_is_replaced_within_it(tmp_path
         assert await pair.series("chat_turns_continued_total", cause="fallback") == 1
 
 
+@pytest.mark.fault(40)
 async def test_a_provider_that_keeps_failing_is_left_alone_and_found_again(tmp_path: Path) -> None:
     async with a_pair(tmp_path, "fault:http-503:times=5", openai_max_retries=0) as pair:
         for _ in range(8):
@@ -266,6 +269,7 @@ async def test_the_offline_model_stands_in_where_it_may_and_says_so(tmp_path: Pa
         ]  # fmt: skip
 
 
+@pytest.mark.fault(40)
 async def test_a_storm_of_failing_turns_makes_few_further_calls(tmp_path: Path) -> None:
     turns = 100
     async with a_pair(

@@ -96,6 +96,7 @@ def test_every_fault_of_the_simulator_has_its_line_here() -> None:
     assert set(FAULTS) == set(catalogue())
 
 
+@pytest.mark.fault(32, 33, 34, 35, 37, 38)
 @pytest.mark.parametrize("fault", FAULTS)
 async def test_a_fault_of_the_model_ends_in_one_honest_event(chat: Chat, fault: str) -> None:
     expected, logged = FAULTS[fault], len(log_of(chat.server))
@@ -137,6 +138,7 @@ async def test_a_fault_that_heals_before_the_first_word_is_not_noticed(chat: Cha
     assert (await chat.simulator.stats())["requests"] == 2
 
 
+@pytest.mark.fault(39)
 async def test_a_model_that_asks_for_an_hours_patience_is_not_asked_again(chat: Chat) -> None:
     await _begin_well(chat)
 
@@ -161,6 +163,7 @@ async def test_other_refusals_have_their_code(chat: Chat, model: str, code: str)
     assert state["error"]["code"] == code
 
 
+@pytest.mark.fault(36)
 @pytest.mark.long
 async def test_an_answer_without_end_is_ended_by_the_turns_deadline(chat: Chat) -> None:
     started = await chat.server.start("Hello", chatbot_id="endless")
@@ -196,6 +199,7 @@ async def test_thirty_faults_at_once_leave_a_well_server(chat: Chat) -> None:
     assert streams["active"] == 0
 
 
+@pytest.mark.fault(41)
 @pytest.mark.parametrize(
     "base_url",
     ["http://127.0.0.1:1/v1", "http://name.invalid/v1", "http://127.0.0.1:{own}/v1"],
@@ -215,6 +219,7 @@ async def test_a_model_that_is_not_there_fails_the_turn(tmp_path: Path, base_url
             assert "Traceback" not in log_of(server)
 
 
+@pytest.mark.fault(32)
 async def test_a_model_that_dies_in_mid_answer_fails_the_turn(tmp_path: Path) -> None:
     async with running_chat(tmp_path, openai_model="sim:tokens=9999,rate=50") as chat:
         started = await chat.server.start()
@@ -247,6 +252,7 @@ async def busy(tmp_path: Path) -> AsyncIterator[Chat]:
         yield chat
 
 
+@pytest.mark.fault(26)
 async def test_a_record_that_cannot_be_written_refuses_turns_and_asks_no_model(
     busy: Chat,
 ) -> None:
@@ -268,6 +274,7 @@ async def test_a_record_that_cannot_be_written_refuses_turns_and_asks_no_model(
     assert "Traceback" not in log_of(busy.server)
 
 
+@pytest.mark.fault(27)
 async def test_a_record_lost_in_mid_answer_is_said_so_and_made_up_for(tmp_path: Path) -> None:
     async with told_server(tmp_path, history_timeout_s=0.5) as (server, model):
         turn_id, telling = await ask(server, model)

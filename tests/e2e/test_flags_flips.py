@@ -89,6 +89,7 @@ async def _chat_all(server: Server, redis: RedisServer, seen: Seen, seconds: flo
             tasks.start_soon(_chat, server, seen, until)
 
 
+@pytest.mark.fault(49)
 @pytest.mark.long
 async def test_no_turn_fails_or_changes_its_arm_whatever_happens_to_the_flag(
     tmp_path: Path, runs: int

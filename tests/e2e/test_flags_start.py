@@ -79,6 +79,7 @@ async def test_a_bootstrap_file_gives_an_empty_store_its_flags_once(tmp_path: Pa
         assert await operator.arm() == "on"
 
 
+@pytest.mark.fault(49)
 @pytest.mark.parametrize(
     "damage",
     [

@@ -33,6 +33,7 @@ async def kill(server: Server) -> None:
     assert await server.exit_code() == -signal.SIGKILL
 
 
+@pytest.mark.fault(2)
 async def test_after_a_crash_no_turn_runs_and_what_was_shown_can_be_read(tmp_path: Path) -> None:
     model = "sim:tokens=2000,rate=100"
     async with running_simulator() as simulator:
@@ -130,6 +131,7 @@ async def test_five_crashes_in_a_row_leave_a_readable_record(tmp_path: Path) -> 
     assert statuses == {"interrupted"}
 
 
+@pytest.mark.fault(4)
 @pytest.mark.long
 async def test_a_drain_lets_a_turn_finish_and_its_reader_read_all_of_it(tmp_path: Path) -> None:
     async with told_server(tmp_path) as (server, model):

@@ -75,6 +75,7 @@ async def test_a_burst_of_unavailable_is_passed_over(tmp_path: Path) -> None:
         assert stats["refused"] == (stats["synthesize"]) // 4 > 0
 
 
+@pytest.mark.fault(43)
 @pytest.mark.long
 async def test_an_engine_that_is_down_leaves_the_text_alone_and_is_left_alone(
     tmp_path: Path,

@@ -39,6 +39,7 @@ async def until_event(events: AsyncIterator[Event], name: str) -> list[Event]:
     return seen
 
 
+@pytest.mark.fault(43)
 async def test_text_does_not_wait_for_an_engine_that_never_answers(speech: Spoken) -> None:
     turn_id = await speech.ask(PROSE, speech=NEVER)
 

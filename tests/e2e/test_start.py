@@ -154,12 +154,14 @@ async def test_an_unknown_value_is_one_clear_line(tmp_path: Path, name: str, val
     assert value in lines[0]
 
 
+@pytest.mark.fault(50)
 async def test_many_faults_are_all_named_at_once(tmp_path: Path) -> None:
     lines = await fault_of(tmp_path, PORT="abc", LOG_LEVEL="loud", HEARTBEAT_S="soon")
 
     assert sorted(_name(line) for line in lines) == ["HEARTBEAT_S", "LOG_LEVEL", "PORT"]
 
 
+@pytest.mark.fault(50)
 async def test_production_names_every_missing_secret_and_other_faults_at_once(
     tmp_path: Path,
 ) -> None:
@@ -174,6 +176,7 @@ async def test_production_names_every_missing_secret_and_other_faults_at_once(
     ]
 
 
+@pytest.mark.fault(50)
 @pytest.mark.parametrize("name", list(SECRETS))
 @pytest.mark.parametrize("value", ["hunter2", "x" * 31, ""])
 async def test_a_weak_secret_is_refused_and_not_shown(

@@ -188,6 +188,7 @@ async def test_the_state_of_a_running_turn_shows_text_and_seq_that_agree(tmp_pat
         assert state["started_at"] <= state["ended_at"]
 
 
+@pytest.mark.fault(13)
 async def test_two_tabs_read_the_same_turn_at_their_own_pace(tmp_path: Path) -> None:
     async with told_server(tmp_path) as (server, model):
         turn_id, telling = await ask(server, model)
@@ -203,6 +204,7 @@ async def test_two_tabs_read_the_same_turn_at_their_own_pace(tmp_path: Path) -> 
         assert text_of(second) == "ab"
 
 
+@pytest.mark.fault(7)
 async def test_a_reader_who_leaves_stops_nothing(tmp_path: Path) -> None:
     async with told_server(tmp_path) as (server, model):
         turn_id, telling = await ask(server, model)

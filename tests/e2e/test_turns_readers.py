@@ -28,6 +28,7 @@ def _cookie(chat: Chat) -> str:
     return f"chat_guest={chat.server.client.cookies['chat_guest']}"
 
 
+@pytest.mark.fault(9)
 @pytest.mark.long
 async def test_a_reader_who_does_not_read_is_cut_off_and_the_other_gets_everything(
     tmp_path: Path,
@@ -54,6 +55,7 @@ async def test_a_reader_who_does_not_read_is_cut_off_and_the_other_gets_everythi
         assert closed["metrics"]["readers"]["closed"]["slow"] == 1
 
 
+@pytest.mark.fault(9)
 @pytest.mark.long
 async def test_many_who_do_not_read_cost_nobody_else_anything(tmp_path: Path) -> None:
     settings = {"send_timeout_s": 1, "max_response_chars": 1_000_000}

@@ -18,6 +18,7 @@ shared_chat, chat = chat_fixtures(
 )
 
 
+@pytest.mark.fault(11)
 async def test_from_every_place_in_an_answer_a_reader_gets_exactly_the_rest(chat: Chat) -> None:
     started = await chat.server.start("Hello", chatbot_id="fast")
     whole = await chat.server.all_events(started["turn_id"])
@@ -73,6 +74,7 @@ async def test_a_cursor_may_come_by_query_and_the_header_goes_before_it(chat: Ch
     assert _ids(by_both.text) == [event.id for event in whole[-2:]]
 
 
+@pytest.mark.fault(11)
 @pytest.mark.parametrize("seen", ["1-99999999", "2-1", "2-5", "999999999-1"])
 async def test_a_cursor_that_was_never_written_gets_one_reset_and_then_the_rest(
     tmp_path: Path, seen: str
@@ -144,6 +146,7 @@ async def test_curl_and_a_bare_socket_get_the_same_rest(chat: Chat, read: int) -
     assert _ids(by_curl.decode()) == [event.id for event in whole[read:]]
 
 
+@pytest.mark.fault(10)
 async def test_all_who_come_back_at_once_are_served_and_the_model_is_asked_once(
     chat: Chat,
 ) -> None:
@@ -164,6 +167,7 @@ async def test_all_who_come_back_at_once_are_served_and_the_model_is_asked_once(
     assert (await chat.simulator.stats())["requests"] == 1
 
 
+@pytest.mark.fault(12)
 async def test_nobody_else_can_read_or_touch_a_turn(chat: Chat) -> None:
     state = await chat.server.run_turn("Mine", chatbot_id="fast")
     turn = f"/api/v1/turns/{state['turn_id']}"

@@ -22,6 +22,7 @@ shared_chat, chat = chat_fixtures(
 TURNS = "/api/v1/turns"
 
 
+@pytest.mark.fault(14)
 async def test_fifty_posts_with_one_key_are_one_turn_and_one_question_to_the_model(
     chat: Chat,
 ) -> None:
@@ -206,6 +207,7 @@ async def test_metadata_of_any_shape_is_taken(chat: Chat) -> None:
     assert state["status"] == "completed"
 
 
+@pytest.mark.fault(15)
 async def test_a_post_cut_off_before_its_answer_has_started_one_turn(tmp_path: Path) -> None:
     body, headers = {"message": "Hello"}, {"Idempotency-Key": "cut"}
     async with told_server(tmp_path) as (server, model):

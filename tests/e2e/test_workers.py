@@ -41,6 +41,7 @@ async def followed(scene: Scene, turn: Turn, *workers: Worker) -> AsyncIterator[
             yield
 
 
+@pytest.mark.fault(1)
 async def test_a_worker_killed_in_mid_answer_costs_no_reader_a_word(tmp_path: Path) -> None:
     async with played(tmp_path, SHORT) as (scene, judged):
         turn = await scene.start(SHORT, scene.a)
@@ -75,6 +76,7 @@ async def test_a_reader_with_a_lost_cursor_finds_a_turn_that_was_just_taken_over
         assert judged().stored(turn).epoch == 2
 
 
+@pytest.mark.fault(3)
 @pytest.mark.long
 async def test_a_worker_that_was_paused_finds_its_turn_taken_and_writes_no_more(
     tmp_path: Path,
@@ -94,6 +96,7 @@ async def test_a_worker_that_was_paused_finds_its_turn_taken_and_writes_no_more(
         assert scene.a.exits == []
 
 
+@pytest.mark.fault(4)
 @pytest.mark.long
 async def test_a_worker_that_is_asked_to_stop_hands_its_turns_over_without_a_reset(
     tmp_path: Path,
@@ -148,6 +151,7 @@ async def test_any_worker_tells_the_state_and_passes_on_what_is_asked_of_the_hol
             assert list(client.scan_iter("chat:*:commands")) == []
 
 
+@pytest.mark.fault(14)
 @pytest.mark.long
 @pytest.mark.parametrize("percentage", [100, 0])
 async def test_one_key_on_two_workers_at_once_is_one_turn(tmp_path: Path, percentage: int) -> None:
@@ -190,6 +194,7 @@ async def _posted_everywhere(
     return answers
 
 
+@pytest.mark.fault(10)
 @pytest.mark.long
 async def test_a_storm_of_readers_from_a_lost_worker_asks_the_model_for_nothing(
     tmp_path: Path,

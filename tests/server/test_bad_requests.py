@@ -84,6 +84,7 @@ async def _flags_of(chat: Chat) -> str:
     return token
 
 
+@pytest.mark.fault(12, 31)
 @pytest.mark.parametrize("case", bad_requests(), ids=lambda case: case.id)
 async def test_a_bad_request_is_refused_as_a_problem_and_leaves_nothing_behind(
     case: BadRequest, scene: Scene

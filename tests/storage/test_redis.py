@@ -144,6 +144,7 @@ async def test_a_write_to_a_link_that_was_reset_a_moment_before_is_a_lost_call(
         assert await get(connection, "k") == b"before"
 
 
+@pytest.mark.fault(19)
 async def test_a_stalled_redis_holds_to_the_deadline_and_not_the_event_loop(
     mortal: RedisServer,
 ) -> None:
@@ -207,6 +208,7 @@ async def test_a_deadline_is_that_of_the_call_also_where_all_links_are_taken(
     assert said == "Redis did not answer within 0.2 s"
 
 
+@pytest.mark.fault(25)
 async def test_a_wrong_password_is_told_and_no_password_quoted(tmp_path: Path) -> None:
     with running_redis(tmp_path, password="right") as server:  # noqa: S106  # of this server
         host = f"127.0.0.1:{server.port}"
@@ -219,6 +221,7 @@ async def test_a_wrong_password_is_told_and_no_password_quoted(tmp_path: Path) -
             assert await get(connection, "k") is None
 
 
+@pytest.mark.fault(25)
 async def test_a_replica_refuses_writes_until_it_is_the_primary(mortal: RedisServer) -> None:
     async with opened(mortal.url) as connection:
         await put(connection, "k", "v")

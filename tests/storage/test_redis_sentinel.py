@@ -49,6 +49,7 @@ def script(tmp_path: Path) -> Script:
     return Script(path)
 
 
+@pytest.mark.fault(23)
 async def test_a_killed_primary_is_replaced(watched: Watched, script: Script) -> None:
     async with opened(watched.url, timeout_s=2.0) as connection:
         await hears_itself(connection, script)

@@ -94,6 +94,7 @@ async def test_links_that_died_in_silence_cost_one_call() -> None:
     assert silent == [True] + [False] * 7
 
 
+@pytest.mark.fault(20)
 async def test_a_command_whose_answer_is_lost_is_not_sent_again() -> None:
     heard: list[bytes] = []
 

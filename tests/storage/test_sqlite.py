@@ -247,6 +247,7 @@ async def test_a_call_that_ends_the_transaction_itself_harms_no_later_call(
     assert await _notes(database) == ["after"]
 
 
+@pytest.mark.fault(44)
 async def test_a_full_disk_is_told_and_what_was_kept_stays(database: SqliteDatabase) -> None:
     await _note(database, "before")
     await database.write(lambda connection: connection.execute("PRAGMA max_page_count = 16"))

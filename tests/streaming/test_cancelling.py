@@ -201,6 +201,7 @@ async def race_thirty(folder: Path, first: int, ends: Counter[str]) -> None:
         assert stage.runner.live_count == 0
 
 
+@pytest.mark.fault(16)
 async def test_whenever_a_cancel_meets_the_end_there_is_one_end_and_the_record_agrees(
     tmp_path: Path,
 ) -> None:

@@ -258,6 +258,7 @@ async def test_an_end_is_retried_by_itself(tmp_path: Path, monkeypatch: pytest.M
         assert (await stage.record(turn)).status is TurnStatus.COMPLETED
 
 
+@pytest.mark.fault(29)
 async def test_an_end_whose_answer_was_lost_is_stored_once(tmp_path: Path) -> None:
     async with on_stage(tmp_path, ScriptedTokenSource(["All", STOP])) as stage:
         stage.history.cut()

@@ -133,6 +133,7 @@ async def test_a_source_that_fails_fails_the_turn_and_its_text_stands(
         assert record.error == {"code": error.code, "detail": "x", "retryable": error.retryable}
 
 
+@pytest.mark.fault(33)
 @BOTH_ARMS
 async def test_an_answer_without_a_finish_reason_is_truncated(
     tmp_path: Path, streaming: bool

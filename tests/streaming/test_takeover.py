@@ -58,6 +58,7 @@ async def sites(
             tasks.cancel_scope.cancel()
 
 
+@pytest.mark.fault(1)
 async def test_a_turn_goes_on_from_what_its_lost_worker_has_shared(
     server: RedisServer, tmp_path: Path
 ) -> None:

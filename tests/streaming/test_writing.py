@@ -308,6 +308,7 @@ async def test_a_turn_that_is_stopped_while_another_goes_on_keeps_what_was_shown
     assert fallback.closed == 1
 
 
+@pytest.mark.fault(34)
 async def test_a_model_that_says_nothing_in_time_is_replaced(tmp_path: Path) -> None:
     silent, fallback = StallingTokenSource(), GoingOn()
     sources = a_chain(silent, fallback)
@@ -320,6 +321,7 @@ async def test_a_model_that_says_nothing_in_time_is_replaced(tmp_path: Path) -> 
     assert sources.health()[0].breaker.failures == 1
 
 
+@pytest.mark.fault(35)
 async def test_a_model_that_falls_silent_is_asked_once_more_and_then_replaced(
     tmp_path: Path,
 ) -> None:

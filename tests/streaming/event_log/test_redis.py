@@ -69,6 +69,7 @@ async def test_a_reader_elsewhere_gets_what_was_and_what_comes_once_and_in_order
     assert got == [(places(1, 1, 101), False)]
 
 
+@pytest.mark.fault(11)
 @pytest.mark.parametrize("seq", [0, 1, 49, 50, 99, 100])
 @on_two_workers
 async def test_every_cursor_is_good_elsewhere(two: list[Worker], seq: int) -> None:
@@ -150,6 +151,7 @@ async def test_a_dead_workers_turn_is_named_overdue_and_goes_on_in_the_next_epoc
     assert await read_to_end(reader) == (places(1, 1, 5) + places(2, 6, 11), False)
 
 
+@pytest.mark.fault(3)
 @pytest.mark.long
 @on_two_workers
 async def test_a_worker_that_wakes_late_is_refused_and_told_once(two: list[Worker]) -> None:
@@ -209,6 +211,7 @@ async def test_a_released_turn_is_taken_at_once(two: list[Worker]) -> None:
     assert not await a.leases.release(TURN, 1)
 
 
+@pytest.mark.fault(20)
 @on_two_workers
 async def test_the_same_batch_twice_is_there_once(two: list[Worker]) -> None:
     a, b = two
@@ -224,6 +227,7 @@ async def test_the_same_batch_twice_is_there_once(two: list[Worker]) -> None:
     assert await read_to_end(await b.reader()) == (places(1, 1, 5), False)
 
 
+@pytest.mark.fault(21)
 @on_two_workers
 async def test_a_log_that_redis_lost_is_whole_again(two: list[Worker]) -> None:
     a, b = two
@@ -239,6 +243,7 @@ async def test_a_log_that_redis_lost_is_whole_again(two: list[Worker]) -> None:
     assert await read_to_end(await b.reader()) == (places(1, 1, 52), False)
 
 
+@pytest.mark.fault(23)
 @on_two_workers
 async def test_a_tail_that_a_failover_lost_is_sent_again(two: list[Worker]) -> None:
     a, b = two
@@ -299,6 +304,7 @@ async def test_a_log_of_which_nothing_is_left_begins_anew_behind_the_record(
     assert (held.base, held.last) == (10, Cursor(2, 12))
 
 
+@pytest.mark.fault(23)
 @on_two_workers
 async def test_a_mirror_is_never_glued_to_a_history_that_was_rewritten(
     server: RedisServer, two: list[Worker]
@@ -400,6 +406,7 @@ async def _range_reads(worker: Worker) -> int:
     return int(stats.get("cmdstat_xrange", {"calls": 0})["calls"])
 
 
+@pytest.mark.fault(18)
 async def test_without_redis_readers_here_go_on_and_those_elsewhere_are_told(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
@@ -427,6 +434,7 @@ async def test_without_redis_readers_here_go_on_and_those_elsewhere_are_told(
             assert not a.log.is_down
 
 
+@pytest.mark.fault(21)
 @on_two_workers
 async def test_readers_of_a_log_that_redis_has_lost_for_good_are_sent_to_the_record(
     two: list[Worker], monkeypatch: pytest.MonkeyPatch

@@ -91,6 +91,7 @@ def test_a_finish_reason_that_is_no_good_end_is_an_error(
     assert (texts, type(raised)) == (["Hi"], error)
 
 
+@pytest.mark.fault(42)
 @pytest.mark.parametrize("reason", ["tool_calls", "function_call"])
 def test_a_model_that_only_asks_for_a_tool_did_not_answer(reason: str) -> None:
     assert isinstance(fault(chunk(finish=reason))[1], SourceProtocolError)
@@ -174,6 +175,7 @@ def test_text_in_parts_is_joined() -> None:
     assert read(chunk(parts), chunk(finish="stop"))[0] == ["ab"]
 
 
+@pytest.mark.fault(42)
 def test_only_the_first_choice_counts() -> None:
     other = frame({"choices": [{"index": 1, "delta": {"content": "x"}, "finish_reason": "stop"}]})
 
@@ -213,6 +215,7 @@ def test_text_cut_anywhere_between_utf16_units_comes_out_whole(
     assert "".join(read(*map(chunk, parts), chunk(finish="stop"))[0]) == text
 
 
+@pytest.mark.fault(37)
 @given(st.binary(max_size=200))
 def test_any_bytes_give_text_or_one_of_our_errors(noise: bytes) -> None:
     try:

@@ -234,6 +234,7 @@ async def test_a_status_is_told_in_one_sentence_of_ours(
         assert canary not in raised.detail
 
 
+@pytest.mark.fault(40)
 @pytest.mark.parametrize(
     ("reply", "error"),
     [
@@ -263,6 +264,7 @@ async def test_an_error_without_end_is_not_read_to_its_end() -> None:
     assert isinstance(raised, SourceUnavailableError)
 
 
+@pytest.mark.fault(39)
 @pytest.mark.parametrize(
     ("headers", "told_s"),
     [
@@ -389,6 +391,7 @@ async def test_a_password_in_the_address_is_sent_in_place_of_the_key() -> None:
     assert "hunter2" not in server.requests[0].head
 
 
+@pytest.mark.fault(41)
 async def test_connecting_is_bounded_and_tried_again() -> None:
     seen: list[SourceError] = []
     with anyio.fail_after(15), full_listener() as base_url:
@@ -455,6 +458,7 @@ async def test_what_breaks_after_the_finish_reason_costs_the_usage_only(junk: by
             assert await answer(source) == ("Hello", Finish("stop", None, None))
 
 
+@pytest.mark.fault(42)
 async def test_what_comes_after_done_is_ignored_and_not_waited_for() -> None:
     after: list[Step] = [WHOLE + HELLO, anyio.Event()]
     with anyio.fail_after(5):

@@ -94,6 +94,7 @@ def test_a_whole_event_amid_another_belongs_to_that_one() -> None:
     assert decoded(b"data: half a li", b"data: a\n\n") == [(b"", b"half a lidata: a")]
 
 
+@pytest.mark.fault(38)
 @pytest.mark.parametrize(
     ("chunk", "repeats"),
     [
