@@ -25,14 +25,23 @@ class Chatbots(Protocol):
         """Return all chatbots by id, at most 1,000."""
         ...
 
-    async def put(self, chatbot: Chatbot) -> Chatbot:
-        """Store a chatbot, new or in place of the one with its id; its version grows by one."""
+    async def put(self, chatbot: Chatbot, *, if_version: int | None = None) -> Chatbot:
+        """Store a chatbot, new or in place of the one with its id; its version grows by one.
+
+        Args:
+            chatbot: Its own `version` does not count.
+            if_version: Only in place of this version; 0: only where there is none of its id.
+
+        Raises:
+            ChatbotChangedError: another version is stored; nothing was written.
+        """
         ...
 
-    async def delete(self, chatbot_id: str) -> None:
-        """Remove a chatbot.
+    async def delete(self, chatbot_id: str, *, if_version: int | None = None) -> None:
+        """Remove a chatbot; with `if_version` only that version.
 
         Raises:
             ChatbotNotFoundError: there is none of that id.
+            ChatbotChangedError: another version is stored; nothing was removed.
         """
         ...

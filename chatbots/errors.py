@@ -2,6 +2,7 @@
 
 ChatbotsError
 ├── ChatbotNotFoundError       no such chatbot
+├── ChatbotChangedError        somebody else changed it since it was read
 └── ChatbotsUnavailableError   the store did not answer in time
 """
 
@@ -19,6 +20,16 @@ class ChatbotNotFoundError(ChatbotsError):
     """No such chatbot, or it is disabled."""
 
     code = "chatbot_not_found"
+
+
+class ChatbotChangedError(ChatbotsError):
+    """A chatbot is not at the version that the caller has seen; `version` is 0 where it is gone."""
+
+    code = "version_conflict"
+
+    def __init__(self, chatbot_id: str, version: int) -> None:
+        super().__init__(chatbot_id)
+        self.version = version
 
 
 class ChatbotsUnavailableError(ChatbotsError):

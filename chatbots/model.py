@@ -1,8 +1,12 @@
 """A chatbot's values."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 DEFAULT_CHATBOT_ID = "default"
+
+OnBreak = Literal["continue", "restart", "interrupt"]
+"""What becomes of an answer that breaks off: it is gone on with, begun anew, or left as it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +21,7 @@ class Chatbot:
     voice: str | None = None
     greeting: str | None = None
     max_response_chars: int | None = None
+    on_break: OnBreak = "continue"
     enabled: bool = True
     version: int = 1
 

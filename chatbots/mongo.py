@@ -2,14 +2,19 @@
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 from pymongo import ReturnDocument
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.errors import DuplicateKeyError
 
-from chatbots.errors import ChatbotNotFoundError, ChatbotsError, ChatbotsUnavailableError
-from chatbots.model import DEFAULT_CHATBOT, Chatbot
+from chatbots.errors import (
+    ChatbotChangedError,
+    ChatbotNotFoundError,
+    ChatbotsError,
+    ChatbotsUnavailableError,
+)
+from chatbots.model import DEFAULT_CHATBOT, Chatbot, OnBreak
 from storage.errors import StorageError, StorageUnavailableError
 from storage.mongo import MongoDatabase
 
@@ -18,7 +23,7 @@ RECORD_VERSION = 1
 
 
 class ChatbotDoc(TypedDict):
-    """A chatbot."""
+    """A chatbot. 0.1.0 stored no `on_break`."""
 
     _id: str
     name: str
@@ -28,6 +33,7 @@ class ChatbotDoc(TypedDict):
     voice: str | None
     greeting: str | None
     max_response_chars: int | None
+    on_break: NotRequired[OnBreak]
     enabled: bool
     version: int
     v: int
@@ -63,32 +69,43 @@ class MongoChatbots:
             docs = await self._chatbots.find({}).sort("_id", 1).limit(MAX_LISTED).to_list()
         return [_chatbot_of(doc) for doc in docs]
 
-    async def put(self, chatbot: Chatbot) -> Chatbot:
+    async def put(self, chatbot: Chatbot, *, if_version: int | None = None) -> Chatbot:
         async with self._deadline():
-            doc = await self._replace(chatbot)
-            if doc is None:
+            doc = await self._replace(chatbot, if_version)
+            if doc is None and not if_version:
                 with suppress(DuplicateKeyError):  # somebody else's put came first
                     await self._chatbots.insert_one(_doc_of(chatbot))
                     return _chatbot_of(_doc_of(chatbot))
-                doc = await self._replace(chatbot)
-        if doc is None:
+                doc = await self._replace(chatbot, if_version)
+            changed = None if doc else await self._changed(chatbot.chatbot_id)
+        if doc is not None:
+            return _chatbot_of(doc)
+        if if_version is None or changed is None:
             raise ChatbotsUnavailableError("The chatbot is stored and deleted at once.")
-        return _chatbot_of(doc)
+        raise changed
 
-    async def delete(self, chatbot_id: str) -> None:
+    async def delete(self, chatbot_id: str, *, if_version: int | None = None) -> None:
         async with self._deadline():
-            deleted = await self._chatbots.delete_one({"_id": chatbot_id})
-        if deleted.deleted_count == 0:
+            deleted = await self._chatbots.delete_one(_selected(chatbot_id, if_version))
+            if deleted.deleted_count:
+                return
+            changed = await self._changed(chatbot_id)
+        if not changed.version:
             raise ChatbotNotFoundError(chatbot_id)
+        raise changed
 
-    async def _replace(self, chatbot: Chatbot) -> ChatbotDoc | None:
+    async def _changed(self, chatbot_id: str) -> ChatbotChangedError:
+        doc = await self._chatbots.find_one({"_id": chatbot_id}, {"version": 1})
+        return ChatbotChangedError(chatbot_id, doc["version"] if doc else 0)
+
+    async def _replace(self, chatbot: Chatbot, if_version: int | None) -> ChatbotDoc | None:
         fields = {
             name: value
             for name, value in _doc_of(chatbot).items()
             if name not in {"_id", "version"}
         }
         return await self._chatbots.find_one_and_update(
-            {"_id": chatbot.chatbot_id},
+            _selected(chatbot.chatbot_id, if_version),
             {"$set": fields, "$inc": {"version": 1}},
             return_document=ReturnDocument.AFTER,
         )
@@ -104,6 +121,10 @@ class MongoChatbots:
             raise ChatbotsError(str(exc)) from exc
 
 
+def _selected(chatbot_id: str, version: int | None) -> dict[str, object]:
+    return {"_id": chatbot_id} if version is None else {"_id": chatbot_id, "version": version}
+
+
 def _doc_of(chatbot: Chatbot) -> ChatbotDoc:
     return {
         "_id": chatbot.chatbot_id,
@@ -114,6 +135,7 @@ def _doc_of(chatbot: Chatbot) -> ChatbotDoc:
         "voice": chatbot.voice,
         "greeting": chatbot.greeting,
         "max_response_chars": chatbot.max_response_chars,
+        "on_break": chatbot.on_break,
         "enabled": chatbot.enabled,
         "version": 1,
         "v": RECORD_VERSION,
@@ -130,6 +152,7 @@ def _chatbot_of(doc: ChatbotDoc) -> Chatbot:
         voice=doc["voice"],
         greeting=doc["greeting"],
         max_response_chars=doc["max_response_chars"],
+        on_break=doc.get("on_break", "continue"),
         enabled=doc["enabled"],
         version=doc["version"],
     )

@@ -4,7 +4,7 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from chatbots.errors import ChatbotNotFoundError, ChatbotsUnavailableError
+from chatbots.errors import ChatbotChangedError, ChatbotNotFoundError, ChatbotsUnavailableError
 from chatbots.model import DEFAULT_CHATBOT, Chatbot
 from storage.errors import StorageError
 from storage.sqlite import SqliteDatabase, insert_row
@@ -32,6 +32,7 @@ STEPS = (
         )
         """,
     ),
+    ("ALTER TABLE chatbots ADD COLUMN on_break TEXT NOT NULL DEFAULT 'continue'",),
 )
 """One entry per release of the schema. Steps only add, and none is changed once released."""
 
@@ -70,18 +71,19 @@ class SqliteChatbots:
 
         return await self._read(work)
 
-    async def put(self, chatbot: Chatbot) -> Chatbot:
+    async def put(self, chatbot: Chatbot, *, if_version: int | None = None) -> Chatbot:
         def work(connection: sqlite3.Connection) -> Chatbot:
+            _expect(connection, chatbot.chatbot_id, if_version)
             _upsert(connection, chatbot)
             return _find(connection, chatbot.chatbot_id)
 
         return await self._write(work)
 
-    async def delete(self, chatbot_id: str) -> None:
+    async def delete(self, chatbot_id: str, *, if_version: int | None = None) -> None:
         def work(connection: sqlite3.Connection) -> None:
-            deleted = connection.execute("DELETE FROM chatbots WHERE chatbot_id = ?", (chatbot_id,))
-            if deleted.rowcount == 0:
-                raise ChatbotNotFoundError(chatbot_id)
+            _find(connection, chatbot_id)
+            _expect(connection, chatbot_id, if_version)
+            connection.execute("DELETE FROM chatbots WHERE chatbot_id = ?", (chatbot_id,))
 
         await self._write(work)
 
@@ -107,6 +109,15 @@ def _find(connection: sqlite3.Connection, chatbot_id: str) -> Chatbot:
     return _chatbot_of(row)
 
 
+def _expect(connection: sqlite3.Connection, chatbot_id: str, version: int | None) -> None:
+    row = connection.execute(
+        "SELECT version FROM chatbots WHERE chatbot_id = ?", (chatbot_id,)
+    ).fetchone()
+    stored = row["version"] if row else 0
+    if version not in {None, stored}:
+        raise ChatbotChangedError(chatbot_id, stored)
+
+
 def _upsert(connection: sqlite3.Connection, chatbot: Chatbot) -> None:
     insert_row(
         connection,
@@ -120,6 +131,7 @@ def _upsert(connection: sqlite3.Connection, chatbot: Chatbot) -> None:
             "voice": chatbot.voice,
             "greeting": chatbot.greeting,
             "max_response_chars": chatbot.max_response_chars,
+            "on_break": chatbot.on_break,
             "enabled": chatbot.enabled,
             "version": 1,
             "v": RECORD_VERSION,
@@ -128,7 +140,8 @@ def _upsert(connection: sqlite3.Connection, chatbot: Chatbot) -> None:
         " instructions = excluded.instructions, model = excluded.model,"
         " temperature = excluded.temperature, voice = excluded.voice,"
         " greeting = excluded.greeting, max_response_chars = excluded.max_response_chars,"
-        " enabled = excluded.enabled, version = version + 1, v = excluded.v",
+        " on_break = excluded.on_break, enabled = excluded.enabled,"
+        " version = version + 1, v = excluded.v",
     )
 
 
@@ -142,6 +155,7 @@ def _chatbot_of(row: sqlite3.Row) -> Chatbot:
         voice=row["voice"],
         greeting=row["greeting"],
         max_response_chars=row["max_response_chars"],
+        on_break=row["on_break"],
         enabled=bool(row["enabled"]),
         version=row["version"],
     )

@@ -6,7 +6,7 @@ import anyio
 import pytest
 
 from chatbots.base import Chatbots
-from chatbots.errors import ChatbotNotFoundError
+from chatbots.errors import ChatbotChangedError, ChatbotNotFoundError
 from chatbots.model import DEFAULT_CHATBOT, DEFAULT_CHATBOT_ID, Chatbot
 
 POET = Chatbot(
@@ -18,6 +18,7 @@ POET = Chatbot(
     voice="en-GB",
     greeting="Speak, friend",
     max_response_chars=500,
+    on_break="interrupt",
     enabled=False,
 )
 
@@ -59,6 +60,55 @@ async def test_parallel_puts_are_all_counted(chatbots: Chatbots) -> None:
                 tasks.start_soon(chatbots.put, POET)
 
     assert (await chatbots.get("poet")).version == 10
+
+
+async def test_a_put_for_a_version_holds_only_at_that_version(chatbots: Chatbots) -> None:
+    await chatbots.put(POET)
+    second = await chatbots.put(replace(POET, name="Second"), if_version=1)
+
+    for seen in (0, 1, 3):
+        with pytest.raises(ChatbotChangedError) as refused:
+            await chatbots.put(replace(POET, name="Late"), if_version=seen)
+        assert refused.value.version == 2
+
+    assert await chatbots.get("poet") == second == replace(POET, name="Second", version=2)
+
+
+async def test_a_put_for_a_chatbot_that_must_not_exist_yet_makes_it_once(
+    chatbots: Chatbots,
+) -> None:
+    with pytest.raises(ChatbotChangedError) as refused:
+        await chatbots.put(POET, if_version=1)
+    assert refused.value.version == 0
+
+    made: list[Chatbot] = []
+    refusals: list[int] = []
+
+    async def make() -> None:
+        try:
+            made.append(await chatbots.put(POET, if_version=0))
+        except ChatbotChangedError as error:
+            refusals.append(error.version)
+
+    with anyio.fail_after(10):
+        async with anyio.create_task_group() as tasks:
+            for _ in range(5):
+                tasks.start_soon(make)
+
+    assert (made, refusals) == ([POET], [1] * 4)
+
+
+async def test_a_delete_for_a_version_holds_only_at_that_version(chatbots: Chatbots) -> None:
+    await chatbots.put(POET)
+    await chatbots.put(POET)
+
+    with pytest.raises(ChatbotChangedError) as refused:
+        await chatbots.delete("poet", if_version=1)
+    assert refused.value.version == 2
+    await chatbots.delete("poet", if_version=2)
+
+    with pytest.raises(ChatbotNotFoundError):
+        await chatbots.delete("poet", if_version=2)
 
 
 async def test_a_chatbot_that_is_not_there_is_not_found(chatbots: Chatbots) -> None:
