@@ -13,10 +13,12 @@ from tests.streaming.event_log.workers import (
     END,
     TURN,
     Worker,
+    claim,
     on_two_workers,
     places,
     read_to_end,
     say,
+    shared,
     until,
     workers,
 )
@@ -27,21 +29,6 @@ from tests.support.redis import RedisServer, running_redis
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
     with running_redis(tmp_path_factory.mktemp("redis")) as redis:
         yield redis
-
-
-async def claim(holds: bool) -> bool:
-    """Return a fact that is looked at between two awaits."""
-    return holds
-
-
-async def shared(worker: Worker, seq: int) -> None:
-    """Wait until Redis has a turn's entries up to a seq."""
-
-    async def is_there() -> bool:
-        last = await worker.redis("HGET", lease_of(TURN), "last")
-        return isinstance(last, bytes) and int(last) >= seq
-
-    await until(is_there)
 
 
 @on_two_workers

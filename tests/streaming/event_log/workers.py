@@ -13,6 +13,7 @@ from streaming.cursor import START, Cursor
 from streaming.event_log.base import EventReader, EventWriter, Taken, Wake
 from streaming.event_log.memory import MemoryEventLog
 from streaming.event_log.redis import RedisEventLog, RedisLeases
+from streaming.event_log.redis.keys import lease_of
 from streaming.events import TextDelta, TurnInterrupted, UsageData
 from tests.support.redis import RedisServer
 
@@ -108,6 +109,21 @@ async def until(holds: Callable[[], Awaitable[bool]]) -> None:
     with anyio.fail_after(WAIT_S):
         while not await holds():  # noqa: ASYNC110  # what is waited for happens in Redis
             await anyio.sleep(0.02)
+
+
+async def claim(holds: bool) -> bool:
+    """Return a fact that is looked at between two awaits."""
+    return holds
+
+
+async def shared(worker: Worker, seq: int) -> None:
+    """Wait until Redis has a turn's entries up to a seq."""
+
+    async def is_there() -> bool:
+        last = await worker.redis("HGET", lease_of(TURN), "last")
+        return isinstance(last, bytes) and int(last) >= seq
+
+    await until(is_there)
 
 
 def ids_of(frames: bytes) -> list[str]:
