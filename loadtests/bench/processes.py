@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import signal
 import socket
 import subprocess
 from collections.abc import AsyncGenerator, Generator
@@ -58,6 +59,15 @@ class Child:
     def has_ended(self) -> bool:
         """Whether the process is gone."""
         return self._process.returncode is not None
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send the process a signal; none where it has ended."""
+        if not self.has_ended:
+            self._process.send_signal(number)
+
+    async def status(self) -> int:
+        """Wait for the end of the process and return its exit status."""
+        return await self._process.wait()
 
     def cpu_s(self) -> float:
         """Return the CPU seconds used so far, user and system, to the nanosecond."""
