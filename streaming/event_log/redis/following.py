@@ -14,11 +14,11 @@ import anyio
 import structlog
 
 from storage.errors import StorageError
-from storage.redis import RedisConnection, ask_all
+from storage.redis import RedisConnection, Subscription, ask_all
 from streaming.cursor import Cursor
 from streaming.errors import CursorLostError, LogNotFoundError, LogUnavailableError
 from streaming.event_log.memory import MemoryLog, MemoryReader
-from streaming.event_log.redis.keys import TOLD, WAKE, log_of
+from streaming.event_log.redis.keys import TOLD, WAKE, channel_of, log_of
 from streaming.event_log.replay import ends_log, split_frames
 
 log = structlog.get_logger(__name__)
@@ -105,11 +105,16 @@ class Mirrors:
 
     Args:
         connection: To Redis.
+        worker_id: Who listens: others see by it that this worker is connected.
         on_told: Told of every turn for whose holder there is a command.
     """
 
-    def __init__(self, connection: RedisConnection, *, on_told: Callable[[str], None]) -> None:
+    def __init__(
+        self, connection: RedisConnection, *, worker_id: str, on_told: Callable[[str], None]
+    ) -> None:
         self._connection = connection
+        self._channels = (WAKE, TOLD, channel_of(worker_id))
+        self.listening_since: float | None = None
         self._on_told = on_told
         self._mirrors: dict[str, Mirror] = {}
         self._woken: set[str] = set()
@@ -209,13 +214,20 @@ class Mirrors:
                 await anyio.sleep(_RETRY_S)
 
     async def _hear_all(self, *, was_lost: bool) -> None:
-        async with self._connection.subscribe(WAKE, TOLD) as subscription:
+        async with self._connection.subscribe(*self._channels) as subscription:
             if was_lost:
                 log.info("event_log.listening_again")
-            while True:
-                message = await subscription.get(POLL_EVERY_S)
-                if message is not None:
-                    self._hear(*message)
+            self.listening_since = monotonic()
+            try:
+                await self._hear_from(subscription)
+            finally:
+                self.listening_since = None
+
+    async def _hear_from(self, subscription: Subscription) -> None:
+        while True:
+            message = await subscription.get(POLL_EVERY_S)
+            if message is not None:
+                self._hear(*message)
 
     async def _poll(self) -> None:
         while True:

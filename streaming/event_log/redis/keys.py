@@ -3,11 +3,19 @@
 RUNNING = "chat:running"
 """Sorted set: turns by the server's time, in ms, at which their leases run out."""
 
+WORKERS = "chat:workers"
+"""Set: workers that are, or were a moment ago."""
+
 WAKE = "chat:wake"
 """Channel: ids of turns whose log has grown, parted by blanks."""
 
 TOLD = "chat:told"
 """Channel: id of a turn for whose holder there is a command."""
+
+
+def channel_of(worker_id: str) -> str:
+    """Channel: nothing is said there; its worker listens as long as it is connected."""
+    return f"chat:worker:{worker_id}"
 
 
 def lease_of(turn_id: str) -> str:

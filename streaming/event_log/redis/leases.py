@@ -11,6 +11,7 @@ from storage.redis import RedisConnection, Script, ask
 from streaming.errors import LogUnavailableError
 from streaming.event_log.base import Taken
 from streaming.event_log.memory import MemoryLog
+from streaming.event_log.redis.attendance import Attendance
 from streaming.event_log.redis.keys import RUNNING, TOLD, commands_of, lease_of, log_of
 from streaming.event_log.redis.log import RedisEventLog
 from streaming.event_log.redis.writing import LEASE_S
@@ -46,10 +47,14 @@ class RedisLeases:
         self._event_log = event_log
         self._worker_id = worker_id
         self._keep_ms = round(keep_s * 1000)
+        self._attendance = Attendance(
+            connection, worker_id=worker_id, listening_since=lambda: event_log.listening_since
+        )
 
     async def overdue(self) -> Sequence[str]:
         """Return turns whose leases have run out, the longest first, 100 at most."""
         try:
+            await self._attendance.look()
             found = await self._connection.run(_OVERDUE, [RUNNING], [_OVERDUE_AT_ONCE])
         except StorageError as error:
             raise LogUnavailableError(str(error)) from error

@@ -34,12 +34,17 @@ class RedisEventLog:  # noqa: PLR0904  # the seam, and what the leases need of i
     ) -> None:
         self._memory = memory
         self._outbox = Outbox(connection, worker_id=worker_id, keep_s=keep_s, on_command=on_command)
-        self._mirrors = Mirrors(connection, on_told=self._outbox.look)
+        self._mirrors = Mirrors(connection, worker_id=worker_id, on_told=self._outbox.look)
 
     @property
     def is_down(self) -> bool:
         """Whether Redis could not be reached when something was last sent."""
         return self._outbox.is_down
+
+    @property
+    def listening_since(self) -> float | None:
+        """Since when this process hears of what others write, in monotonic time."""
+        return self._mirrors.listening_since
 
     def create(self, turn_id: str, on_lost: Callable[[], None] | None = None) -> RedisWriter:
         """Begin a turn's log in epoch 1 and become its holder."""
