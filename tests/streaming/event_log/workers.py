@@ -2,12 +2,13 @@
 
 import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import wraps
 from time import monotonic
 
 import anyio
 
+from storage.errors import StorageError
 from storage.redis import RedisConnection, ask
 from streaming.cursor import START, Cursor
 from streaming.event_log.base import EventReader, EventWriter, Taken, Wake
@@ -117,10 +118,12 @@ async def claim(holds: bool) -> bool:
 
 
 async def shared(worker: Worker, seq: int) -> None:
-    """Wait until Redis has a turn's entries up to a seq."""
+    """Wait until Redis, which may be away meanwhile, has a turn's entries up to a seq."""
 
     async def is_there() -> bool:
-        last = await worker.redis("HGET", lease_of(TURN), "last")
+        last = None
+        with suppress(StorageError):
+            last = await worker.redis("HGET", lease_of(TURN), "last")
         return isinstance(last, bytes) and int(last) >= seq
 
     await until(is_there)
