@@ -7,6 +7,7 @@ duplicate keys, numbers without end, unpaired surrogates and depth without bound
 import json
 import math
 import re
+from collections.abc import Mapping
 from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -26,15 +27,35 @@ class StrictModel(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
-async def read_model(request: Request, model: type[Model]) -> Model:
+def visible(text: str) -> str:
+    """Return a text that says something and can be stored, as a validator of a model's field.
+
+    Raises:
+        ValueError: what is wrong with it.
+    """
+    if not text.strip():
+        raise ValueError("must not be empty")
+    if "\0" in text:
+        raise ValueError("must not contain NUL")
+    return text
+
+
+async def read_model(
+    request: Request, model: type[Model], *, bounds: Mapping[str, int] | None = None
+) -> Model:
     """Return the body as the model.
+
+    Args:
+        request: Whose body it is.
+        model: What it must be.
+        bounds: The context that the model's validators ask: limits that are settings.
 
     Raises:
         ProblemError: as `read_json`; 422 not valid (with `errors`).
     """
     value = await read_json(request)
     try:
-        return model.model_validate(value)
+        return model.model_validate(value, context=bounds)
     except ValidationError as error:
         raise ProblemError(
             422, "invalid", "The body is not valid; see errors.", errors=_errors(error)

@@ -10,7 +10,11 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Match, Route
 from starlette.types import Scope
 
-from chatbots.errors import ChatbotNotFoundError, ChatbotsUnavailableError
+from chatbots.errors import (
+    ChatbotChangedError,
+    ChatbotNotFoundError,
+    ChatbotsUnavailableError,
+)
 from flags.errors import (
     ConditionError,
     FlagInvalidError,
@@ -53,6 +57,7 @@ TITLES = {
     503: "Unavailable",
 }
 
+_CHANGED = "It was changed since; read it again, then decide."
 _KILL_HERE = (
     "To kill a flag on one machine without the store, write its key into DATA_DIR/killed-flags, or"
     " start with KILLED_FLAGS."
@@ -63,6 +68,7 @@ STATUS: dict[type[Exception], tuple[int, str]] = {
     TurnNotFoundError: (404, "There is no such turn."),
     MessageNotFoundError: (404, "There is no such message."),
     ChatbotNotFoundError: (404, "There is no such chatbot; GET /api/v1/chatbots lists them."),
+    ChatbotChangedError: (412, _CHANGED),
     TurnRunningError: (
         409,
         "The conversation's last answer is still being written; wait or stop it.",
@@ -77,7 +83,7 @@ STATUS: dict[type[Exception], tuple[int, str]] = {
     SpeechTooLongError: (422, "The speech engine wants shorter sentences."),
     SpeechError: (503, "The speech engine cannot be used now; try again in a moment."),
     FlagNotFoundError: (404, "There is no such flag or segment."),
-    VersionConflictError: (412, "It was changed since; read it again, then decide."),
+    VersionConflictError: (412, _CHANGED),
     FlagInvalidError: (422, "What is asked for is not valid; see errors."),
     ConditionError: (422, "A condition cannot be understood; see errors."),
     FlagRequiredError: (409, "The server asks this flag: it stays, and keeps its type."),
@@ -173,7 +179,7 @@ def _tell_more(problem: ProblemError, error: Exception) -> None:
     match error:
         case FlagInvalidError():
             problem.errors = [{"field": error.path, "message": error.reason}]
-        case VersionConflictError():
+        case VersionConflictError() | ChatbotChangedError():
             problem.extra = {"version": error.version}
             if error.version:
                 problem.headers = {"ETag": f'"{error.version}"'}

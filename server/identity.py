@@ -12,12 +12,16 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from server.errors import ProblemError, refusal
 from server.ids import new_id
+from server.operators import is_admin
 
 COOKIE = "chat_guest"
 MAX_AGE_S = 400 * 86_400
 """The longest that browsers keep a cookie."""
 OPERATORS = frozenset({"flags", "segments"})
 """Under /api/v1, but nobody's own: each of their routes asks `server.operators`."""
+READING = frozenset({"GET", "HEAD"})
+SHARED = frozenset({"chatbots"})
+"""Read by everybody; operators are nobody's guest there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +64,9 @@ class IdentityMiddleware:
         self._allow_guests = allow_guests
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or not _needs_owner(scope["path"]):
+        if scope["type"] != "http" or not _needs_owner(connection := HTTPConnection(scope)):
             await self._app(scope, receive, send)
             return
-        connection = HTTPConnection(scope)
         owner = self._guests.read(connection.cookies.get(COOKIE, ""))
         if owner is None and self._allow_guests:
             owner, cookie = self._guests.make()
@@ -76,10 +79,14 @@ class IdentityMiddleware:
         await self._app(scope, receive, send)
 
 
-def _needs_owner(path: str) -> bool:
+def _needs_owner(connection: HTTPConnection) -> bool:
+    path: str = connection.scope["path"]
     if not path.startswith("/api/v1/"):
         return path == "/"
-    return path.split("/", 4)[3] not in OPERATORS
+    area = path.split("/", 4)[3]
+    if area in SHARED:
+        return connection.scope["method"] in READING and not is_admin(connection)
+    return area not in OPERATORS
 
 
 def _set_cookie(scope: Scope, cookie: str, *, secure: bool) -> None:

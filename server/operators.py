@@ -8,7 +8,7 @@ import hmac
 from typing import Protocol
 
 from pydantic import SecretStr
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 
 from flags.model import Author
 from server.errors import ProblemError
@@ -40,19 +40,24 @@ def may_read(request: Request) -> None:
         raise _unauthenticated()
 
 
+def is_admin(connection: HTTPConnection) -> bool:
+    """Say whether the caller may change what is the operators', and see all of it."""
+    return _has_token(connection, connection.app.state.services)
+
+
 def admin(request: Request) -> Author:
     """Return who changes something, for the audit.
 
     Raises:
         ProblemError: 401, also in development.
     """
-    if not _has_token(request, request.app.state.services):
+    if not is_admin(request):
         raise _unauthenticated()
     return Author("admin_token", request_id=request.state.request_id)
 
 
-def _has_token(request: Request, services: OperatorServices) -> bool:
-    scheme, _, given = request.headers.get("authorization", "").partition(" ")
+def _has_token(connection: HTTPConnection, services: OperatorServices) -> bool:
+    scheme, _, given = connection.headers.get("authorization", "").partition(" ")
     expected = services.admin_token.get_secret_value()
     # The header's bytes came decoded as Latin-1; back to bytes, any character can be compared.
     is_same = hmac.compare_digest(given.strip().encode("latin-1"), expected.encode())

@@ -6,21 +6,24 @@ Past the plan nothing is asked any more: `streaming` sees a `TurnSpec`.
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from time import monotonic
+from typing import get_args
 
-from chatbots.errors import ChatbotNotFoundError
-from chatbots.model import DEFAULT_CHATBOT, Chatbot
+from chatbots.errors import ChatbotNotFoundError, ChatbotsError
+from chatbots.model import Chatbot
+from history.errors import ConversationNotFoundError, HistoryError, MessageNotFoundError
 from history.model import Conversation, Idempotency, Message, NewTurn, TurnRecord, TurnStatus
 from server.audio import check_voice
 from server.errors import ProblemError
 from server.identity import Owner
 from server.ids import new_id
 from server.services import Services
+from streaming.errors import SpecificationError, SpecificationLostError
 from streaming.llm.base import Prompt, PromptMessage
 from streaming.speech.turn_speech import SpeechSpec
-from streaming.turn import TurnSpec
+from streaming.turn import OnBreak, TurnSpec
 
 IDEMPOTENCY_TTL = timedelta(hours=24)
 CONTEXT_MESSAGES = 100
@@ -89,6 +92,7 @@ async def plan_turn(
         max_response_chars=chatbot.max_response_chars or services.settings.max_response_chars,
         received_at=received_at,
         speech=speech,
+        on_break=chatbot.on_break,
     )
     new_turn = NewTurn(
         turn_id=turn_id,
@@ -105,6 +109,7 @@ async def plan_turn(
             "max_response_chars": spec.max_response_chars,
             "temperature": chatbot.temperature,
             "speech": None if speech is None else asdict(speech),
+            "on_break": spec.on_break,
             "flag": {
                 "key": decision.key,
                 "variant": decision.variant,
@@ -126,16 +131,21 @@ async def plan_turn(
 async def specify_again(services: Services, record: TurnRecord) -> TurnSpec:
     """Return the specification of a turn that another worker began, to go on with it here.
 
-    The prompt is what the record holds; a chatbot that is gone by now has no instructions.
+    What the turn began with counts; only the chatbot's instructions, which no record holds, are
+    those of now.
 
     Raises:
-        HistoryError, ChatbotsError: not there any more, or not reachable.
+        SpecificationLostError: the chatbot or the question is gone; under other instructions than
+            its own no answer is gone on with.
+        SpecificationError: a store does not answer.
     """
-    asked = await _asked_again_by(services, record)
     try:
+        asked = await _asked_again_by(services, record)
         chatbot = await services.chatbots.get(record.chatbot_id)
-    except ChatbotNotFoundError:
-        chatbot = replace(DEFAULT_CHATBOT, chatbot_id=record.chatbot_id)
+    except (ChatbotNotFoundError, ConversationNotFoundError, MessageNotFoundError) as error:
+        raise SpecificationLostError(error.code) from error
+    except (HistoryError, ChatbotsError) as error:
+        raise SpecificationError(error.code) from error
     context = _context(asked.messages, asked.text, services.settings.max_context_chars)
     kept = record.spec
     speech = kept.get("speech")
@@ -149,7 +159,7 @@ async def specify_again(services: Services, record: TurnRecord) -> TurnSpec:
         prompt=Prompt(
             messages=(PromptMessage("system", chatbot.instructions), *context),
             model=record.model,
-            temperature=chatbot.temperature,
+            temperature=_number(kept.get("temperature")),
         ),
         streaming=record.streaming,
         max_response_chars=_whole(
@@ -157,6 +167,7 @@ async def specify_again(services: Services, record: TurnRecord) -> TurnSpec:
         ),
         received_at=monotonic(),
         speech=SpeechSpec(**speech) if isinstance(speech, dict) else None,
+        on_break=_on_break(kept.get("on_break")),
     )
 
 
@@ -301,6 +312,16 @@ def _add(context: list[PromptMessage], message: PromptMessage) -> None:
         if message.role == "user":
             message = PromptMessage("user", f"{previous.text}\n\n{message.text}")
     context.append(message)
+
+
+def _on_break(value: object) -> OnBreak:
+    """Return the policy of a record; of one that has none, from 0.1.0, the default."""
+    policies: tuple[OnBreak, ...] = get_args(OnBreak)
+    return next((policy for policy in policies if policy == value), "continue")
+
+
+def _number(value: object) -> float | None:
+    return value if isinstance(value, float | int) else None
 
 
 def _whole(value: object, default: int) -> int:

@@ -87,13 +87,16 @@ def message_json(message: Message) -> Json:
     return answer
 
 
-def chatbot_json(chatbot: Chatbot) -> Json:
-    """Return a chatbot without what only admins see."""
+def chatbot_json(chatbot: Chatbot, *, is_admin: bool = False) -> Json:
+    """Return a chatbot; `instructions` and `version` only for admins."""
     answer: Json = {
         "chatbot_id": chatbot.chatbot_id,
         "name": chatbot.name,
+        "on_break": chatbot.on_break,
         "enabled": chatbot.enabled,
     }
+    if is_admin:
+        answer |= {"instructions": chatbot.instructions, "version": chatbot.version}
     for name in ("model", "temperature", "voice", "greeting", "max_response_chars"):
         if (value := getattr(chatbot, name)) is not None:
             answer[name] = value

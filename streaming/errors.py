@@ -14,6 +14,8 @@ StreamingError
 ├── CursorMalformedError        the cursor is not one of ours, or of another turn
 ├── LogNotFoundError            no log is held for the turn
 ├── LogUnavailableError         the shared log cannot be reached now              (retryable)
+├── SpecificationError          a turn that was taken over cannot be specified anew (retryable)
+│   └── SpecificationLostError      nor ever again: what it needs is gone
 ├── DrainingError               this process takes no new turns                  (retryable)
 └── BusyError                   as many turns run here as may                    (retryable)
 """
@@ -127,6 +129,20 @@ class LogUnavailableError(StreamingError):
 
     code = "log_unavailable"
     retryable = True
+
+
+class SpecificationError(StreamingError):
+    """A turn that was taken over cannot be specified anew now; the message is a code."""
+
+    code = "specification_unavailable"
+    retryable = True
+
+
+class SpecificationLostError(SpecificationError):
+    """What the turn needs to be gone on with is gone: it can only be ended."""
+
+    code = "specification_lost"
+    retryable = False
 
 
 class DrainingError(StreamingError):

@@ -7,7 +7,7 @@ lease cannot be judged then.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 import anyio
@@ -17,8 +17,14 @@ from history.base import History
 from history.errors import HistoryError, TurnNotFoundError
 from history.model import Checkpoint, TurnRecord, TurnStatus
 from streaming.draft import Draft
-from streaming.ending import end_from_terminal, terminal_from_record
-from streaming.errors import BusyError, DrainingError, LogUnavailableError
+from streaming.ending import end_from_terminal, interrupted_end, terminal_from_record
+from streaming.errors import (
+    BusyError,
+    DrainingError,
+    LogUnavailableError,
+    SpecificationError,
+    SpecificationLostError,
+)
 from streaming.event_log.base import Leases, Taken
 from streaming.event_log.replay import Replayed, replay
 from streaming.events import TextDelta, TurnReset
@@ -56,7 +62,7 @@ class Takeovers:
         history: The record.
         leases: Who holds what.
         runner: Runs turns here.
-        specify: Makes a turn's specification anew from its record.
+        specify: Makes a turn's specification anew from its record, or raises `SpecificationError`.
         limits: How often, and how old.
     """
 
@@ -179,7 +185,7 @@ class Takeovers:
 
     async def _go_on(self, record: TurnRecord, taken: Taken, state: Replayed) -> LiveTurn | None:
         missing = _missing_text(record, taken, state)
-        if missing is None:
+        if missing is None or not record.streaming:
             state = _from_record(record)
         cursor, text = taken.writer.cursor, state.draft.text + (missing or "")
         fence = Checkpoint(record.turn_id, cursor.epoch, cursor.seq, text, datetime.now(UTC))
@@ -193,17 +199,35 @@ class Takeovers:
             state.draft.add(missing, taken.writer.append(TextDelta(missing)))
         try:
             spec = await self._specify(record)
-        except HistoryError:
+        except SpecificationLostError as error:
+            log.warning("turn.given_up", turn_id=record.turn_id, reason=str(error))
+            await self._interrupt(record, taken, state)
+            return None
+        except SpecificationError:
             taken.writer.abandon()
             return None
-        stop = None if self._may_go_on(record, taken, spec) else Interrupted(WORKER_LOST)
+        is_stopped = spec.on_break == "interrupt" and state.draft.length > 0
+        may_go_on = self._may_go_on(record, taken) and not is_stopped
+        stop = None if may_go_on else Interrupted(WORKER_LOST)
         return self._runner.resume(spec, taken.writer, state, stop=stop)
 
-    def _may_go_on(self, record: TurnRecord, taken: Taken, spec: TurnSpec) -> bool:
+    def _may_go_on(self, record: TurnRecord, taken: Taken) -> bool:
         age_s = (datetime.now(UTC) - record.started_at).total_seconds()
         limits = self._limits
-        is_allowed = taken.takeovers < limits.max_takeovers and age_s <= limits.max_age_s
-        return is_allowed and spec.on_break != "interrupt"
+        return taken.takeovers < limits.max_takeovers and age_s <= limits.max_age_s
+
+    async def _interrupt(self, record: TurnRecord, taken: Taken, state: Replayed) -> None:
+        """End a turn that nobody can go on with, with the text it has."""
+        cursor, text = taken.writer.cursor, state.draft.text
+        end = interrupted_end(replace(record, text=text), at=datetime.now(UTC))
+        mine = replace(
+            end, expected_epoch=cursor.epoch, epoch=cursor.epoch, last_seq=cursor.seq + 1
+        )
+        stored = await self._history.turns.end(mine)
+        if stored.status is TurnStatus.RUNNING:  # taken meanwhile
+            taken.writer.abandon()
+        else:
+            _tell_end(taken, state, stored)
 
 
 def _missing_text(record: TurnRecord, taken: Taken, state: Replayed) -> str | None:

@@ -1,29 +1,135 @@
-"""The chatbots that may be asked."""
+"""The chatbots that may be asked; operators see all of them, and change them."""
 
+import re
+from typing import Annotated
+
+import structlog
+from pydantic import AfterValidator, Field, ValidationInfo
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from chatbots.errors import ChatbotNotFoundError
+from chatbots.model import DEFAULT_CHATBOT_ID, Chatbot, OnBreak
+from server.body import StrictModel, read_model, visible
+from server.changes import NO_STORE, if_version
+from server.errors import ProblemError
+from server.operators import admin, is_admin
 from server.wire import chatbot_json, services_of
+
+log = structlog.get_logger(__name__)
+
+_ID = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
+
+
+def _within_setting(value: int, info: ValidationInfo) -> int:
+    most: int = (info.context or {})["max_response_chars"]
+    if value > most:
+        raise ValueError(f"must be at most {most}, which is MAX_RESPONSE_CHARS")
+    return value
+
+
+Name = Annotated[str, Field(max_length=100), AfterValidator(visible)]
+Words = Annotated[str, Field(max_length=2_000), AfterValidator(visible)]
+Instructions = Annotated[str, Field(max_length=32_000), AfterValidator(visible)]
+Length = Annotated[int, Field(ge=1), AfterValidator(_within_setting)]
+
+
+class StoredChatbot(StrictModel):
+    """The body of `PUT /api/v1/chatbots/{chatbot_id}`; what is left out has its default.
+
+    `chatbot_id` and `version` are taken so that what was read can be sent back.
+    """
+
+    name: Name
+    instructions: Instructions
+    model: Name | None = None
+    temperature: float | None = Field(None, ge=0, le=2)
+    voice: Name | None = None
+    greeting: Words | None = None
+    max_response_chars: Length | None = None
+    on_break: OnBreak = "continue"
+    enabled: bool = True
+    chatbot_id: str | None = None
+    version: int | None = None
+
+    def named(self, chatbot_id: str) -> Chatbot:
+        """Return the chatbot.
+
+        Raises:
+            ProblemError: 422, its id is another one's.
+        """
+        if self.chatbot_id not in {None, chatbot_id}:
+            raise _invalid("chatbot_id", "must be as in the address; or leave it out")
+        fields = self.model_dump(exclude={"chatbot_id", "version"})
+        return Chatbot(chatbot_id=chatbot_id, **fields)
 
 
 async def list_chatbots(request: Request) -> Response:
-    """List the enabled chatbots."""
+    """List the enabled chatbots; for admins all of them."""
     chatbots = await services_of(request).chatbots.list()
-    shown = [chatbot_json(chatbot) for chatbot in chatbots if chatbot.enabled]
-    return JSONResponse({"chatbots": shown, "next": None})
+    sees_all = is_admin(request)
+    shown = [
+        chatbot_json(chatbot, is_admin=sees_all)
+        for chatbot in chatbots
+        if chatbot.enabled or sees_all
+    ]
+    headers = NO_STORE if sees_all else None
+    return JSONResponse({"chatbots": shown, "next": None}, headers=headers)
 
 
 async def get_chatbot(request: Request) -> Response:
-    """Tell one chatbot; a disabled one is not there."""
+    """Tell one chatbot; a disabled one is not there, but for admins."""
     chatbot = await services_of(request).chatbots.get(request.path_params["chatbot_id"])
+    if is_admin(request):
+        return _told_admin(chatbot)
     if not chatbot.enabled:
         raise ChatbotNotFoundError(chatbot.chatbot_id)
     return JSONResponse(chatbot_json(chatbot))
 
 
+async def put_chatbot(request: Request) -> Response:
+    """Create a chatbot, or replace all of it."""
+    admin(request)
+    services, chatbot_id = services_of(request), request.path_params["chatbot_id"]
+    if _ID.fullmatch(chatbot_id) is None:
+        raise _invalid("chatbot_id", "takes 1 to 64 characters of A-Z, a-z, 0-9, _ and -")
+    bounds = {"max_response_chars": services.settings.max_response_chars}
+    body = await read_model(request, StoredChatbot, bounds=bounds)
+    stored = await services.chatbots.put(body.named(chatbot_id), if_version=if_version(request))
+    log.info("chatbot.stored", chatbot_id=chatbot_id, version=stored.version)
+    return _told_admin(stored, 201 if stored.version == 1 else 200)
+
+
+async def delete_chatbot(request: Request) -> Response:
+    """Delete a chatbot; answers that it has begun are written to their end."""
+    admin(request)
+    chatbot_id = request.path_params["chatbot_id"]
+    if chatbot_id == DEFAULT_CHATBOT_ID:
+        raise ProblemError(
+            409,
+            "chatbot_required",
+            "This one is asked where none is named: it stays. Change it, or disable it.",
+        )
+    await services_of(request).chatbots.delete(chatbot_id, if_version=if_version(request))
+    log.info("chatbot.deleted", chatbot_id=chatbot_id)
+    return Response(status_code=204, headers=NO_STORE)
+
+
+def _told_admin(chatbot: Chatbot, status: int = 200) -> Response:
+    headers = {"ETag": f'"{chatbot.version}"', **NO_STORE}
+    return JSONResponse(chatbot_json(chatbot, is_admin=True), status, headers=headers)
+
+
+def _invalid(field: str, message: str) -> ProblemError:
+    errors = [{"field": field, "message": message}]
+    return ProblemError(422, "invalid", f"{field} {message}.", errors=errors)
+
+
+_ONE = "/api/v1/chatbots/{chatbot_id}"
 routes = [
     Route("/api/v1/chatbots", list_chatbots, methods=["GET"]),
-    Route("/api/v1/chatbots/{chatbot_id}", get_chatbot, methods=["GET"]),
+    Route(_ONE, get_chatbot, methods=["GET"]),
+    Route(_ONE, put_chatbot, methods=["PUT"]),
+    Route(_ONE, delete_chatbot, methods=["DELETE"]),
 ]

@@ -1,5 +1,6 @@
 """Processes that share turns, several in one: each with its log, runner and eye on the others."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import anyio
@@ -9,13 +10,16 @@ from history.base import History
 from history.model import TurnRecord
 from metrics.turns import TurnMetrics
 from streaming.cursor import Cursor
+from streaming.errors import SpecificationError
 from streaming.event_log.base import EventReader
 from streaming.event_log.redis.keys import RUNNING, lease_of
 from streaming.keeper import RecordKeeper
 from streaming.llm.base import TokenSource
 from streaming.runner import RunnerLimits, TurnRunner
+from streaming.speech.base import Speaker
+from streaming.speech.turn_speech import SpeechLimits, SpeechSpec
 from streaming.takeover import TakeoverLimits, Takeovers
-from streaming.turn import LiveTurn, TurnSpec
+from streaming.turn import LiveTurn, OnBreak, TurnSpec
 from tests.history.factories import a_first_turn
 from tests.streaming.event_log.workers import Worker, until
 from tests.streaming.harness import PATIENT, WAIT_S, a_studio, spec_of
@@ -23,9 +27,23 @@ from tests.support.sources import a_chain
 
 
 class Site:
-    """One process that shares turns: its log, its runner, and its eye on the others'."""
+    """One process that shares turns: its log, its runner, and its eye on the others'.
 
-    def __init__(self, worker: Worker, history: History, source: TokenSource) -> None:
+    Attributes:
+        on_break: What becomes of turns that are taken over here.
+        refusal: Why none can be specified anew, if none can.
+    """
+
+    def __init__(
+        self,
+        worker: Worker,
+        history: History,
+        source: TokenSource,
+        *,
+        abandon_after_s: float = 0,
+        speakers: Sequence[Speaker] = (),
+        speech_limits: SpeechLimits | None = None,
+    ) -> None:
         metrics = TurnMetrics()
         self.worker = worker
         self.history = history
@@ -35,10 +53,12 @@ class Site:
             event_log=worker.log,
             sources=a_chain(source, metrics=metrics),
             metrics=metrics,
-            limits=RunnerLimits(PATIENT, max_live=100),
-            studio=a_studio((), metrics),
+            limits=RunnerLimits(PATIENT, max_live=100, abandon_after_s=abandon_after_s),
+            studio=a_studio(speakers, metrics, speech_limits),
             leases=worker.leases,
         )
+        worker.on_command = self.runner.obey
+        worker.on_read = self.runner.readership.read_elsewhere
         self.takeovers = Takeovers(
             history,
             worker.leases,
@@ -49,22 +69,34 @@ class Site:
         self.may_specify = anyio.Event()
         self.may_specify.set()
         self.specifies = anyio.Event()
+        self.on_break: OnBreak = "continue"
+        self.refusal: SpecificationError | None = None
 
     async def _specify(self, record: TurnRecord) -> TurnSpec:
         self.specifies.set()
         await self.may_specify.wait()
+        if self.refusal is not None:
+            raise self.refusal
         return replace(
-            spec_of(a_first_turn()),
+            spec_of(a_first_turn(streaming=record.streaming)),
+            on_break=self.on_break,
             turn_id=record.turn_id,
             conversation_id=record.conversation_id,
             message_id=record.message_id,
         )
 
-    async def start(self, **fields: object) -> LiveTurn:
+    async def start(
+        self,
+        *,
+        speech: SpeechSpec | None = None,
+        former_turn_id: str | None = None,
+        **fields: object,
+    ) -> LiveTurn:
         """Begin a turn, and start it here."""
         new_turn = a_first_turn(**fields)
         await self.history.turns.begin(new_turn)
-        return self.runner.start(spec_of(new_turn))
+        spec = replace(spec_of(new_turn), speech=speech, former_turn_id=former_turn_id)
+        return self.runner.start(spec)
 
     async def reader(self, turn_id: str, *, seq: int = 0) -> EventReader:
         """Attach to a turn that another process has begun."""

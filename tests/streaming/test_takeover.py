@@ -12,14 +12,16 @@ import pytest
 from history.errors import HistoryUnavailableError
 from history.model import Checkpoint, TurnStatus
 from streaming.cursor import START, Cursor
+from streaming.errors import SpecificationError, SpecificationLostError
 from streaming.event_log.base import Wake
 from streaming.event_log.redis.keys import RUNNING, lease_of
 from streaming.llm.base import TokenSource
 from streaming.takeover import SILENT_AFTER_S
-from streaming.turn import Cancelled
+from streaming.turn import Cancelled, OnBreak
 from tests.streaming.event_log.workers import until, workers
 from tests.streaming.harness import (
     WAIT_S,
+    Told,
     UnreachableHistory,
     deltas,
     follow,
@@ -97,6 +99,151 @@ async def test_a_cancel_ends_the_text_where_the_page_had_seen_it_before_the_take
         await b.runner.cancel(turn_id, Cancelled("user", seen), wait_s=WAIT_S)
 
         assert (await b.record(turn_id)).text == text
+
+
+async def _lost_and_taken(a: Site, b: Site, turn_id: str) -> list[Told]:
+    """Lose a turn that has stalled on one site, take it on another, and return all events."""
+    await a.share()
+    await a.lose(turn_id)
+    await b.take()
+    events = await follow(b.worker.log, turn_id)
+    await until(partial(_is_ended, b, turn_id))
+    return events
+
+
+async def _is_ended(site: Site, turn_id: str) -> bool:
+    return (await site.record(turn_id)).status is not TurnStatus.RUNNING
+
+
+async def test_a_turn_of_a_chatbot_that_restarts_is_begun_anew_after_one_reset(
+    server: RedisServer, tmp_path: Path
+) -> None:
+    lost, next_one = StallingTokenSource(["One, ", "two, "]), ScriptedTokenSource(["Uno.", STOP])
+    async with sites(server, tmp_path, lost, next_one) as ((a, b), _):
+        b.on_break = "restart"
+        turn_id = (await a.start()).spec.turn_id
+        await lost.until_stalled()
+
+        events = await _lost_and_taken(a, b, turn_id)
+
+        assert [event.name for event in events] == [
+            "turn.started", "text.delta", "text.delta",
+            "turn.reset", "text.delta", "text.done", "turn.completed",
+        ]  # fmt: skip
+        assert (events[3].data["text"], events[3].data["reason"]) == ("", "restarted")
+        assert [event.cursor.epoch for event in events] == [1, 1, 1, 2, 2, 2, 2]
+        record = await b.record(turn_id)
+        assert (record.status, record.text) == (TurnStatus.COMPLETED, "Uno.")
+        assert [prompt.prefix for prompt in next_one.asked] == [""]
+
+
+async def test_a_turn_of_a_chatbot_that_interrupts_ends_with_the_text_it_has(
+    server: RedisServer, tmp_path: Path
+) -> None:
+    lost, next_one = StallingTokenSource(["One, ", "two, "]), ScriptedTokenSource(["three.", STOP])
+    async with sites(server, tmp_path, lost, next_one) as ((a, b), _):
+        b.on_break = "interrupt"
+        turn_id = (await a.start()).spec.turn_id
+        await lost.until_stalled()
+
+        events = await _lost_and_taken(a, b, turn_id)
+
+        assert [event.name for event in events[3:]] == ["turn.interrupted"]
+        assert events[-1].data["reason"] == "worker_lost"
+        record = await b.record(turn_id)
+        assert (record.status, record.text) == (TurnStatus.INTERRUPTED, "One, two, ")
+        assert next_one.asked == []
+
+
+async def test_an_answer_that_had_not_begun_is_begun_whatever_the_policy(
+    server: RedisServer, tmp_path: Path
+) -> None:
+    lost, next_one = StallingTokenSource(), ScriptedTokenSource(["All of it.", STOP])
+    async with sites(server, tmp_path, lost, next_one) as ((a, b), _):
+        b.on_break = "interrupt"
+        turn_id = (await a.start()).spec.turn_id
+        await lost.until_stalled()
+
+        events = await _lost_and_taken(a, b, turn_id)
+
+        assert (events[-1].name, events[-1].data["text"]) == ("turn.completed", "All of it.")
+
+
+@pytest.mark.parametrize(
+    ("on_break", "prefixes", "status", "text"),
+    [
+        ("continue", ["One, two, "], TurnStatus.COMPLETED, "One, two, three."),
+        ("restart", [""], TurnStatus.COMPLETED, "three."),
+        ("interrupt", [], TurnStatus.INTERRUPTED, "One, two, "),
+    ],
+)
+async def test_a_turn_that_is_not_streamed_is_gone_on_with_from_its_record(  # noqa: PLR0917  # one case
+    server: RedisServer,
+    tmp_path: Path,
+    on_break: OnBreak,
+    prefixes: list[str],
+    status: TurnStatus,
+    text: str,
+) -> None:
+    lost, next_one = StallingTokenSource(["One, ", "two, "]), ScriptedTokenSource(["three.", STOP])
+    async with sites(server, tmp_path, lost, next_one) as ((a, b), _):
+        b.on_break = on_break
+        turn_id = (await a.start(streaming=False)).spec.turn_id
+        await until(partial(_is_stored, a, turn_id, "One, two, "))
+
+        events = await _lost_and_taken(a, b, turn_id)
+
+        record = await b.record(turn_id)
+        assert (record.status, record.text, events[-1].data["text"]) == (status, text, text)
+        assert [event.cursor for event in events] == [Cursor(1, 1), Cursor(2, 2)]
+        assert [prompt.prefix for prompt in next_one.asked] == prefixes
+
+
+async def test_a_turn_whose_chatbot_is_gone_ends_with_the_text_it_has_and_is_not_taken_again(
+    server: RedisServer, tmp_path: Path
+) -> None:
+    lost, next_one = StallingTokenSource(["One, "]), ScriptedTokenSource(["two.", STOP])
+    async with sites(server, tmp_path, lost, next_one) as ((a, b), _):
+        b.refusal = SpecificationLostError("chatbot_not_found")
+        turn_id = (await a.start()).spec.turn_id
+        await lost.until_stalled()
+
+        events = await _lost_and_taken(a, b, turn_id)
+
+        assert [event.name for event in events[2:]] == ["turn.interrupted"]
+        assert events[-1].cursor == Cursor(2, 3)
+        record = await b.record(turn_id)
+        assert (record.status, record.text) == (TurnStatus.INTERRUPTED, "One, ")
+        assert (record.epoch, record.last_seq, record.end) == (2, 3, events[-1].data)
+        await b.share()
+        await until(partial(_is_released, b, turn_id))
+        assert (await b.takeovers.look(), next_one.asked) == (0, [])
+
+
+async def _is_released(site: Site, turn_id: str) -> bool:
+    return await site.worker.redis("ZSCORE", RUNNING, turn_id) is None
+
+
+async def test_a_turn_that_cannot_be_specified_now_is_taken_again(
+    server: RedisServer, tmp_path: Path
+) -> None:
+    lost, next_one = StallingTokenSource(["One, "]), ScriptedTokenSource(["two.", STOP])
+    async with sites(server, tmp_path, lost, next_one) as ((a, b), _):
+        b.refusal = SpecificationError("chatbots_unavailable")
+        turn_id = (await a.start()).spec.turn_id
+        await lost.until_stalled()
+        await a.share()
+        await a.lose(turn_id)
+        await b.take()
+        assert (await b.record(turn_id)).status is TurnStatus.RUNNING
+        assert b.runner.find(turn_id) is None
+
+        b.refusal = None
+        await b.worker.redis("HSET", lease_of(turn_id), "until", 1)
+        await b.worker.redis("ZADD", RUNNING, 1, turn_id)
+        await b.take()
+
+        assert deltas(await follow(b.worker.log, turn_id)) == "One, two."
 
 
 async def test_words_that_only_the_record_has_are_told_without_a_reset(
