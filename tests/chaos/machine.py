@@ -4,7 +4,7 @@ The engine is real (log, leases, runner, takeovers, record, Redis); what is left
 kill itself: a killed process is one whose links to Redis and to the record are cut first.
 """
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -37,6 +37,12 @@ WORDS = 40
 _PACE_S = 0.004
 _MAX_BYTES = 400
 _AWAY_S = 0.01
+CALM = ("start", "cancel", "look", "pass time", "look", "pass time")
+LOSES_HISTORY = ("kill", "lose history")
+LOSES_REDIS = ("kill", "part", "run out", "empty redis")
+"""What may happen. Not all of it in one run: with the record and Redis gone at once, an end that
+was told is known to its process only."""
+
 _TEXTUAL = frozenset({"text.delta", "turn.reset", *TERMINAL})
 
 
@@ -126,18 +132,20 @@ class Machine:
         self.processes: list[Process] = []
         self.turns: list[str] = []
 
-    def steps(self, *, loses_history: bool) -> Sequence[Callable[[], Awaitable[None]]]:
-        """What may happen next.
-
-        Args:
-            loses_history: Whether it is the record that is lost now and then, or Redis. With both
-                gone, an end that was told is known to its process only.
-        """
-        faults = [self._kill, self._lose_history]
-        if not loses_history:
-            faults = [self._kill, self._part, self._run_some_out, self._empty_redis]
-        calm = [self._look_somewhere, self._pass_time]
-        return [self.start, self._cancel, *faults, *calm, *calm]
+    async def do(self, step: str) -> None:
+        """Do one step, named as in `CALM`, `LOSES_HISTORY` or `LOSES_REDIS`."""
+        steps: dict[str, Callable[[], Awaitable[None]]] = {
+            "start": self.start,
+            "cancel": self._cancel,
+            "look": self._look_somewhere,
+            "pass time": self._pass_time,
+            "kill": self._kill,
+            "lose history": self._lose_history,
+            "part": self._part,
+            "run out": self._run_some_out,
+            "empty redis": self._empty_redis,
+        }
+        await steps[step]()
 
     async def add_process(self) -> Process:
         """Start one more process."""

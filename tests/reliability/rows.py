@@ -26,8 +26,8 @@ GROUPS: tuple[tuple[str, tuple[Row, ...]], ...] = (
             Row(
                 1,
                 "a worker is killed in mid-answer",
-                "another takes the turn, within 7 s where the lease has to run out; readers get"
-                " every word once, and the answer completes",
+                "another takes the turn, about 2 s later, within 7 s where its lease has to run"
+                " out; readers get every word once, and the answer completes",
             ),
             Row(
                 2,
