@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # The slow files come first in the tree: as they are ordered, no worker is left with one at the end.
 PYTEST := $(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
-.PHONY: run test test-long acceptance chaos check lock bench bench-speech clean
+.PHONY: run test test-long acceptance chaos check lock bench bench-speech bench-workers clean
 .DEFAULT_GOAL := run
 
 run: .venv/.run ## serve on http://localhost:8000 (PORT=... to change)
@@ -37,6 +37,9 @@ bench: .venv/.dev ## CPU per token and added time to first token, beside a tutor
 
 bench-speech: .venv/.dev ## how soon answers sound, with how many gaps, at what cost
 	@$(BIN)/python -m loadtests.bench.speech
+
+bench-workers: .venv/.dev ## reconnect storm, rolling restart, a Redis that stalls, the cost of the log in Redis
+	@$(BIN)/python -m loadtests.bench.workers
 
 lock: .venv/.dev ## resolve the newest versions within pyproject.toml's ranges
 	@scripts/lock

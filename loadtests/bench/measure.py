@@ -48,11 +48,12 @@ class Workload:
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """What all measurements share."""
+    """What all measurements share. `beside`: a server that the measured one uses, such as Redis."""
 
     simulator: Child
     simulator_port: int
     cores: Cores
+    beside: Child | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,7 @@ class Steady:
     offered_per_s: float
     simulator_us_per_token: float
     load_us_per_token: float
+    beside_us_per_token: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +79,7 @@ class Idle:
 async def steady(bench: Bench, target: Target, workload: Workload, window_s: float) -> Steady:
     """Measure CPU per token while all streams run."""
     model = workload.model(window_s)
-    async with _serving(bench, target, model) as (server, port):
+    async with serving(bench, target, model) as (server, port):
         load = client.Load()
         async with _streams(port, target.request(model), load, workload.streams):
             await anyio.sleep(_SETTLE_S)
@@ -92,7 +94,7 @@ async def steady(bench: Bench, target: Target, workload: Workload, window_s: flo
 async def memory(bench: Bench, target: Target, streams: int) -> float:
     """Return the kilobytes by which an open stream (1 token a second) makes the server grow."""
     model = Workload(streams, 1).model(_RAMP_S)
-    async with _serving(bench, target, model) as (server, port):
+    async with serving(bench, target, model) as (server, port):
         load = client.Load()
         asked = target.request(model)
         async with _streams(port, asked, load, _WARM_UP_REQUESTS):
@@ -108,7 +110,7 @@ async def memory(bench: Bench, target: Target, streams: int) -> float:
 async def idle(bench: Bench, target: Target, requests: int) -> Idle:
     """Measure the time to the first token beside the simulator's own, one request at a time."""
     direct, through = [], []
-    async with _serving(bench, target, _SHORT) as (_, port):
+    async with serving(bench, target, _SHORT) as (_, port):
         asked, direct_asked = target.request(_SHORT), SIMULATOR_REQUEST(_SHORT)
         for number in range(-_WARM_UP_REQUESTS, requests):
             seconds = await _first_token_s(port, asked)
@@ -125,6 +127,7 @@ class _Reading:
     server_s: float
     simulator_s: float
     load_s: float
+    beside_s: float
     tokens: int
 
     @classmethod
@@ -134,6 +137,7 @@ class _Reading:
             server.cpu_s(),
             bench.simulator.cpu_s(),
             time.process_time(),
+            bench.beside.cpu_s() if bench.beside else 0.0,
             load.tokens,
         )
 
@@ -147,13 +151,19 @@ class _Reading:
             offered_per_s=workload.streams * workload.rate,
             simulator_us_per_token=(self.simulator_s - before.simulator_s) / tokens * 1e6,
             load_us_per_token=(self.load_s - before.load_s) / tokens * 1e6,
+            beside_us_per_token=(self.beside_s - before.beside_s) / tokens * 1e6,
         )
 
 
 @asynccontextmanager
-async def _serving(
+async def serving(
     bench: Bench, target: Target, model: str
 ) -> AsyncGenerator[tuple[Child, int], None]:
+    """Run a fresh server for the length of the block; yield it and its port.
+
+    Raises:
+        BenchError: It does not start.
+    """
     port = free_port()
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         setup = Setup(port, bench.simulator_port, model, Path(folder))

@@ -92,7 +92,7 @@ class Child:
 @asynccontextmanager
 async def running(command: Command, core: int | None, log: Path) -> AsyncGenerator[Child, None]:
     """Run a child for the length of the block; what it writes goes to a file."""
-    with log.open("wb") as output, _on_core(core):  # inherited, with no moment in between
+    with log.open("wb") as output, on_core(core):  # inherited, with no moment in between
         process = await anyio.open_process(
             command.arguments,
             cwd=ROOT,
@@ -123,7 +123,8 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def _on_core(core: int | None) -> Generator[None, None, None]:
+def on_core(core: int | None) -> Generator[None, None, None]:
+    """Keep this process, and the children it starts meanwhile, on a core; None: anywhere."""
     before = os.sched_getaffinity(0)
     pin(core)
     try:

@@ -42,7 +42,7 @@ class Plan:
     readers_each: int = 2
     rate: float = 20.0
     tokens: int = 120
-    rounds: int = 1
+    rounds: int = 3
     drain_s: float = 3.0
     seed: int = 1
 
