@@ -11,6 +11,7 @@ import structlog
 
 from history.errors import HistoryError
 from history.model import TurnRecord
+from resilience.loop_watch import LoopWatch
 from resilience.supervised import supervised
 from server.services.faults import StartError
 from server.services.services import Services
@@ -73,6 +74,10 @@ async def _warm_up(studio: Studio) -> None:
         log.warning("speech.not_ready", engine=studio.maker.engine, reason=error.detail)
 
 
+def _tell_blocked(blocked_s: float, stack: str) -> None:
+    log.warning("event_loop.blocked", blocked_s=round(blocked_s, 2), stack=stack)
+
+
 @asynccontextmanager
 async def duties(services: Services, specify: Specify) -> AsyncIterator[None]:
     """Run what nobody waits for, until the block ends."""
@@ -97,14 +102,15 @@ async def duties(services: Services, specify: Specify) -> AsyncIterator[None]:
         *_rescue(services, specify, reap_silent),
     ]
 
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(_warm_up, services.studio)
-        for name, step, every_s in rounds:
-            tasks.start_soon(partial(supervised, name, step, every_s=every_s, log=log))
-        try:
-            yield
-        finally:
-            tasks.cancel_scope.cancel()
+    with LoopWatch(on_blocked=_tell_blocked):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(_warm_up, services.studio)
+            for name, step, every_s in rounds:
+                tasks.start_soon(partial(supervised, name, step, every_s=every_s, log=log))
+            try:
+                yield
+            finally:
+                tasks.cancel_scope.cancel()
 
 
 def _rescue(
