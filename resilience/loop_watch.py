@@ -1,8 +1,8 @@
 """Notices that the event loop does not run, and what holds it up.
 
 The loop cannot tell of that itself, so a thread looks on: the loop leaves it a sign of life a few
-times a second. It sees also what ends no more. What it costs, as measured: under 1 ms a second, for a
-timer and a wake-up of the thread every `_LOOK_EVERY_S`.
+times a second. It sees also what ends no more. Cost, as measured: under 1 ms a second, for a timer
+and a wake-up of the thread every `_LOOK_EVERY_S`.
 """
 
 import asyncio
