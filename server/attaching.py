@@ -66,7 +66,15 @@ async def attach(
     with suppress(LogNotFoundError, LogUnavailableError):  # then the record has to do
         is_running = record.status is TurnStatus.RUNNING
         await services.event_log.reach(turn_id, cursor, is_running=is_running)
-    return await _attach_recorded(services, record, cursor, _Manner(headers, audio_of))
+    manner = _Manner(headers, audio_of, is_awaited_elsewhere(services, record))
+    return await _attach_recorded(services, record, cursor, manner)
+
+
+def is_awaited_elsewhere(services: Services, record: TurnRecord) -> bool:
+    """Whether a worker that may run the turn wants to know that it is read."""
+    is_spoken = bool(record.spec.get("speech"))  # which goes on when the record has ended
+    is_running = record.status is TurnStatus.RUNNING
+    return is_spoken or (is_running and services.settings.abandon_after_s > 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +83,7 @@ class _Manner:
 
     headers: Mapping[str, str]
     audio_of: AudioOf | None
+    elsewhere: bool = False
 
 
 def _attach_live(services: Services, live: LiveTurn, cursor: Cursor, manner: _Manner) -> Response:
@@ -130,7 +139,11 @@ async def _attach_recorded(
         return Response(status_code=204, headers=dict(manner.headers))
     services.metrics.attached("replay")
     return services.readers.follow(
-        record.turn_id, reader, headers=manner.headers, audio_of=manner.audio_of
+        record.turn_id,
+        reader,
+        headers=manner.headers,
+        audio_of=manner.audio_of,
+        elsewhere=manner.elsewhere,
     )
 
 
@@ -151,6 +164,7 @@ def _reset_to_log(services: Services, record: TurnRecord, manner: _Manner) -> Re
         headers=manner.headers,
         audio_of=manner.audio_of,
         prefix=reset_frame(turn_id, covers, reset),
+        elsewhere=manner.elsewhere,
     )
 
 

@@ -9,7 +9,7 @@ import structlog
 from history.errors import HistoryError
 from history.model import TurnStatus
 from server.services import Services
-from streaming.commands import CancelTurn, Command, encode
+from streaming.commands import CancelTurn, Command, FallSilent, encode
 from streaming.errors import LogUnavailableError
 from streaming.turn import Cancelled
 
@@ -25,6 +25,30 @@ async def cancel_turn(services: Services, turn_id: str, cause: Cancelled, *, wai
         return
     if await tell_holder(services, turn_id, CancelTurn(cause.by, cause.seen)):
         await until_ended(services, turn_id, wait_s=wait_s)
+
+
+async def silence(services: Services, owner_id: str, conversation_id: str) -> None:
+    """Cut the speech that goes on in a conversation after its text, wherever it does.
+
+    Raises:
+        HistoryError: the conversation is not there, or cannot be read.
+    """
+    services.runner.silence(conversation_id)
+    if services.leases is None:
+        return
+    turn_id = await last_turn_id(services, owner_id, conversation_id)
+    if turn_id is not None and services.runner.find(turn_id) is None:
+        await tell_holder(services, turn_id, FallSilent())
+
+
+async def last_turn_id(services: Services, owner_id: str, conversation_id: str) -> str | None:
+    """Return the turn of a conversation's newest message; None: it has no message.
+
+    Raises:
+        HistoryError: the conversation is not there, or cannot be read.
+    """
+    newest = await services.history.messages.list(owner_id, conversation_id, limit=1, before=None)
+    return newest.items[-1].turn_id if newest.items else None
 
 
 async def tell_holder(services: Services, turn_id: str, command: Command) -> bool:

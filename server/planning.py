@@ -6,7 +6,7 @@ Past the plan nothing is asked any more: `streaming` sees a `TurnSpec`.
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from time import monotonic
 from typing import get_args
@@ -17,6 +17,7 @@ from history.errors import ConversationNotFoundError, HistoryError, MessageNotFo
 from history.model import Conversation, Idempotency, Message, NewTurn, TurnRecord, TurnStatus
 from server.audio import check_voice
 from server.errors import ProblemError
+from server.holders import last_turn_id
 from server.identity import Owner
 from server.ids import new_id
 from server.services import Services
@@ -93,6 +94,7 @@ async def plan_turn(
         received_at=received_at,
         speech=speech,
         on_break=chatbot.on_break,
+        former_turn_id=asked.former_turn_id,
     )
     new_turn = NewTurn(
         turn_id=turn_id,
@@ -209,6 +211,7 @@ class _Asked:
     messages: Sequence[Message]
     user_message_id: str
     text: str
+    former_turn_id: str | None = None
 
 
 async def _asked(services: Services, owner: Owner, wanted: Wanted) -> _Asked:
@@ -230,7 +233,8 @@ async def _asked(services: Services, owner: Owner, wanted: Wanted) -> _Asked:
     page = await services.history.messages.list(
         owner.owner_id, conversation.conversation_id, limit=CONTEXT_MESSAGES, before=None
     )
-    return _Asked(conversation, False, page.items, new_id("msg"), text)
+    former = page.items[-1].turn_id if page.items else None
+    return _Asked(conversation, False, page.items, new_id("msg"), text, former)
 
 
 async def _asked_again(
@@ -243,7 +247,11 @@ async def _asked_again(
             "invalid",
             "The turn in retry_of belongs to another conversation; leave conversation_id out.",
         )
-    return await _asked_again_by(services, record)
+    asked = await _asked_again_by(services, record)
+    if services.leases is None:  # then only this process may speak there: it knows
+        return asked
+    former = await last_turn_id(services, owner.owner_id, record.conversation_id)
+    return replace(asked, former_turn_id=former)
 
 
 async def _asked_again_by(services: Services, record: TurnRecord) -> _Asked:

@@ -8,7 +8,7 @@ from metrics.turns import TurnMetrics
 from server.event_stream import CloseReason, EventStreamResponse, OnClose
 from streaming.event_log.base import EventReader, Wake
 from streaming.frames import bye_frame
-from streaming.runner import TurnRunner
+from streaming.readership import Readership
 from streaming.speech.base import Audio
 from streaming.speech.inline import with_audio
 from streaming.sse import frames
@@ -18,7 +18,7 @@ class Readers:
     """Opens event streams. Bound: `max_open` at once; one more is told `bye` and comes back.
 
     Args:
-        runner: Told of readers, so that turns nobody reads can be abandoned.
+        readership: Told of readers, so that turns nobody reads can be abandoned.
         metrics: Told of readers.
         max_open: Streams at once.
         heartbeat_s: Seconds of silence before a heartbeat.
@@ -28,13 +28,13 @@ class Readers:
     def __init__(
         self,
         *,
-        runner: TurnRunner,
+        readership: Readership,
         metrics: TurnMetrics,
         max_open: int,
         heartbeat_s: float,
         send_timeout_s: float,
     ) -> None:
-        self._runner = runner
+        self._readership = readership
         self._metrics = metrics
         self._max_open = max_open
         self._heartbeat_s = heartbeat_s
@@ -50,6 +50,7 @@ class Readers:
         headers: Mapping[str, str],
         audio_of: Callable[[int], Awaitable[Audio | None]] | None = None,
         prefix: bytes = b"",
+        elsewhere: bool = False,
     ) -> Response:
         """Answer with the log after the reader's cursor, to its end.
 
@@ -59,12 +60,13 @@ class Readers:
             headers: Of the answer.
             audio_of: Gives the audio that chunks of speech carry; None: they carry none.
             prefix: Sent first.
+            elsewhere: Whether another worker that may run the turn is to know of its readers.
         """
         if len(self._open) >= self._max_open:
             reader.close()
             return self.bye("full", headers=headers)
         self._open[reader] = turn_id
-        self._runner.reader_joined(turn_id)
+        self._readership.joined(turn_id, elsewhere=elsewhere)
         self._metrics.reader_opened()
         batches = frames(
             turn_id,
@@ -79,7 +81,7 @@ class Readers:
         def closed(reason: CloseReason) -> None:
             left = reason == "end" and not reader.at_end
             self._open.pop(reader, None)
-            self._runner.reader_left(turn_id)
+            self._readership.left(turn_id)
             self._metrics.reader_closed("bye" if left else reason)
 
         return self._response(batches, headers, closed)

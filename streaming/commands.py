@@ -23,17 +23,11 @@ class PlaybackReported(msgspec.Struct, frozen=True, tag="playback"):
     buffered_s: float
 
 
-class ReaderCounted(msgspec.Struct, frozen=True, tag="reader"):
-    """A reader elsewhere joined, or left."""
-
-    joined: bool
-
-
 class FallSilent(msgspec.Struct, frozen=True, tag="silence"):
-    """Cut its speech; its text stands."""
+    """Cut its speech; its text stands: the next turn of its conversation has begun."""
 
 
-Command = CancelTurn | PlaybackReported | ReaderCounted | FallSilent
+Command = CancelTurn | PlaybackReported | FallSilent
 
 encode = msgspec.json.Encoder().encode
 _decoder: msgspec.json.Decoder[Command] = msgspec.json.Decoder(Command)

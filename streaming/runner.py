@@ -4,7 +4,6 @@ One task a turn, all in one task group. Whatever happens to a turn, it ends in e
 event, and the record is written before it.
 """
 
-import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -19,13 +18,7 @@ from anyio.abc import TaskGroup
 from history.model import TurnEnd, TurnRecord, TurnStatus
 from metrics.turns import TurnMetrics
 from resilience.supervised import supervised
-from streaming.commands import (
-    CancelTurn,
-    FallSilent,
-    PlaybackReported,
-    ReaderCounted,
-    decode,
-)
+from streaming.commands import CancelTurn, FallSilent, PlaybackReported, decode
 from streaming.ending import Ending
 from streaming.errors import BusyError, DrainingError
 from streaming.event_log.base import EventLog, EventWriter, Leases
@@ -34,6 +27,7 @@ from streaming.events import TurnStarted
 from streaming.keeper import CHECKPOINT_EVERY_S, RETRY_EVERY_S, RecordKeeper
 from streaming.llm.choice import SourceChoice
 from streaming.operators import tell_ended
+from streaming.readership import Readership
 from streaming.speaking import Speaking
 from streaming.speech.turn_speech import Studio, TurnSpeech
 from streaming.turn import (
@@ -53,6 +47,7 @@ from streaming.writing import TextWriting
 log = structlog.get_logger(__name__)
 
 EXPIRE_EVERY_S = 30.0
+TELL_AGAIN_S = 0.25
 
 HANDOVER_S = 3.0
 """To share what was written last, and give the lease back; else it runs out by itself."""
@@ -76,7 +71,7 @@ class RunnerLimits:
     abandon_after_s: float = 0.0
 
 
-class TurnRunner:  # noqa: PLR0904  # starting is admitted, and readers are counted
+class TurnRunner:  # noqa: PLR0904  # starting is admitted, commands are obeyed, leaving drains
     """Runs turns. `running()` must be entered before the first start.
 
     Args:
@@ -87,6 +82,9 @@ class TurnRunner:  # noqa: PLR0904  # starting is admitted, and readers are coun
         limits: How long a turn may take, and how many may run.
         studio: What turns that are spoken share.
         leases: Who produces what, where several workers share the log.
+
+    Attributes:
+        readership: Who reads the turns; told by whoever opens a stream.
     """
 
     def __init__(
@@ -107,7 +105,10 @@ class TurnRunner:  # noqa: PLR0904  # starting is admitted, and readers are coun
         self._limits = limits
         self._studio = studio
         self._leases = leases
-        self._speaking = Speaking(keeper)
+        self._speaking = Speaking(keeper, leases)
+        self.readership = Readership(
+            event_log=event_log, leases=leases, abandon_after_s=limits.abandon_after_s
+        )
         self._live: dict[str, LiveTurn] = {}
         self._admitted = 0
         self._tasks: TaskGroup | None = None
@@ -123,6 +124,7 @@ class TurnRunner:  # noqa: PLR0904  # starting is admitted, and readers are coun
                 ("checkpoint", self._checkpoint, CHECKPOINT_EVERY_S),
                 ("store_ends", self._keeper.retry_ends, RETRY_EVERY_S),
                 ("expire_logs", self._expire, EXPIRE_EVERY_S),
+                ("tell_readers", self.readership.run, TELL_AGAIN_S),
             ):
                 tasks.start_soon(partial(supervised, name, step, every_s=every_s, log=log))
             try:
@@ -170,7 +172,7 @@ class TurnRunner:  # noqa: PLR0904  # starting is admitted, and readers are coun
             spec.streaming,
         )
         turn.writer.append(started)
-        self.silence(spec.conversation_id)
+        self._silence_former(spec)
         return self._set_going(turn)
 
     def resume(
@@ -211,7 +213,7 @@ class TurnRunner:  # noqa: PLR0904  # starting is admitted, and readers are coun
         if self._leaving is not None:
             turn.stop(self._leaving)
         self._metrics.turn_started(streaming=spec.streaming)
-        self._watch_abandonment(turn)
+        self.readership.watch(turn)
         return turn
 
     def find(self, turn_id: str) -> LiveTurn | None:
@@ -257,32 +259,21 @@ class TurnRunner:  # noqa: PLR0904  # starting is admitted, and readers are coun
             case PlaybackReported(played_s=played_s, buffered_s=buffered_s):
                 if turn.speech is not None:
                     turn.speech.played(played_s=played_s, buffered_s=buffered_s)
-            case ReaderCounted(joined=True):
-                self.reader_joined(turn_id)
-            case ReaderCounted():
-                self.reader_left(turn_id)
             case FallSilent():
-                self.silence(turn.spec.conversation_id)
+                # Not by way of `silence`: the record may have ended, and we not know of it yet.
+                if turn.speech is not None:
+                    turn.speech.cut()
 
     def silence(self, conversation_id: str) -> None:
         """Cut speech that goes on in a conversation after its text: the turn is completed."""
         self._speaking.silence(conversation_id)
 
-    def reader_joined(self, turn_id: str) -> None:
-        """Count a reader of a turn that may run here."""
-        if (turn := self._live.get(turn_id)) is not None:
-            turn.readers += 1
-            self._watch_abandonment(turn)
-            if turn.speech is not None:
-                turn.speech.reader_joined()
-
-    def reader_left(self, turn_id: str) -> None:
-        """Count a reader out; the last one starts the clock of abandonment."""
-        if (turn := self._live.get(turn_id)) is not None:
-            turn.readers -= 1
-            self._watch_abandonment(turn)
-            if turn.speech is not None:
-                turn.speech.reader_left()
+    def _silence_former(self, spec: TurnSpec) -> None:
+        """Cut the speech of the turn that this one comes after; nobody waits for other workers."""
+        assert self._tasks is not None, "enter running() first"  # noqa: S101  # wiring error
+        self.silence(spec.conversation_id)
+        if spec.former_turn_id is not None and spec.former_turn_id not in self._live:
+            self._tasks.start_soon(self._speaking.silence_elsewhere, spec.former_turn_id)
 
     async def drain(self, timeout_s: float) -> None:
         """Take no new turns, let the running ones finish, interrupt what is left after `timeout_s`.
@@ -382,7 +373,7 @@ class TurnRunner:  # noqa: PLR0904  # starting is admitted, and readers are coun
     def _forget(self, turn: LiveTurn) -> None:
         del self._live[turn.spec.turn_id]
         turn.ended.set()
-        _forget_abandonment(turn)
+        self.readership.forget(turn)
 
     async def _checkpoint(self) -> None:
         running = [turn for turn in self._live.values() if turn.end is None]
@@ -397,17 +388,3 @@ class TurnRunner:  # noqa: PLR0904  # starting is admitted, and readers are coun
                 await next(iter(self._live.values())).ended.wait()
             else:
                 await anyio.sleep(ADMITTED_LOOK_S)
-
-    def _watch_abandonment(self, turn: LiveTurn) -> None:
-        _forget_abandonment(turn)
-        if self._limits.abandon_after_s == 0 or turn.readers > 0:
-            return
-        turn.abandonment = asyncio.get_running_loop().call_later(
-            self._limits.abandon_after_s, turn.stop, Cancelled("abandoned")
-        )
-
-
-def _forget_abandonment(turn: LiveTurn) -> None:
-    if turn.abandonment is not None:
-        turn.abandonment.cancel()  # else the loop would keep the turn and its log alive
-        turn.abandonment = None

@@ -7,20 +7,32 @@ or is cut: by the user, by the next turn of the conversation, by a limit.
 from collections.abc import Sequence
 
 import msgspec
+import structlog
 
 from history.model import TurnSeal
+from streaming.commands import FallSilent, encode
 from streaming.ending import Ending
+from streaming.errors import LogUnavailableError
+from streaming.event_log.base import Leases
 from streaming.events import Event, TextDone, TurnCompleted
 from streaming.keeper import RecordKeeper
 from streaming.speech.turn_speech import TurnSpeech
 from streaming.turn import LiveTurn
 
+log = structlog.get_logger(__name__)
+
 
 class Speaking:
-    """The turns of this process that only speak; one a conversation."""
+    """The turns of this process that only speak; one a conversation.
 
-    def __init__(self, keeper: RecordKeeper) -> None:
+    Args:
+        keeper: Writes the record.
+        leases: Where turns of other workers are told to fall silent.
+    """
+
+    def __init__(self, keeper: RecordKeeper, leases: Leases | None) -> None:
         self._keeper = keeper
+        self._leases = leases
         self._turns: dict[str, LiveTurn] = {}
 
     def silence(self, conversation_id: str) -> None:
@@ -28,6 +40,15 @@ class Speaking:
         turn = self._turns.pop(conversation_id, None)
         if turn is not None and turn.speech is not None:
             turn.speech.cut()
+
+    async def silence_elsewhere(self, turn_id: str) -> None:
+        """Have the speech of a turn cut that another worker may still speak; never fails."""
+        if self._leases is None:
+            return
+        try:
+            await self._leases.tell(turn_id, encode(FallSilent()))
+        except LogUnavailableError:  # it ends by its own limits
+            log.warning("turn.not_silenced", turn_id=turn_id)
 
     async def finish(
         self, turn: LiveTurn, ending: Ending, last: Sequence[Event]

@@ -41,7 +41,8 @@ class Deadlines:
 class TurnSpec:
     """All a turn needs, as values: nothing past it asks a flag, a setting or a user.
 
-    `received_at` is monotonic time; what users wait for is counted from there.
+    `received_at` is monotonic time; what users wait for is counted from there. `former_turn_id` is
+    the conversation's turn before this one, whose speech this one cuts.
     """
 
     turn_id: str
@@ -56,6 +57,7 @@ class TurnSpec:
     received_at: float
     speech: SpeechSpec | None = None
     on_break: OnBreak = "continue"
+    former_turn_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +108,6 @@ class LiveTurn:
     ttft_s: float | None = None
     is_continued: bool = False
     is_text_told: bool = False
-    readers: int = 0
-    abandonment: asyncio.TimerHandle | None = None
     checkpointed: int = -1
     checkpointed_at: float = 0.0
     end: TurnEnd | None = None

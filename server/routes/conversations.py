@@ -113,7 +113,7 @@ async def delete_conversation(request: Request) -> Response:
         await holders.cancel_turn(
             services, conversation.active_turn_id, Cancelled("user"), wait_s=CANCEL_WAIT_S
         )
-    services.runner.silence(conversation.conversation_id)
+    await holders.silence(services, owner_id, conversation.conversation_id)
     await services.history.conversations.delete(owner_id, conversation.conversation_id)
     return Response(status_code=204)
 

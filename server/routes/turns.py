@@ -15,7 +15,7 @@ from starlette.routing import Route
 from history.errors import HistoryError, HistoryUnavailableError, TurnNotFoundError
 from history.model import NewTurn, TurnRecord, TurnStatus
 from server import holders
-from server.attaching import attach
+from server.attaching import attach, is_awaited_elsewhere
 from server.body import StrictModel, read_model
 from server.changes import idempotency_key
 from server.errors import ProblemError
@@ -243,14 +243,16 @@ async def _whole_answer(
 
     if live is None:
         if record.status is TurnStatus.RUNNING:  # on another worker
-            await holders.until_ended(services, turn_id, wait_s=WHOLE_WAIT_S)
+            awaited = is_awaited_elsewhere(services, record)
+            with services.runner.readership.reading(turn_id, elsewhere=awaited):
+                await holders.until_ended(services, turn_id, wait_s=WHOLE_WAIT_S)
         return JSONResponse(await state(), headers={**headers, "Cache-Control": "no-store"})
-    services.runner.reader_joined(turn_id)
+    services.runner.readership.joined(turn_id)
     return WholeAnswerResponse(
         live,
         state=state,
         headers=headers,
-        on_close=lambda: services.runner.reader_left(turn_id),
+        on_close=lambda: services.runner.readership.left(turn_id),
     )
 
 

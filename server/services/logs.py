@@ -17,6 +17,7 @@ def open_event_log(
     *,
     worker_id: str,
     on_command: Callable[[str, bytes], None],
+    on_read: Callable[[str, float], None],
 ) -> tuple[EventLog, Leases | None]:
     """Return the log, and the leases on its turns where several workers share it.
 
@@ -44,6 +45,11 @@ def open_event_log(
     stack.push_async_callback(connection.close)
     keep_s = settings.replay_window_s
     log = RedisEventLog(
-        connection, memory, worker_id=worker_id, keep_s=keep_s, on_command=on_command
+        connection,
+        memory,
+        worker_id=worker_id,
+        keep_s=keep_s,
+        on_command=on_command,
+        on_read=on_read,
     )
     return log, RedisLeases(connection, log, worker_id=worker_id, keep_s=keep_s)

@@ -66,6 +66,7 @@ async def open_services(settings: Settings, specify: Specify) -> AsyncIterator[S
             stack,
             worker_id=worker_id,
             on_command=lambda turn_id, command: runner.obey(turn_id, command),  # noqa: PLW0108
+            on_read=lambda turn_id, for_s: runner.readership.read_elsewhere(turn_id, for_s),  # noqa: PLW0108
         )
         runner = TurnRunner(
             keeper=keeper,
@@ -98,7 +99,7 @@ async def open_services(settings: Settings, specify: Specify) -> AsyncIterator[S
             keeper=keeper,
             runner=runner,
             readers=Readers(
-                runner=runner,
+                readership=runner.readership,
                 metrics=metrics,
                 max_open=settings.max_readers,
                 heartbeat_s=settings.heartbeat_s,

@@ -4,7 +4,7 @@ Appending never waits: the first token must not wait for storage. A shared log w
 keeps the order. Readers hold a cursor, not a queue: a slow reader costs nothing but its cursor.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
@@ -174,7 +174,7 @@ class Taken:
 
 
 class Leases(Protocol):
-    """Who produces a turn, where several processes could: takeovers, and commands for holders."""
+    """Who produces a turn, where several processes could: takeovers, and what holders are told."""
 
     async def overdue(self) -> Sequence[str]:
         """Return turns whose leases have run out, the longest first, a bounded number.
@@ -215,5 +215,20 @@ class Leases(Protocol):
 
         Raises:
             LogUnavailableError: it may have been told.
+        """
+        ...
+
+    async def tell_readers(
+        self, *, read: Collection[str], left: Collection[str], for_s: float
+    ) -> None:
+        """Tell the holders of turns, whoever they are or will be, which of them are read here.
+
+        Args:
+            read: Turns that have readers here; good for `for_s` seconds.
+            left: Turns that have none any more.
+            for_s: Tell again before that.
+
+        Raises:
+            LogUnavailableError: some may have been told.
         """
         ...

@@ -53,7 +53,12 @@ def _shared(**bounds: Any) -> EventLog:
     assert isinstance(memory, MemoryEventLog)
     nowhere = RedisConnection("redis://127.0.0.1:1", timeout_s=0.1)
     return RedisEventLog(
-        nowhere, memory, worker_id="w", keep_s=60, on_command=lambda _turn, _command: None
+        nowhere,
+        memory,
+        worker_id="w",
+        keep_s=60,
+        on_command=lambda _turn, _command: None,
+        on_read=lambda _turn, _for_s: None,
     )
 
 

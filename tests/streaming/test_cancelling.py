@@ -239,13 +239,13 @@ async def test_a_turn_is_abandoned_when_its_last_reader_has_left(tmp_path: Path)
     async with on_stage(tmp_path, source, abandon_after_s=0.05) as stage:
         watched = await stage.start()
         turn_id = watched.spec.turn_id
-        stage.runner.reader_joined(turn_id)
-        stage.runner.reader_joined(turn_id)
-        stage.runner.reader_left(turn_id)
+        stage.runner.readership.joined(turn_id)
+        stage.runner.readership.joined(turn_id)
+        stage.runner.readership.left(turn_id)
         await stage.ended(await stage.start())  # abandoned meanwhile: as long as it takes
 
         assert stage.runner.find(turn_id) is watched
-        stage.runner.reader_left(turn_id)
+        stage.runner.readership.left(turn_id)
         assert (await stage.ended(watched))[-1].data["by"] == "abandoned"
 
 
@@ -253,9 +253,9 @@ async def test_a_reader_that_comes_back_in_time_keeps_the_turn(tmp_path: Path) -
     source = StallingTokenSource(PIECES)
     async with on_stage(tmp_path, source, abandon_after_s=0.05) as stage:
         turn = await stage.start()
-        stage.runner.reader_joined(turn.spec.turn_id)
-        stage.runner.reader_left(turn.spec.turn_id)
-        stage.runner.reader_joined(turn.spec.turn_id)
+        stage.runner.readership.joined(turn.spec.turn_id)
+        stage.runner.readership.left(turn.spec.turn_id)
+        stage.runner.readership.joined(turn.spec.turn_id)
         await stage.ended(await stage.start())
 
         assert stage.runner.find(turn.spec.turn_id) is turn
@@ -266,17 +266,19 @@ async def test_by_default_no_turn_is_abandoned(tmp_path: Path) -> None:
     source = StallingTokenSource(PIECES)
     async with on_stage(tmp_path, source) as stage:
         turn = await stage.start()
-        stage.runner.reader_joined(turn.spec.turn_id)
-        stage.runner.reader_left(turn.spec.turn_id)
+        stage.runner.readership.joined(turn.spec.turn_id)
+        stage.runner.readership.left(turn.spec.turn_id)
 
-        assert turn.abandonment is None
+        for _ in range(3):
+            await checkpoint()
+        assert turn.outcome is None
         await cancel(stage, turn)
 
 
 async def test_readers_of_a_turn_that_does_not_run_here_count_for_nothing(tmp_path: Path) -> None:
     async with on_stage(tmp_path, StallingTokenSource(), abandon_after_s=0.05) as stage:
-        stage.runner.reader_joined("unknown")
-        stage.runner.reader_left("unknown")
+        stage.runner.readership.joined("unknown")
+        stage.runner.readership.left("unknown")
 
         assert stage.runner.live_count == 0
 
@@ -286,8 +288,8 @@ async def test_nothing_keeps_a_turn_that_has_ended(tmp_path: Path) -> None:
     async with on_stage(tmp_path, source, abandon_after_s=LONG_S) as stage:
         turn = await stage.start()
         for _ in range(3):
-            stage.runner.reader_joined(turn.spec.turn_id)
-            stage.runner.reader_left(turn.spec.turn_id)
+            stage.runner.readership.joined(turn.spec.turn_id)
+            stage.runner.readership.left(turn.spec.turn_id)
         await wait_for_entry(stage.log.attach(turn.spec.turn_id, Cursor(1, 1)), 2)
         await stage.ended(turn)
         kept = weakref.ref(turn.ended)

@@ -29,7 +29,7 @@ async def begun(stage: Stage, *, readers: int = 1) -> LiveTurn:
     """Start a spoken turn that is read."""
     turn = await stage.start(speech=ENGLISH)
     for _ in range(readers):
-        stage.runner.reader_joined(turn.spec.turn_id)
+        stage.runner.readership.joined(turn.spec.turn_id)
     return turn
 
 
@@ -242,7 +242,7 @@ async def test_audio_is_made_once_a_reader_comes_late(tmp_path: Path) -> None:
     async with on_stage(tmp_path, source, speakers=[ScriptedSpeaker("espeak")]) as stage:
         turn = await begun(stage, readers=0)
         await until_told(stage, turn, "text.done")
-        stage.runner.reader_joined(turn.spec.turn_id)
+        stage.runner.readership.joined(turn.spec.turn_id)
         events = await stage.ended(turn)
 
     assert spoken(events) == ["spoken"] * 3

@@ -28,6 +28,11 @@ def log_of(turn_id: str) -> str:
     return f"chat:{{{turn_id}}}:log"
 
 
+def readers_of(turn_id: str) -> str:
+    """Sorted set: workers that have readers of a turn they do not hold, by until when, in ms."""
+    return f"chat:{{{turn_id}}}:readers"
+
+
 def commands_of(turn_id: str) -> str:
     """List: what the turn's holder is to do."""
     return f"chat:{{{turn_id}}}:commands"

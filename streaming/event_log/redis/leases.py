@@ -3,7 +3,7 @@
 The next holder has an epoch of its own; the former one is refused, however late it wakes.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 from storage.errors import StorageError
@@ -14,6 +14,7 @@ from streaming.event_log.memory import MemoryLog
 from streaming.event_log.redis.attendance import Attendance
 from streaming.event_log.redis.keys import RUNNING, TOLD, commands_of, lease_of, log_of
 from streaming.event_log.redis.log import RedisEventLog
+from streaming.event_log.redis.reading import note_readers
 from streaming.event_log.redis.writing import LEASE_S
 
 _HERE = Path(__file__).parent
@@ -101,6 +102,16 @@ class RedisLeases:
         except StorageError as error:
             raise LogUnavailableError(turn_id) from error
         return bool(told)
+
+    async def tell_readers(
+        self, *, read: Collection[str], left: Collection[str], for_s: float
+    ) -> None:
+        """Tell the holders of turns which of them are read here."""
+        try:
+            await note_readers(self._connection, self._worker_id, read, for_s=for_s)
+            await note_readers(self._connection, self._worker_id, left, for_s=0)
+        except StorageError as error:
+            raise LogUnavailableError(str(error)) from error
 
     async def unlist(self, turn_id: str) -> None:
         """Name a turn as overdue no more: it has ended."""

@@ -9,7 +9,7 @@ from streaming.cursor import Cursor
 from streaming.event_log.base import EventReader
 from streaming.event_log.memory import MemoryEventLog, MemoryLog
 from streaming.event_log.redis.following import Mirrors
-from streaming.event_log.redis.writing import Outbox, RedisWriter
+from streaming.event_log.redis.writing import OnCommand, OnRead, Outbox, RedisWriter
 
 
 class RedisEventLog:  # noqa: PLR0904  # the seam, and what the leases need of it
@@ -21,6 +21,7 @@ class RedisEventLog:  # noqa: PLR0904  # the seam, and what the leases need of i
         worker_id: Who holds the leases.
         keep_s: How long logs stay in Redis after their last entry.
         on_command: Told of commands for turns that are held here.
+        on_read: Told for how many seconds yet turns held here are known to be read elsewhere.
     """
 
     def __init__(
@@ -30,10 +31,17 @@ class RedisEventLog:  # noqa: PLR0904  # the seam, and what the leases need of i
         *,
         worker_id: str,
         keep_s: float,
-        on_command: Callable[[str, bytes], None],
+        on_command: OnCommand,
+        on_read: OnRead,
     ) -> None:
         self._memory = memory
-        self._outbox = Outbox(connection, worker_id=worker_id, keep_s=keep_s, on_command=on_command)
+        self._outbox = Outbox(
+            connection,
+            worker_id=worker_id,
+            keep_s=keep_s,
+            on_command=on_command,
+            on_read=on_read,
+        )
         self._mirrors = Mirrors(connection, worker_id=worker_id, on_told=self._outbox.look)
 
     @property

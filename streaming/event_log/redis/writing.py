@@ -18,7 +18,14 @@ from storage.errors import StorageError
 from storage.redis import RedisConnection, Script, ask_all
 from streaming.cursor import Cursor
 from streaming.event_log.memory import MemoryEventLog, MemoryLog
-from streaming.event_log.redis.keys import RUNNING, WAKE, commands_of, lease_of, log_of
+from streaming.event_log.redis.keys import (
+    RUNNING,
+    WAKE,
+    commands_of,
+    lease_of,
+    log_of,
+    readers_of,
+)
 from streaming.events import Event
 
 log = structlog.get_logger(__name__)
@@ -39,6 +46,7 @@ _RETRY_S = 0.25
 _APPEND = Script(Path(__file__).with_name("append.lua"))
 
 OnCommand = Callable[[str, bytes], None]
+OnRead = Callable[[str, float], None]
 
 
 class RedisWriter:
@@ -48,6 +56,7 @@ class RedisWriter:
         "_logs",
         "_memory",
         "_outbox",
+        "asks_who_reads",
         "flushed",
         "is_closed",
         "is_listed",
@@ -71,6 +80,7 @@ class RedisWriter:
         self._outbox = outbox
         self.on_lost = on_lost
         self.flushed = log.last_seq
+        self.asks_who_reads = True
         self.is_listed = False
         self.is_closed = False
         self.is_lost = False
@@ -116,6 +126,7 @@ class Outbox:
         worker_id: Whose leases they are.
         keep_s: How long logs stay in Redis after their last entry.
         on_command: Told of commands that other processes left for turns held here.
+        on_read: Told for how many seconds yet turns held here are known to be read elsewhere.
     """
 
     def __init__(
@@ -125,11 +136,13 @@ class Outbox:
         worker_id: str,
         keep_s: float,
         on_command: OnCommand,
+        on_read: OnRead,
     ) -> None:
         self._connection = connection
         self._worker_id = worker_id
         self._keep_ms = round(keep_s * 1000)
         self._on_command = on_command
+        self._on_read = on_read
         self._held: dict[str, RedisWriter] = {}
         self._dirty: dict[RedisWriter, None] = {}
         self._due = asyncio.Event()
@@ -156,8 +169,9 @@ class Outbox:
             self._timer = asyncio.get_running_loop().call_later(FLUSH_EVERY_S, self._fire)
 
     def look(self, turn_id: str) -> None:
-        """Ask Redis for commands to a turn that is held here."""
+        """Ask Redis for commands to a turn that is held here, and who reads it elsewhere."""
         if (writer := self._held.get(turn_id)) is not None:
+            writer.asks_who_reads = True
             self._dirty[writer] = None
             self._due.set()
 
@@ -187,6 +201,7 @@ class Outbox:
             await anyio.sleep(RENEW_EVERY_S)
             self._dirty.update(dict.fromkeys(self._held.values()))
             for writer in self._held.values():
+                writer.asks_who_reads = True
                 writer.is_listed = False  # its place in the list is renewed, too
             if self._dirty or self._unlisted:
                 self._due.set()
@@ -224,21 +239,29 @@ class Outbox:
         ]
         for writer in writers:
             turn_id = writer.log.turn_id
-            keys += (lease_of(turn_id), log_of(turn_id), commands_of(turn_id))
+            keys += (
+                lease_of(turn_id),
+                log_of(turn_id),
+                commands_of(turn_id),
+                readers_of(turn_id),
+            )
             arguments += _batch(writer)
+            writer.asks_who_reads = False
             # What is appended from here on is dirty anew.
             self._dirty.pop(writer, None)
         try:
             now_ms, *answers = await self._connection.run(_APPEND, keys, arguments)
         except StorageError:
             self._dirty.update(dict.fromkeys(writers))
+            for writer in writers:
+                writer.asks_who_reads = True
             raise
         for writer, answer in zip(writers, answers, strict=True):
             self._take_answer(writer, answer)
         await self._list(writers, now_ms)
 
     def _take_answer(self, writer: RedisWriter, answer: Sequence[Any]) -> None:
-        status, number, *commands = answer
+        status, number, read_ms, *commands = answer
         turn_id = writer.log.turn_id
         if status == b"fenced":
             log.warning("event_log.fenced", turn_id=turn_id, epoch=number)
@@ -249,6 +272,8 @@ class Outbox:
         writer.flushed = min(number, writer.log.last_seq)
         if status == b"gap":  # Redis has lost entries, so maybe also the list of running turns
             writer.is_listed = False
+        if read_ms >= 0:
+            self._on_read(turn_id, read_ms / 1000)
         for command in commands:
             self._on_command(turn_id, command)
         if writer.flushed < writer.log.last_seq:
@@ -294,7 +319,7 @@ def _batch(writer: RedisWriter) -> tuple[str | int | bytes, ...]:
     first, last = writer.flushed + 1, writer.flushed + len(frames)
     is_last = int(writer.is_closed and last == held.last_seq)
     place = (held.turn_id, writer.cursor.epoch, held.base, written, before)
-    return (*place, first, last, is_last, b"".join(frames))
+    return (*place, first, last, is_last, int(writer.asks_who_reads), b"".join(frames))
 
 
 def _chunks(items: list[RedisWriter], size: int) -> Iterable[list[RedisWriter]]:

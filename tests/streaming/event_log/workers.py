@@ -25,10 +25,20 @@ WAIT_S = 15.0
 
 
 class Worker:
-    """One process's side of the log. It lives while `alive()` is open; `pause` stops its tasks."""
+    """One process's side of the log. It lives while `live()` runs; `pause` stops its tasks.
+
+    Attributes:
+        commands: What was asked of turns held here.
+        read: For how long they were said to be read elsewhere.
+        on_command: Told of the former, too.
+        on_read: Told of the latter, too.
+    """
 
     def __init__(self, url: str, name: str) -> None:
         self.commands: list[tuple[str, bytes]] = []
+        self.read: list[tuple[str, float]] = []
+        self.on_command: Callable[[str, bytes], None] = _nobody
+        self.on_read: Callable[[str, float], None] = _nobody
         self.lost: list[str] = []
         self.connection = RedisConnection(url, timeout_s=1.0)
         memory = MemoryEventLog(replay_window_s=60, max_bytes=1 << 30, clock=monotonic)
@@ -37,10 +47,19 @@ class Worker:
             memory,
             worker_id=name,
             keep_s=60,
-            on_command=lambda turn_id, command: self.commands.append((turn_id, command)),
+            on_command=self._commanded,
+            on_read=self._was_read,
         )
         self.leases = RedisLeases(self.connection, self.log, worker_id=name, keep_s=60)
         self._scope = anyio.CancelScope()
+
+    def _commanded(self, turn_id: str, command: bytes) -> None:
+        self.commands.append((turn_id, command))
+        self.on_command(turn_id, command)
+
+    def _was_read(self, turn_id: str, for_s: float) -> None:
+        self.read.append((turn_id, for_s))
+        self.on_read(turn_id, for_s)
 
     async def live(self) -> None:
         """Share and follow until paused."""
@@ -144,6 +163,10 @@ def say(writer: EventWriter, count: int) -> None:
     """Append as many deltas."""
     for _ in range(count):
         writer.append(TextDelta("word "))
+
+
+def _nobody(*_: object) -> None:
+    """Nobody wants to know."""
 
 
 Test = Callable[..., Awaitable[None]]
