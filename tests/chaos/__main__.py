@@ -19,6 +19,7 @@ from tests.chaos.cluster import Cluster, running_cluster
 from tests.chaos.figures import summary
 from tests.chaos.guests import Chances, Guest, Model, Turn
 from tests.chaos.invariants import Finding, judge
+from tests.chaos.lag import LagWatch
 from tests.chaos.nemesis import Nemesis
 from tests.chaos.records import Recorder
 from tests.chaos.stores import LeaseWatch, is_any_running, record_stored
@@ -66,8 +67,10 @@ async def run(what: Run, folder: Path, recorder: Recorder) -> None:
             )
             for n in range(what.guests)
         ]
+        lag = LagWatch(cluster.workers)
         async with anyio.create_task_group() as watch:
             watch.start_soon(LeaseWatch(cluster.redis.port, recorder).run)
+            watch.start_soon(lag.run)
             await _talk(what, guests, nemesis)
             await _settle(cluster)
             await _read_again(guests, recorder)
@@ -75,6 +78,7 @@ async def run(what: Run, folder: Path, recorder: Recorder) -> None:
         record_stored(cluster, recorder)
         stats = await cluster.simulator.stats()
         recorder.add("model", "calls", seq=stats["requests"])
+        print(f"{'timers of the event loops':26} {lag.figures()}")  # noqa: T201
         for worker in cluster.workers:
             for line in worker.faults():
                 print(f"{worker.name} logged {line}")  # noqa: T201

@@ -20,6 +20,7 @@ from tests.chaos.cluster import Cluster, Worker, running_cluster
 from tests.chaos.figures import spread
 from tests.chaos.guests import Chances, Guest, Model
 from tests.chaos.invariants import judge, shown_text
+from tests.chaos.lag import LagWatch
 from tests.chaos.records import Operation, Recorder
 from tests.chaos.stores import LeaseWatch, record_stored
 from tests.chaos.view import ReaderView, View
@@ -62,8 +63,10 @@ async def run(plan: Plan, folder: Path, recorder: Recorder) -> None:
             )
             for n in range(plan.turns)
         ]
+        lag = LagWatch(cluster.workers)
         async with anyio.create_task_group() as watch:
             watch.start_soon(LeaseWatch(cluster.redis.port, recorder).run)
+            watch.start_soon(lag.run)
             for guest in guests:
                 await watch.start(_present, guest)
             for number in range(plan.kills):
@@ -73,6 +76,7 @@ async def run(plan: Plan, folder: Path, recorder: Recorder) -> None:
         record_stored(cluster, recorder)
         stats = await cluster.simulator.stats()
         recorder.add("model", "calls", seq=stats["requests"])
+        print(f"{'timers of the event loops':28} {lag.figures()}")  # noqa: T201
 
 
 async def _present(
