@@ -29,7 +29,8 @@ CATCH_UP_S = 0.5
 
 LOST_AFTER_S = 3.0
 """A mirror of what Redis no longer has is given up after that: its holder, if it lives, sends all
-of it again within a renewal; if the turn has ended nobody does, and readers would wait for ever."""
+of it again within a renewal; if the turn has ended nobody does, and readers would wait for ever.
+So is one that cannot be read for so long: elsewhere its readers may come to the turn's worker."""
 
 KEEP_UNREAD_S = 10.0
 """A mirror without readers is kept so long: readers come back."""
@@ -51,6 +52,8 @@ class Mirror:
         self.lock = anyio.Lock()
         self.used_at = monotonic()
         self.missing_since: float | None = None
+        self.failing_since: float | None = None
+        self.failed_at = 0.0
         self.grown = asyncio.Event()
 
     def apply(self, entries: Iterable[Entry]) -> bool:
@@ -74,6 +77,17 @@ class Mirror:
         self.grown.set()
         self.grown = asyncio.Event()
         return True
+
+    def was_read(self, at: float) -> None:
+        """Note that Redis told what was new at a time."""
+        self.read_at = at
+        self.failing_since = None
+
+    def failed(self, at: float) -> None:
+        """Note that Redis did not answer what it was asked at a time."""
+        self.failed_at = at
+        if self.failing_since is None:
+            self.failing_since = at
 
     def _goes_on(self, seq: int, epoch: int) -> bool:
         """Whether the entry before `seq`, where it is here, was written in the epoch."""
@@ -131,6 +145,8 @@ class Mirrors:
         mirror = self._mirrors.setdefault(turn_id, Mirror(turn_id))
         mirror.used_at = asked_at
         async with mirror.lock:  # of many who come at once one reads, for all who came before it
+            if mirror.failed_at >= asked_at:
+                raise LogUnavailableError(turn_id)
             if not mirror.log.ended and mirror.read_at < asked_at:
                 await self._read_now(mirror)
         wanted = max(cursor.seq, 1)
@@ -235,6 +251,7 @@ class Mirrors:
             self._wake([each for each, mirror in self._mirrors.items() if not mirror.log.ended])
             with suppress(StorageError):  # who is asked again in a second
                 await self._drop_lost()
+            self._drop_unread()
             self.expire()
 
     async def _drop_lost(self) -> None:
@@ -253,6 +270,14 @@ class Mirrors:
                 mirror.missing_since = now
             elif now - mirror.missing_since >= LOST_AFTER_S:
                 log.warning("event_log.lost", turn_id=mirror.log.turn_id)
+                self._drop(mirror)
+
+    def _drop_unread(self) -> None:
+        """Send readers away from mirrors that Redis has not told anything of for too long."""
+        horizon = monotonic() - LOST_AFTER_S
+        for mirror in list(self._mirrors.values()):
+            if mirror.failing_since is not None and mirror.failing_since <= horizon:
+                log.warning("event_log.unread", turn_id=mirror.log.turn_id)
                 self._drop(mirror)
 
     def _wake(self, turn_ids: Sequence[str]) -> None:
@@ -290,8 +315,13 @@ class Mirrors:
                 )
                 for each in some
             ]
-            async with self._connection.call() as client:
-                answers = await ask_all(client, commands)
+            try:
+                async with self._connection.call() as client:
+                    answers = await ask_all(client, commands)
+            except StorageError:
+                for mirror in left:
+                    mirror.failed(now)
+                raise
             again = [
                 mirror
                 for mirror, entries in zip(some, answers, strict=True)
@@ -301,7 +331,7 @@ class Mirrors:
 
     def _took(self, mirror: Mirror, entries: Any, now: float) -> bool:
         """Apply an answer; True where there may be more."""
-        mirror.read_at = now
+        mirror.was_read(now)
         if not mirror.apply(entries):
             log.warning("event_log.rewound", turn_id=mirror.log.turn_id)
             self._drop(mirror)
