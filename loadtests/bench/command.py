@@ -32,13 +32,17 @@ def run(title: str, options: argparse.ArgumentParser, rows: Rows) -> int:
     try:
         anyio.run(_measure, rows, told, found, backend_options={"use_uvloop": True})
     except* (BenchError, OSError, TimeoutError) as failed:
-        for reason in failed.exceptions:
-            print(f"bench: {reason}", file=sys.stderr)
+        print(f"bench: {_first(failed)}", file=sys.stderr)
     if not found:
         return 1
     print(table(title, found))
     print(machine(load_before))
     return 1 if any(row.is_held is False for row in found) else 0
+
+
+def _first(failed: BaseException) -> BaseException:
+    """Return the first of what failed side by side: the others say the same."""
+    return _first(failed.exceptions[0]) if isinstance(failed, BaseExceptionGroup) else failed
 
 
 async def _measure(rows: Rows, told: argparse.Namespace, found: list[Row]) -> None:

@@ -33,11 +33,11 @@ _SHOWN_DELTAS = 5
 class Plan:
     """So many turns with so many readers each, cut so often."""
 
-    turns: int = 500
-    readers_each: int = 1
+    turns: int = 100
+    readers_each: int = 5
     storms: int = 3
-    rate: float = 5.0
-    tokens: int = 300
+    rate: float = 10.0
+    tokens: int = 400
     between_s: float = 3.0
 
     @property
@@ -214,11 +214,11 @@ async def _rows(told: argparse.Namespace) -> list[Row]:
 def _parser() -> argparse.ArgumentParser:
     parser = command.parser("loadtests.bench.storm", __doc__)
     parser.add_argument("--readers", type=int, default=500, help="all together (%(default)s)")
-    parser.add_argument("--readers-each", type=int, default=1, help="of a turn (%(default)s)")
+    parser.add_argument("--readers-each", type=int, default=5, help="of a turn (%(default)s)")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--storms", type=int, default=3)
-    parser.add_argument("--rate", type=float, default=5.0, help="tokens/s of a turn (%(default)s)")
-    parser.add_argument("--tokens", type=int, default=300, help="of an answer (%(default)s)")
+    parser.add_argument("--rate", type=float, default=10.0, help="tokens/s of a turn (%(default)s)")
+    parser.add_argument("--tokens", type=int, default=400, help="of an answer (%(default)s)")
     return parser
 
 
