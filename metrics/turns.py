@@ -160,9 +160,9 @@ class TurnMetrics:  # noqa: PLR0904 - one short method for each thing that can b
         self._turns.continued.labels(known(cause, labels.CONTINUE_CAUSES)).inc()
 
     @_fails_open
-    def turns_taken_over(self, count: int) -> None:
-        """Record turns of lost workers that this process took."""
-        self._turns.taken_over.inc(count)
+    def turn_taken_over(self) -> None:
+        """Record a turn of a lost worker that this process took."""
+        self._turns.taken_over.inc()
 
     @_fails_open
     def history_failed(self, operation: str) -> None:

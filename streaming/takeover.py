@@ -64,6 +64,7 @@ class Takeovers:
         runner: Runs turns here.
         specify: Makes a turn's specification anew from its record, or raises `SpecificationError`.
         limits: How often, and how old.
+        on_taken: Told of each turn that was taken.
     """
 
     def __init__(
@@ -74,12 +75,14 @@ class Takeovers:
         *,
         specify: Callable[[TurnRecord], Awaitable[TurnSpec]],
         limits: TakeoverLimits,
+        on_taken: Callable[[], None] = lambda: None,
     ) -> None:
         self._history = history
         self._leases = leases
         self._runner = runner
         self._specify = specify
         self._limits = limits
+        self._on_taken = on_taken
 
     async def look(self) -> int:
         """Take what may be taken now; return how many.
@@ -162,6 +165,7 @@ class Takeovers:
             takeovers=taken.takeovers + 1,
             status=record.status.value,
         )
+        self._on_taken()
         return True
 
     async def _go_on_or_end(self, record: TurnRecord, taken: Taken) -> LiveTurn | None:

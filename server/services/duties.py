@@ -126,11 +126,12 @@ def _rescue(
         services.runner,
         specify=partial(specify, services),
         limits=TakeoverLimits(settings.max_takeovers, settings.takeover_max_age_s),
+        on_taken=services.metrics.turn_taken_over,
     )
 
     async def look() -> None:
         try:
-            services.metrics.turns_taken_over(await takeovers.look())
+            await takeovers.look()
         except LogUnavailableError:  # told where it was noticed
             services.metrics.redis_seen(is_down=True)
         else:
@@ -138,7 +139,7 @@ def _rescue(
 
     async def look_for_silent() -> None:
         try:
-            services.metrics.turns_taken_over(await takeovers.look_for_silent())
+            await takeovers.look_for_silent()
         except LogUnavailableError:  # who holds what cannot be told: only the long dead are ended
             is_ours = partial(_is_ours, services)
             await reap(services.history, is_ours=is_ours, silent_after_s=LONG_SILENT_S)

@@ -33,7 +33,7 @@ def a_busy_recorder() -> TurnMetrics:
     metrics.source_breaker_changed("primary", is_open=True)
     metrics.retry_refused()
     metrics.turn_continued("fallback")
-    metrics.turns_taken_over(2)
+    metrics.turn_taken_over()
     metrics.redis_seen(is_down=True)
     metrics.history_failed("request")
     metrics.history_breaker_changed(is_open=True)

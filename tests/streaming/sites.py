@@ -33,6 +33,7 @@ class Site:
     Attributes:
         on_break: What becomes of turns that are taken over here.
         refusal: Why none can be specified anew, if none can.
+        taken: How many turns were taken over here.
     """
 
     def __init__(
@@ -67,12 +68,17 @@ class Site:
             self.runner,
             specify=self._specify,
             limits=TakeoverLimits(max_takeovers=2, max_age_s=900),
+            on_taken=self._count_taken,
         )
+        self.taken = 0
         self.may_specify = anyio.Event()
         self.may_specify.set()
         self.specifies = anyio.Event()
         self.on_break: OnBreak = "continue"
         self.refusal: SpecificationError | None = None
+
+    def _count_taken(self) -> None:
+        self.taken += 1
 
     async def _specify(self, record: TurnRecord) -> TurnSpec:
         self.specifies.set()
