@@ -151,6 +151,8 @@ class TextWriting:
             place = (speech.sentence_count, speech.next_index) if speech else (0, 0)
             seq = turn.writer.append(TurnReset("", RESTARTED, *place))
         turn.draft.restart("", seq)
+        if turn.speech is not None:
+            turn.speech.restart()
         self._limit.restart()
         turn.is_continued = False
         return ""

@@ -23,7 +23,7 @@ from streaming.events import SentenceCompleted, SpeechChunk, SpeechFailed
 from streaming.languages import guess_language
 from streaming.sentences import Sentence, SentenceKind, SentenceSplitter
 from streaming.speech.audience import Audience
-from streaming.speech.base import Audio, Utterance
+from streaming.speech.base import Utterance
 from streaming.speech.errors import SpeechError
 from streaming.speech.maker import AudioMaker, MadeAudio
 from streaming.speech.spoken import SpokenText
@@ -120,13 +120,10 @@ class TurnSpeech:  # noqa: PLR0904  # text, listeners and engines meet here
         self._clock = studio.clock
         self._received_at = received_at
         self._language = spec.language
-        self._splitter = SentenceSplitter(spec.language)
         self._spoken: SpokenText | None = None
-        self._planner = UnitPlanner(self._say, lambda start, end: self._draft.text[start:end])
         self._sentence_ends: list[int] = []
         self._made: dict[int, MadeAudio | str] = {}
         self._out_s = 0.0
-        self._heard_at: float | None = None
         self._is_text_complete = False
         self._is_hurried = False
         self._is_over = False
@@ -134,6 +131,7 @@ class TurnSpeech:  # noqa: PLR0904  # text, listeners and engines meet here
         self._ended = anyio.Event()
         self._scope = anyio.CancelScope()
         self._slots = anyio.Semaphore(studio.limits.parallel)
+        self.restart()
 
     def resume(self, draft: Draft, *, sentence: int, speech: int) -> None:
         """Go on where another process was lost: with sentences that were not completed there.
@@ -160,6 +158,14 @@ class TurnSpeech:  # noqa: PLR0904  # text, listeners and engines meet here
                 self._append(WORKER_LOST)
 
     # The text side: between two deltas, synchronous.
+
+    def restart(self) -> None:
+        """Hear another text from its beginning: what is not out is not said, indexes go on."""
+        del self.units[self.next_index :]
+        self._made.clear()
+        self._heard_at: float | None = None
+        self._splitter = SentenceSplitter(self.spec.language)
+        self._planner = UnitPlanner(self._say, lambda start, end: self._draft.text[start:end])
 
     def hear(self, text: str) -> None:
         """Take the next piece of text; its completed sentences are in the log when this returns."""
@@ -299,7 +305,10 @@ class TurnSpeech:  # noqa: PLR0904  # text, listeners and engines meet here
         now = self._clock()
         if not self._planner.is_begun:
             is_late = self._heard_at is not None and now - self._heard_at >= EARLY_AFTER_S
-            return self._planned(self._planner.early(*self._splitter.pending(), is_late=is_late))
+            early = self._planner.early(
+                *self._splitter.pending(), is_late=is_late, index=self.sentence_count
+            )
+            return self._planned(early)
         unplayed_s = self.audience.unplayed_s(now, self._out_s)
         joined = unplayed_s is not None and unplayed_s >= JOIN_ABOVE_S
         return self._planned(self._planner.next(joined=joined))
@@ -319,8 +328,9 @@ class TurnSpeech:  # noqa: PLR0904  # text, listeners and engines meet here
             made = error.code
         finally:
             self._slots.release()
-        self._made[index] = made
-        self._deliver()
+        if index < len(self.units) and self.units[index] is unit:  # else it was withdrawn
+            self._made[index] = made
+            self._deliver()
 
     def _deliver(self) -> None:
         """Append what is next in order, as far as it is there."""
@@ -337,8 +347,18 @@ class TurnSpeech:  # noqa: PLR0904  # text, listeners and engines meet here
             return
         if self._out_s == 0:
             self._metrics.first_audio(self._clock() - self._received_at, made.engine)
-        self._out_s += made.audio.duration_s
-        self._writer.append(_chunk(f"{self.turn_id}.{index}", index, sentence, made.audio))
+        audio, audio_id = made.audio, f"{self.turn_id}.{index}"
+        self._out_s += audio.duration_s
+        chunk = SpeechChunk(
+            index=index,
+            sentence=sentence,
+            media_type=audio.media_type,
+            duration_s=round(audio.duration_s, 3),
+            size_bytes=len(audio.data),
+            audio_id=audio_id,
+            url=f"/api/v1/speech/{audio_id}",
+        )
+        self._writer.append(chunk)
         self._metrics.unit_ended(made.engine, "spoken")
 
     def _give_up(self, code: str) -> None:
@@ -378,15 +398,3 @@ class TurnSpeech:  # noqa: PLR0904  # text, listeners and engines meet here
             self._language = self._language or guess_language(self._draft.text)
             self._spoken = SpokenText(self._language)
         return self._spoken.say(kind, text)
-
-
-def _chunk(audio_id: str, index: int, sentence: int, audio: Audio) -> SpeechChunk:
-    return SpeechChunk(
-        index=index,
-        sentence=sentence,
-        media_type=audio.media_type,
-        duration_s=round(audio.duration_s, 3),
-        size_bytes=len(audio.data),
-        audio_id=audio_id,
-        url=f"/api/v1/speech/{audio_id}",
-    )

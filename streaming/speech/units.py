@@ -56,12 +56,13 @@ class UnitPlanner:
         """Whether a unit was planned, or a sentence waits to be."""
         return bool(self._planned or self._sentences or self._pieces)
 
-    def early(self, start: int, text: str, *, is_late: bool) -> Unit | None:
+    def early(self, start: int, text: str, *, is_late: bool, index: int = 0) -> Unit | None:
         """Return the first clause of a sentence that is still being written, if it has one.
 
         Args:
             start: Where the sentence starts in the answer.
             text: What there is of it.
+            index: The sentence's.
             is_late: Whether it has been written for long.
         """
         if self.is_begun or (len(text) < EARLY_AFTER_CHARS and not is_late):
@@ -71,7 +72,7 @@ class UnitPlanner:
             return None
         self._said_until = start + end
         spoken = self._say("text", begun(text[:end]))
-        return self._unit(0, spoken) if spoken else None
+        return self._unit(index, spoken) if spoken else None
 
     def next(self, *, joined: bool) -> Unit | None:
         """Return the next unit; None where nothing more was heard.

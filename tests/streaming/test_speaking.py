@@ -6,13 +6,14 @@ import anyio
 import pytest
 
 from streaming.cursor import START, Cursor
+from streaming.errors import SourceRefusedError
 from streaming.speech.errors import SpeechRefusedError, SpeechUnavailableError
 from streaming.speech.turn_speech import NOT_REQUESTED, TIMED_OUT, SpeechLimits, SpeechSpec
 from streaming.turn import Cancelled, Failed, Interrupted, LiveTurn, Outcome
 from tests.history.factories import a_turn
 from tests.streaming.harness import Stage, Told, on_stage, opened_history, spec_of
-from tests.support.sources import STOP, ScriptedTokenSource
-from tests.support.speakers import HANGS, ScriptedSpeaker
+from tests.support.sources import STOP, ScriptedTokenSource, a_chain
+from tests.support.speakers import HANGS, ScriptedSpeaker, audio_of
 
 ENGLISH = SpeechSpec(language="en")
 SENTENCES = ["The river was quiet. ", "Nobody was there. ", "Then it rained."]
@@ -352,3 +353,56 @@ async def test_a_turn_interrupted_in_its_text_says_nothing_more(tmp_path: Path) 
 
     assert events[-1].name == "turn.interrupted"
     assert spoken(events) == []
+
+
+async def test_an_answer_that_is_begun_anew_is_spoken_anew(tmp_path: Path) -> None:
+    said, written, gate = anyio.Event(), anyio.Event(), anyio.Event()
+    primary = ScriptedTokenSource(
+        [
+            "One old sentence. Another ",
+            said,
+            "old sentence. Half of ",
+            written,
+            SourceRefusedError("no"),
+        ]
+    )
+    anew = ScriptedTokenSource(["Everything is new here. ", "And this is all.", STOP])
+    engine = ScriptedSpeaker(
+        "espeak", step_of=lambda _, asked: gate if "Another" in asked.text else 0.0
+    )
+    async with on_stage(
+        tmp_path, primary, sources=a_chain(primary, anew), speakers=[engine]
+    ) as stage:
+        turn = await stage.start(speech=ENGLISH, on_break="restart")
+        stage.runner.readership.joined(turn.spec.turn_id)
+        await until_told(stage, turn, "speech.chunk")
+        said.set()
+        await engine.until_asked(2)
+        written.set()
+        await until_told(stage, turn, "turn.reset")
+        gate.set()
+        events = await stage.follow(turn)
+        with anyio.fail_after(10):
+            await turn.ended.wait()
+        record = await stage.record(turn)
+
+    place = next(n for n, event in enumerate(events) if event.name == "turn.reset")
+    assert (events[place].data["sentence"], events[place].data["speech"]) == (2, 1)
+    sentences = [event.data for event in events[place:] if event.name == "sentence.completed"]
+    assert [(each["index"], each["text"]) for each in sentences] == [
+        (2, "Everything is new here."),
+        (3, "And this is all."),
+    ]
+    assert [record.text[each["start"] : each["end"]] for each in sentences] == [
+        each["text"] for each in sentences
+    ]
+    chunks = [event.data for event in events if event.name == "speech.chunk"]
+    assert (spoken(events), [each["sentence"] for each in chunks]) == (["spoken"] * 3, [0, 2, 3])
+    assert [each["duration_s"] for each in chunks] == [
+        round(audio_of("espeak", unit.text).duration_s, 3) for unit in record.speech
+    ]
+    assert [unit.text for unit in record.speech] == [
+        "One old sentence.",
+        "Everything is new here.",
+        "And this is all.",
+    ]
