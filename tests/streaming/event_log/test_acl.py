@@ -48,6 +48,7 @@ async def test_a_user_with_these_rules_writes_reads_tells_and_takes_over(
         say(a.log.create(TURN), 5)
         reader = await b.reader()
         assert await b.leases.tell(TURN, b"cancel")
+        await b.leases.tell_readers(read=[TURN], left=[TURN], for_s=1.0)
 
         async def is_told() -> bool:
             await a.leases.overdue()
