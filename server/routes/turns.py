@@ -16,7 +16,7 @@ from history.errors import HistoryError, HistoryUnavailableError, TurnNotFoundEr
 from history.model import NewTurn, TurnRecord, TurnStatus
 from server import holders
 from server.attaching import attach, is_awaited_elsewhere
-from server.body import StrictModel, read_model
+from server.body import StrictModel, read_model, visible
 from server.changes import idempotency_key
 from server.errors import ProblemError
 from server.identity import Owner
@@ -45,16 +45,7 @@ _NO_STORE = {"Cache-Control": "no-store"}
 _ONLY_GET = {"Allow": "GET"}
 _KEY = re.compile(r"[\x21-\x7e]{1,255}", re.ASCII)
 
-
-def _text(value: str) -> str:
-    if not value.strip():
-        raise ValueError("must not be empty")
-    if "\0" in value:
-        raise ValueError("must not contain NUL")
-    return value
-
-
-Text = Annotated[str, AfterValidator(_text)]
+Text = Annotated[str, AfterValidator(visible)]
 Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 
 
