@@ -55,7 +55,6 @@ GROUPS: tuple[tuple[str, tuple[Row, ...]], ...] = (
                 6,
                 "a worker is killed while it drains",
                 "as row 1, for what it had not handed over",
-                waits_for="its test",
             ),
         ),
     ),
@@ -243,7 +242,7 @@ GROUPS: tuple[tuple[str, tuple[Row, ...]], ...] = (
                 "turns that run notice nothing; leases, deadlines and flags hold",
                 waits_for="its test",
             ),
-            Row(46, "the kernel kills a worker for its memory", "as row 1", waits_for="its test"),
+            Row(46, "the kernel kills a worker for its memory", "as row 1"),
             Row(
                 47,
                 "no file descriptor is left",
