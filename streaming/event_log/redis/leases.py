@@ -5,6 +5,7 @@ The next holder has an epoch of its own; the former one is refused, however late
 
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
+from time import monotonic
 
 from storage.errors import StorageError
 from storage.redis import RedisConnection, Script, ask
@@ -24,6 +25,10 @@ _OVERDUE, _TAKE, _TELL, _RELEASE = (
 _MOST_COMMANDS = 20
 _COMMANDS_KEPT_MS = 60_000
 _OVERDUE_AT_ONCE = 100
+
+RETURN_S = 2.0
+"""Where Redis was away here, leases may have run out of which the holders live: they have so long
+to get them back, which they try several times a second."""
 
 
 class RedisLeases:
@@ -48,6 +53,7 @@ class RedisLeases:
         self._event_log = event_log
         self._worker_id = worker_id
         self._keep_ms = round(keep_s * 1000)
+        self._failed_at = float("-inf")
         self._attendance = Attendance(
             connection, worker_id=worker_id, listening_since=lambda: event_log.listening_since
         )
@@ -58,7 +64,10 @@ class RedisLeases:
             await self._attendance.look()
             found = await self._connection.run(_OVERDUE, [RUNNING], [_OVERDUE_AT_ONCE])
         except StorageError as error:
+            self._failed_at = monotonic()
             raise LogUnavailableError(str(error)) from error
+        if monotonic() < self._failed_at + RETURN_S:
+            return []
         return [turn_id.decode() for turn_id in found]
 
     async def take(
@@ -71,6 +80,7 @@ class RedisLeases:
                 _TAKE, [lease_of(turn_id), log_of(turn_id)], asked
             )
         except StorageError as error:
+            self._failed_at = monotonic()
             raise LogUnavailableError(turn_id) from error
         if not is_ours:
             return None

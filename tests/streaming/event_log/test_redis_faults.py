@@ -12,6 +12,7 @@ from redis import Redis
 
 from streaming.errors import LogUnavailableError
 from streaming.event_log.base import EventWriter
+from streaming.event_log.redis.keys import RUNNING, lease_of
 from tests.streaming.event_log.workers import (
     END,
     TURN,
@@ -142,6 +143,27 @@ async def _at_once(call: Callable[[], Coroutine[None, None, None]], times: int) 
     async with anyio.create_task_group() as tasks:
         for _ in range(times):
             tasks.start_soon(call)
+
+
+@pytest.mark.fault(19)
+async def test_a_lease_that_ran_out_while_redis_was_away_is_its_holders_to_get_back(
+    redis: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streaming.event_log.redis.leases.RETURN_S", WAIT_S)
+    async with pair(redis) as two:
+        two.a.pause()
+        two.link.cut()
+        await two.link.refuse()
+        with pytest.raises(LogUnavailableError):
+            await two.b.leases.overdue()
+        with redis.client() as client:
+            client.hset(lease_of(TURN), "until", 0)
+            client.zadd(RUNNING, {TURN: 0})
+        await two.link.heal()
+
+        assert list(await two.b.leases.overdue()) == []
+        monkeypatch.setattr("streaming.event_log.redis.leases.RETURN_S", 0.0)
+        assert list(await two.b.leases.overdue()) == [TURN]
 
 
 @pytest.mark.fault(20)
