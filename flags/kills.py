@@ -19,7 +19,8 @@ class LocalKills:
         keys: Given at start; `*` is every flag.
         path: A file with one key a line in UTF-8, `#` begins a comment. It counts as long as it is
             there; one that cannot be read, is no such text, is longer than 100,000 bytes, or names
-            nothing, kills every flag: who writes it wants one killed.
+            nothing, kills every flag: who writes it wants one killed. A process that has no file
+            descriptor left cannot open a file, but tell whether there is one.
     """
 
     def __init__(self, keys: Collection[str] = (), path: Path | None = None) -> None:
@@ -35,14 +36,22 @@ class LocalKills:
                 content = file.read(_MAX_BYTES + 1)
             # Editors on Windows begin a file with a byte order mark; other encodings are no UTF-8.
             text = content.decode("utf-8-sig")
-        except FileNotFoundError:
-            return self._keys
         except (OSError, UnicodeDecodeError):
-            return self._keys | {ALL}
+            return self._keys | {ALL} if _is_there(self._path) else self._keys
         if len(content) > _MAX_BYTES:
             return self._keys | {ALL}
         lines = {line.partition("#")[0].strip() for line in text.splitlines()}
         return self._keys | (lines - {""} or {ALL})
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        path.stat()
+    except FileNotFoundError:
+        return False
+    except OSError:  # nobody can tell
+        return True
+    return True
 
 
 def killed_of(kills: Collection[str], keys: Collection[str]) -> Collection[str]:

@@ -1,5 +1,6 @@
 """Kills without a store: whatever an operator's file may hold, a kill that was meant is one."""
 
+import resource
 from pathlib import Path
 
 import pytest
@@ -69,6 +70,22 @@ def test_a_path_that_cannot_be_read_kills_every_flag(path: Path) -> None:
 
     assert LocalKills(["a"], path).read() == {"a", ALL}
     assert LocalKills(path=below_a_file).read() == {ALL}
+
+
+@pytest.mark.parametrize("is_there", [False, True])
+def test_where_no_file_can_be_opened_one_that_is_there_still_counts(
+    path: Path, *, is_there: bool
+) -> None:
+    if is_there:
+        path.write_text("streaming")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+    try:
+        killed = LocalKills(["a"], path).read()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+    assert killed == ({"a", ALL} if is_there else {"a"})
 
 
 def test_the_file_counts_as_long_as_it_is_there(path: Path) -> None:
