@@ -9,6 +9,7 @@ import anyio
 import pytest
 
 from streaming.event_log.redis.keys import WAKE, commands_of, lease_of, log_of
+from streaming.readership import READ_FOR_S
 from tests.streaming.event_log.workers import (
     END,
     TURN,
@@ -90,6 +91,22 @@ async def test_a_reader_elsewhere_is_woken_for_what_is_written(
         writer.close()
 
         assert await read_to_end(reader) == (places(1, 1, 101), False)
+
+
+async def test_the_holder_hears_at_once_of_readers_elsewhere_and_of_their_leaving(
+    servers: Servers,
+) -> None:
+    async with workers(servers.url, "a", "b") as (a, b):
+        await until(servers.is_heard)
+        say(a.log.create(TURN), 1)
+        say(a.log.create("turn_2"), 1)
+        turns = {TURN, "turn_2"}
+        await b.leases.tell_readers(read=turns, left=(), for_s=READ_FOR_S)
+        await until(lambda: claim({who for who, for_s in a.read if for_s > 0} == turns))
+        a.read.clear()
+        with anyio.fail_after(READ_FOR_S / 2):
+            await b.leases.tell_readers(read=(), left={TURN}, for_s=READ_FOR_S)
+            await until(lambda: claim({who for who, for_s in a.read if for_s == 0} == {TURN}))
 
 
 async def test_a_former_holder_is_refused_and_its_successor_goes_on(servers: Servers) -> None:
