@@ -234,7 +234,8 @@ GROUPS: tuple[tuple[str, tuple[Row, ...]], ...] = (
             Row(
                 44,
                 "the disk is full",
-                "turns are refused with `503` or end with `stored: false`; the process lives on",
+                "turns are refused with `503` or end with `stored: false`, and are stored once there is"
+                " room; a log that cannot be written holds nothing up",
             ),
             Row(
                 45,
@@ -246,14 +247,13 @@ GROUPS: tuple[tuple[str, tuple[Row, ...]], ...] = (
             Row(
                 47,
                 "no file descriptor is left",
-                "what runs goes on, the process does not spin, and takes callers again",
-                waits_for="its test",
+                "what runs goes on; callers are turned away at once, without spinning, and let in"
+                " again",
             ),
             Row(
                 48,
                 "the event loop is blocked",
-                "the stack that blocks it is logged; streams go on afterwards",
-                waits_for="its test",
+                "the stack that blocks it is logged, once; streams go on afterwards",
             ),
             Row(
                 49,
