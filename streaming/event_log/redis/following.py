@@ -129,6 +129,8 @@ class Mirrors:
         self._connection = connection
         self._channels = (WAKE, TOLD, channel_of(worker_id))
         self.listening_since: float | None = None
+        self._is_deaf = False
+        self._is_blind = False
         self._on_told = on_told
         self._mirrors: dict[str, Mirror] = {}
         self._woken: set[str] = set()
@@ -145,9 +147,9 @@ class Mirrors:
         mirror = self._mirrors.setdefault(turn_id, Mirror(turn_id))
         mirror.used_at = asked_at
         async with mirror.lock:  # of many who come at once one reads, for all who came before it
-            if mirror.failed_at >= asked_at:
-                raise LogUnavailableError(turn_id)
             if not mirror.log.ended and mirror.read_at < asked_at:
+                if mirror.failed_at >= asked_at or self._is_lost:
+                    raise self._unavailable(mirror)
                 await self._read_now(mirror)
         wanted = max(cursor.seq, 1)
         with anyio.move_on_after(CATCH_UP_S if is_running else 0):
@@ -218,21 +220,26 @@ class Mirrors:
                 except StorageError:  # the poll comes again
                     await anyio.sleep(_RETRY_S)
 
+    @property
+    def _is_lost(self) -> bool:
+        """Whether Redis is asked by who listens only, however many readers come meanwhile."""
+        return self._is_deaf and self._is_blind
+
     async def _listen(self) -> None:
-        is_lost = False
         while True:
             try:
-                await self._hear_all(was_lost=is_lost)
+                await self._hear_all()
             except StorageError as error:
-                if not is_lost:
+                if not self._is_deaf:
                     log.warning("event_log.not_listening", reason=str(error))
-                is_lost = True
+                self._is_deaf = True
                 await anyio.sleep(_RETRY_S)
 
-    async def _hear_all(self, *, was_lost: bool) -> None:
+    async def _hear_all(self) -> None:
         async with self._connection.subscribe(*self._channels) as subscription:
-            if was_lost:
+            if self._is_deaf:
                 log.info("event_log.listening_again")
+            self._is_deaf = False
             self.listening_since = monotonic()
             try:
                 await self._hear_from(subscription)
@@ -295,9 +302,12 @@ class Mirrors:
         try:
             await self._read([mirror])
         except StorageError as error:
-            if mirror.readers == 0:
-                self._drop(mirror)
-            raise LogUnavailableError(mirror.log.turn_id) from error
+            raise self._unavailable(mirror) from error
+
+    def _unavailable(self, mirror: Mirror) -> LogUnavailableError:
+        if mirror.readers == 0:
+            self._drop(mirror)
+        return LogUnavailableError(mirror.log.turn_id)
 
     async def _read(self, mirrors: Sequence[Mirror]) -> None:
         """Fetch what is new of some logs; as often as it takes. Safe to run twice at a time."""
@@ -319,9 +329,11 @@ class Mirrors:
                 async with self._connection.call() as client:
                     answers = await ask_all(client, commands)
             except StorageError:
+                self._is_blind = True
                 for mirror in left:
                     mirror.failed(now)
                 raise
+            self._is_blind = False
             again = [
                 mirror
                 for mirror, entries in zip(some, answers, strict=True)

@@ -65,9 +65,11 @@ class Pair:
         self.writer.close()
         last = self.writer.cursor.seq
         await shared(self.a, last)
+        await until(
+            lambda: claim(not self.a.log.is_down and self.b.log.listening_since is not None)
+        )
         for worker in (self.a, self.b):
             assert await read_to_end(await worker.reader()) == (places(1, 1, last), False)
-        assert not self.a.log.is_down
 
 
 @asynccontextmanager
@@ -116,6 +118,23 @@ async def test_readers_elsewhere_are_sent_away_once_redis_has_been_lost_for_too_
         assert await read_to_end(reader) == (places(1, 1, 3), True)
         with pytest.raises(LogUnavailableError):
             await two.b.reader()
+
+
+@pytest.mark.fault(25)
+async def test_readers_who_come_again_and_again_do_not_ask_a_lost_redis_each_time(
+    redis: RedisServer,
+) -> None:
+    async with pair(redis) as two:
+        redis.kill()
+        await until(lambda: claim(two.b.log.listening_since is None))
+        before = two.link.counts.connections
+        for _ in range(CROWD):
+            with pytest.raises(LogUnavailableError):
+                await two.b.reader()
+
+        assert two.link.counts.connections - before < CROWD / 5
+        await anyio.to_thread.run_sync(redis.restart)
+        await two.ends_for_all()
 
 
 @pytest.mark.fault(19)
