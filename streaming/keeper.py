@@ -4,7 +4,7 @@ What history cannot be told now is told later: an end is kept and retried until 
 """
 
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from time import monotonic
 
 import anyio
@@ -25,6 +25,8 @@ CHECKPOINT_EVERY_S = 0.9
 HEARTBEAT_EVERY_S = 3.0
 """A silent turn's sign of life; well under `reaper.SILENT_AFTER_S`."""
 
+_NEXT_SIGN = timedelta(milliseconds=1)
+
 RETRY_EVERY_S = 1.0
 
 SETTLE_EVERY_S = 0.2
@@ -43,6 +45,7 @@ class RecordKeeper:
         self._metrics = metrics
         self._unstored: dict[str, TurnEnd] = {}
         self._unsealed: dict[str, TurnSeal] = {}
+        self._signed_at = datetime.now(UTC)
 
     def unstored(self, turn_id: str) -> TurnEnd | None:
         """Return the end of a turn that history could not be told of yet."""
@@ -120,7 +123,10 @@ class RecordKeeper:
         }
         if not due:
             return
-        batch = [_checkpoint(turn, now) for turn in due.values()]
+        # Also by a clock that was set back each sign of life is a new one: the record takes later
+        # ones only.
+        self._signed_at = max(datetime.now(UTC), self._signed_at + _NEXT_SIGN)
+        batch = [_checkpoint(turn, now, self._signed_at) for turn in due.values()]
         try:
             lost = await self._history.turns.checkpoint(batch)
         except HistoryUnavailableError:
@@ -132,7 +138,7 @@ class RecordKeeper:
             due[turn_id].stop(Interrupted(FENCED))
 
 
-def _checkpoint(turn: LiveTurn, now: float) -> Checkpoint:
+def _checkpoint(turn: LiveTurn, now: float, at: datetime) -> Checkpoint:
     # Invariant: text and cursor are read together, with no await between.
     turn.checkpointed, turn.checkpointed_at = turn.draft.length, now
     cursor = turn.writer.cursor
@@ -141,5 +147,5 @@ def _checkpoint(turn: LiveTurn, now: float) -> Checkpoint:
         epoch=cursor.epoch,
         last_seq=cursor.seq,
         text=turn.draft.text,
-        at=datetime.now(UTC),
+        at=at,
     )

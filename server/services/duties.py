@@ -17,7 +17,7 @@ from server.services.faults import StartError
 from server.services.services import Services
 from server.services.stores import store_fault
 from streaming.errors import LogUnavailableError
-from streaming.reaper import REAP_EVERY_S, SILENT_AFTER_S, reap
+from streaming.reaper import REAP_EVERY_S, SILENT_AFTER_S, SilenceWatch, reap
 from streaming.speech.errors import SpeechError
 from streaming.speech.turn_speech import Studio
 from streaming.takeover import (
@@ -40,7 +40,8 @@ LAG_PAUSE_S = 0.01
 FOLLOW_FLAGS_AGAIN_S = 0.5
 SHARE_AGAIN_S = 0.25
 LONG_SILENT_S = 60.0
-"""While Redis cannot be reached: a record that has been silent for this long has no worker."""
+"""While Redis cannot be reached: a record that has been silent for this long, also while we looked
+on, has no worker."""
 
 
 async def reap_at_start(services: Services) -> None:
@@ -137,12 +138,13 @@ def _rescue(
         else:
             services.metrics.redis_seen(is_down=services.event_log.is_down)
 
+    is_ours, watch = partial(_is_ours, services), SilenceWatch()
+
     async def look_for_silent() -> None:
         try:
             await takeovers.look_for_silent()
         except LogUnavailableError:  # who holds what cannot be told: only the long dead are ended
-            is_ours = partial(_is_ours, services)
-            await reap(services.history, is_ours=is_ours, silent_after_s=LONG_SILENT_S)
+            await reap(services.history, is_ours=is_ours, silent_after_s=LONG_SILENT_S, watch=watch)
 
     return [
         ("take_over", look, LOOK_EVERY_S),

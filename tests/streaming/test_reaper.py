@@ -1,6 +1,7 @@
 """Ending the turns whose worker is gone."""
 
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from pathlib import Path
 
 import anyio
@@ -11,7 +12,7 @@ from history.model import TurnRecord, TurnStatus
 from streaming.cursor import Cursor
 from streaming.ending import last_covered, terminal_from_record
 from streaming.events import TurnInterrupted
-from streaming.reaper import SILENT_AFTER_S, reap
+from streaming.reaper import SILENT_AFTER_S, SilenceWatch, reap
 from tests.history.factories import OWNER, a_checkpoint, a_first_turn, an_end
 from tests.streaming.harness import UnreachableHistory, on_stage, opened_history
 from tests.support.sources import StallingTokenSource
@@ -170,3 +171,26 @@ async def test_a_store_that_cannot_be_reached_is_told_to_whoever_reaps(tmp_path:
 
         with pytest.raises(HistoryUnavailableError):
             await reap(history, is_ours=nobodys, silent_after_s=SILENT_AFTER_S)
+
+
+async def test_a_clock_that_is_an_hour_off_makes_no_turn_a_silent_one(tmp_path: Path) -> None:
+    watch = SilenceWatch(watched_s=0.05)
+    async with opened_history(tmp_path) as history:
+        behind = await a_running(history, silent_s=3600)
+        lost = await a_running(history, silent_s=3600)
+
+        async def look(number: int) -> int:
+            at = behind.heartbeat_at + timedelta(milliseconds=number)
+            sign = a_checkpoint(behind, text="Half", last_seq=2, at=at)
+            await history.turns.checkpoint([sign])
+            return await reap(history, is_ours=nobodys, silent_after_s=SILENT_AFTER_S, watch=watch)
+
+        at_first = await look(1)
+        numbers = count(2)
+        with anyio.fail_after(5):
+            while not await look(next(numbers)):  # noqa: ASYNC110  time has to pass
+                await anyio.sleep(0.01)
+
+        assert at_first == 0
+        assert (await history.turns.get(OWNER, lost.turn_id)).status is TurnStatus.INTERRUPTED
+        assert (await history.turns.get(OWNER, behind.turn_id)).status is TurnStatus.RUNNING
