@@ -109,18 +109,19 @@ GROUPS: tuple[tuple[str, tuple[Row, ...]], ...] = (
                 17,
                 "Redis is not there at the start",
                 "the worker starts and streams, and `/health` says so; it shares once Redis comes",
-                waits_for="its test",
             ),
             Row(
                 18,
                 "Redis dies in mid-answer",
                 "readers on the turn's worker notice nothing; elsewhere they are asked to come"
-                " back, and get the rest; no 500",
+                " back within some 4 s, and get the rest from the turn's worker, from Redis once it"
+                " is there again, or after the end from the record; no 500",
             ),
             Row(
                 19,
                 "Redis answers nothing for half a minute",
-                "calls give up at their deadline, the loop is never held up, turns stream on",
+                "calls give up at their deadline, the loop is never held up, turns stream on and are"
+                " started; whoever held a turn still holds it afterwards",
             ),
             Row(
                 20,
@@ -136,7 +137,6 @@ GROUPS: tuple[tuple[str, tuple[Row, ...]], ...] = (
                 22,
                 "Redis has no memory left",
                 "turns stream and are stored; `/health` says so; shared again once there is room",
-                waits_for="its test",
             ),
             Row(
                 23,
@@ -147,12 +147,11 @@ GROUPS: tuple[tuple[str, tuple[Row, ...]], ...] = (
                 24,
                 "Redis is slow",
                 "the first word and every other come to local readers as without Redis",
-                waits_for="its test",
             ),
             Row(
                 25,
                 "Redis refuses: read-only, or the password changed",
-                "as row 18, and no storm of attempts",
+                "as row 18, and a few attempts a second of each worker, however many readers come",
             ),
         ),
     ),
