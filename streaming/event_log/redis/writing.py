@@ -7,7 +7,6 @@ memory, where it is anyway for the readers here, and is sent when it is back.
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +38,7 @@ FLUSH_ENTRIES = 32
 """So many entries of one turn do not wait for the rest of that time."""
 
 MAX_BATCH_BYTES = 64 * 1024
+MAX_BATCH_ENTRIES = 1000
 """Of one turn in one call; what is more follows at once."""
 
 _TURNS_PER_CALL = 200
@@ -228,6 +228,8 @@ class Outbox:
         size = 1 if self._connection.is_cluster else _TURNS_PER_CALL
         for writers in _chunks(list(self._dirty), size):
             await self._send(writers)
+        if self._unlisted:  # Redis was lost between a turn's last entry and its leaving the list
+            await self._list((), 0)
 
     async def _send(self, writers: Sequence[RedisWriter]) -> None:
         keys: list[str] = []
@@ -309,9 +311,9 @@ def _batch(writer: RedisWriter) -> tuple[str | int | bytes, ...]:
     written = held.epochs[start] if start < len(held.frames) else 0
     frames: list[bytes] = []
     size = 0
-    for frame, epoch in zip(
-        islice(held.frames, start, None), islice(held.epochs, start, None), strict=True
-    ):
+    # Slices: what was sent before must not be walked past again with each batch.
+    some = slice(start, start + MAX_BATCH_ENTRIES)
+    for frame, epoch in zip(held.frames[some], held.epochs[some], strict=True):
         size += len(frame)
         if epoch != written or (frames and size > MAX_BATCH_BYTES):
             break
