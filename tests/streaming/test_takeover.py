@@ -425,7 +425,7 @@ async def test_a_turn_that_begins_while_its_worker_leaves_is_handed_over(
                 turn_id = (await a.start()).spec.turn_id
 
         assert (await a.record(turn_id)).status is TurnStatus.RUNNING
-        assert await a.leased_until(turn_id) == 0
+        assert await a.leased_until(turn_id) == 1
         await a.worker.redis("ZADD", RUNNING, 1, turn_id)
         await b.take()
         assert deltas(await follow(b.worker.log, turn_id)) == "All of it."

@@ -30,6 +30,8 @@ for turn = 1, #KEYS / 4 do
         answers[#answers + 1] = {'fenced', held_epoch, -1}
     else
         local status = 'held'
+        -- Without a lease nobody knows where a log ends: what is left of it would refuse its entries.
+        if not held_epoch then redis.call('DEL', log) end
         if frames ~= '' and have < last then
             if have == first - 1 then
                 redis.call('XADD', log, last .. '-0', 'e', written, 'p', before, 's', first, 'f', frames)
