@@ -233,14 +233,14 @@ GROUPS: tuple[tuple[str, tuple[Row, ...]], ...] = (
             Row(
                 44,
                 "the disk is full",
-                "turns are refused with `503` or end with `stored: false`, and are stored once there is"
-                " room; a log that cannot be written holds nothing up",
+                "turns are refused with `503` or end with `stored: false`, and are stored once"
+                " there is room; a log that cannot be written holds nothing up",
             ),
             Row(
                 45,
                 "the clock jumps an hour, either way",
-                "turns that run notice nothing; leases, deadlines and flags hold",
-                waits_for="its test",
+                "turns that run notice nothing; deadlines hold, and nobody takes or ends a turn"
+                " that lives",
             ),
             Row(46, "the kernel kills a worker for its memory", "as row 1"),
             Row(

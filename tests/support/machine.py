@@ -11,6 +11,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -132,3 +133,29 @@ def cpu_s(pid: int) -> float:
     """Return the processor time that a process has used."""
     fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+class Clock:
+    """The wall clock of those processes that are started with `settings` and this home folder.
+
+    The machine's own clock is never touched, nor what counts seconds: only the time of day.
+    """
+
+    def __init__(self, library: Path) -> None:
+        self.settings: dict[str, Any] = {
+            "ld_preload": library,
+            "faketime_no_cache": 1,
+            "faketime_dont_fake_monotonic": 1,
+        }
+
+    def jump(self, home: Path, by_s: int) -> None:
+        """Set the clock of the processes whose home this is; seconds from the true time."""
+        made = home / ".faketimerc.new"
+        made.write_text(f"{by_s:+d}s\n", encoding="ascii")
+        made.rename(home / ".faketimerc")
+
+
+def fake_clock() -> Clock:
+    """Return a clock that can be set; skips or fails without libfaketime."""
+    program("faketime", "faketime")
+    return Clock(next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1")))
