@@ -30,7 +30,8 @@ class ChatstreamFlagProvider(AbstractProvider):
     known are served, and every reason is STALE. The targeting key is the unit of bucketing.
 
     Args:
-        redis_url: `redis://`, `rediss://` or `unix://`; this or `file`.
+        redis_url: `redis://`, `rediss://`, `unix://`, `redis+sentinel://` or `redis+cluster://`;
+            this or `file`.
         file: The file of flags of a Chatstream that runs without Redis.
         snapshot_path: Where the last rules are kept for a start without the store; None: nowhere.
         bootstrap_path: A document of flags, for a start with neither store nor snapshot.

@@ -12,12 +12,20 @@ from urllib.parse import urlsplit
 
 import anyio
 from redis.asyncio import BlockingConnectionPool, Connection, Redis
-from redis.asyncio.connection import parse_url
+from redis.asyncio.connection import SSLConnection, parse_url
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from flags.errors import FlagStoreDamagedError, FlagStoreError, FlagStoreUnavailableError
+from flags.store.redis.guides import (
+    GuidedLink,
+    GuidedTlsLink,
+    as_of_one,
+    guide_of,
+    is_of_several,
+    unusable,
+)
 
 MAX_CONNECTIONS = 4
 """Per process: one listens, the others are held for a round trip each."""
@@ -35,6 +43,7 @@ class RedisConnection:
     Args:
         url: `redis://`, `rediss://` or `unix://`; says where, which database, who, and with which
             certificates (`ssl_…`). What it says of timeouts, retries or the protocol is ignored.
+            With `+sentinel` or `+cluster` it names several servers: see `guides.guide_of`.
         timeout_s: Seconds that a call may take in all, whatever happens.
 
     Raises:
@@ -43,7 +52,7 @@ class RedisConnection:
 
     def __init__(self, url: str, *, timeout_s: float) -> None:
         self.timeout_s = timeout_s
-        self._connection_class, self._options = _parsed(url)
+        self._connection_class, self._options = _parsed(url, timeout_s)
         self._clients: dict[int, Redis] = {}
 
     @asynccontextmanager
@@ -113,22 +122,44 @@ async def ask(client: Redis, *command: str | int) -> Any:
     return answer
 
 
-def _parsed(url: str) -> tuple[type[Connection], dict[str, Any]]:
-    fault = _address_fault(url)
-    if fault:
-        raise FlagStoreError(f"The Redis address cannot be used: {fault}")
-    given: Mapping[str, Any] = parse_url(url)
+def _parsed(url: str, timeout_s: float) -> tuple[type[Connection], dict[str, Any]]:
+    is_of_several = _is_of_several(url)
+    plain = as_of_one(url) if is_of_several else url
+    if fault := _address_fault(plain):
+        raise unusable(fault)
+    given: Mapping[str, Any] = parse_url(plain)
     made: type[Connection] = given.get("connection_class", Connection)
     options = {
         name: value
         for name, value in given.items()
         if name in _FROM_ADDRESS or name.startswith("ssl_")
     }
+    if is_of_several:
+        made, options = _guided(url, made, options, timeout_s)
     try:
         made(**options, **_ours(1.0))  # connects to nothing
     except (RedisError, TypeError, ValueError):
-        raise FlagStoreError("The Redis address cannot be used: an option is unknown") from None
+        raise unusable("an option is unknown") from None
     return made, options
+
+
+def _is_of_several(url: str) -> bool:
+    try:
+        return is_of_several(url)
+    except ValueError:  # told with all other faults
+        return False
+
+
+def _guided(
+    url: str, made: type[Connection], options: dict[str, Any], timeout_s: float
+) -> tuple[type[Connection], dict[str, Any]]:
+    del options["host"]
+    try:
+        guide = guide_of(url, {**options, **_ours(timeout_s)}, timeout_s=timeout_s)
+    except ValueError:
+        raise unusable("its numbers must be numbers") from None
+    link_class = GuidedTlsLink if issubclass(made, SSLConnection) else GuidedLink
+    return link_class, {**options, "guide": guide}
 
 
 def _address_fault(url: str) -> str | None:
@@ -136,7 +167,10 @@ def _address_fault(url: str) -> str | None:
         parse_url(url)  # its numbers are numbers
         address = urlsplit(url)
     except ValueError:
-        return "it must begin redis://, rediss:// or unix://, and its numbers must be numbers"
+        return (
+            "it must begin redis://, rediss:// or unix://, or with +sentinel or +cluster before ://,"
+            " and its numbers must be numbers"
+        )
     if address.scheme == "unix":
         return None if address.path else "it names no socket"
     if address.path.strip("/") and not address.path.strip("/").isdecimal():

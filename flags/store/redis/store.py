@@ -24,7 +24,7 @@ class RedisFlagStore:
     """Flags in Redis 6.2 or newer, or what speaks as it does. Connects at first use.
 
     Args:
-        url: `redis://`, `rediss://` or `unix://`.
+        url: `redis://`, `rediss://` or `unix://`; `redis+sentinel://` or `redis+cluster://`.
         timeout_s: Seconds that a call may take; `next_version` takes as much beside its own.
 
     Raises:
