@@ -341,7 +341,7 @@ class TurnRunner:  # noqa: PLR0904  # starting is admitted, commands are obeyed,
         ending = Ending(turn, outcome, total_s=total_s, at=datetime.now(UTC))
         end = turn.end = ending.record()
         record = await self._keeper.store_end(end)
-        if record is not None and self._is_anothers(record, end):
+        if self._is_anothers(turn, record, end):
             await self._leave(turn, Interrupted(TAKEN_OVER))
             return
         last = ending.events_told(end, record)
@@ -351,8 +351,10 @@ class TurnRunner:  # noqa: PLR0904  # starting is admitted, commands are obeyed,
         self._forget(turn)
         tell_ended(self._metrics, turn, ending, total_s)
 
-    def _is_anothers(self, record: TurnRecord, end: TurnEnd) -> bool:
+    def _is_anothers(self, turn: LiveTurn, record: TurnRecord | None, end: TurnEnd) -> bool:
         """Whether another worker goes on, or went on and ended it: readers are served there."""
+        if record is None:
+            return turn.is_lost
         is_elsewhere = record.status is TurnStatus.RUNNING or record.epoch > end.epoch
         return self._leases is not None and is_elsewhere
 

@@ -108,6 +108,7 @@ class LiveTurn:
     ttft_s: float | None = None
     is_continued: bool = False
     is_text_told: bool = False
+    is_lost: bool = False
     checkpointed: int = -1
     checkpointed_at: float = 0.0
     end: TurnEnd | None = None
@@ -117,7 +118,8 @@ class LiveTurn:
     _last_delta_at: float = 0.0
 
     def lose(self) -> None:
-        """Stop writing: another worker has the turn, and goes on with it."""
+        """Stop writing: another worker has the turn, and goes on with it, or ends it."""
+        self.is_lost = True
         self.stop(Interrupted(TAKEN_OVER))
 
     def stop(self, cause: Outcome) -> bool:

@@ -17,7 +17,7 @@ from streaming.event_log.base import Wake
 from streaming.event_log.redis.keys import RUNNING, lease_of
 from streaming.llm.base import TokenSource
 from streaming.takeover import SILENT_AFTER_S
-from streaming.turn import Cancelled, OnBreak
+from streaming.turn import Cancelled, Failed, OnBreak
 from tests.streaming.event_log.workers import until, workers
 from tests.streaming.harness import (
     WAIT_S,
@@ -234,16 +234,58 @@ async def test_a_turn_that_cannot_be_specified_now_is_taken_again(
         await lost.until_stalled()
         await a.share()
         await a.lose(turn_id)
-        await b.take()
-        assert (await b.record(turn_id)).status is TurnStatus.RUNNING
-        assert b.runner.find(turn_id) is None
+        for _ in range(3):  # more often than workers may be lost
+            b.specifies = anyio.Event()
+            await until(partial(_specifies, b))
+            assert b.taken == 0
+            assert (await b.record(turn_id)).status is TurnStatus.RUNNING
+            assert b.runner.find(turn_id) is None
 
         b.refusal = None
-        await b.worker.redis("HSET", lease_of(turn_id), "until", 1)
-        await b.worker.redis("ZADD", RUNNING, 1, turn_id)
         await b.take()
 
         assert deltas(await follow(b.worker.log, turn_id)) == "One, two."
+
+
+async def _specifies(site: Site) -> bool:
+    await site.takeovers.look()
+    return site.specifies.is_set()
+
+
+async def test_a_turn_that_is_handed_over_again_and_again_goes_on(
+    server: RedisServer, tmp_path: Path
+) -> None:
+    sources = [StallingTokenSource([f"{count}, "]) for count in range(4)]
+    last = ScriptedTokenSource(["all.", STOP])
+    async with sites(server, tmp_path, *sources, last) as (made, _):
+        turn_id = (await made[0].start()).spec.turn_id
+        for source, site, next_site in zip(sources, made[:-1], made[1:], strict=True):
+            await source.until_stalled()
+            await site.runner.drain(0.0)
+            await next_site.take()
+
+        assert deltas(await follow(made[-1].worker.log, turn_id)) == "0, 1, 2, 3, all."
+
+
+async def test_a_bug_costs_one_turn_and_none_of_those_beside_it(
+    server: RedisServer, tmp_path: Path
+) -> None:
+    lost = StallingTokenSource(["One, "])
+    async with sites(server, tmp_path, lost, StallingTokenSource()) as ((a, b), _):
+        turn_ids = [(await a.start()).spec.turn_id for _ in range(5)]
+        await a.share()
+        for turn_id in turn_ids:
+            await a.lose(turn_id)
+        b.broken = turn_ids[2]
+
+        assert await b.takeovers.look() == 4
+        assert [turn_id for turn_id in turn_ids if b.runner.find(turn_id) is None] == [b.broken]
+        for _ in range(3):
+            await b.worker.redis("HSET", lease_of(b.broken), "until", 1)
+            await b.takeovers.look()
+
+        record = await b.record(b.broken)
+        assert (record.status, record.text) == (TurnStatus.INTERRUPTED, "One, ")
 
 
 async def test_words_that_only_the_record_has_are_told_without_a_reset(
@@ -425,7 +467,7 @@ async def test_a_turn_that_begins_while_its_worker_leaves_is_handed_over(
                 turn_id = (await a.start()).spec.turn_id
 
         assert (await a.record(turn_id)).status is TurnStatus.RUNNING
-        assert await a.leased_until(turn_id) == 1
+        assert await a.leased_until(turn_id) == 1  # long ago
         await a.worker.redis("ZADD", RUNNING, 1, turn_id)
         await b.take()
         assert deltas(await follow(b.worker.log, turn_id)) == "All of it."
@@ -469,6 +511,33 @@ async def test_who_is_late_to_end_a_turn_that_another_has_ended_sends_its_reader
                 pass
         assert not reader.at_end
         assert (await a.record(turn_id)).text == deltas(told) == "One, two."
+
+
+async def test_an_end_that_only_its_worker_knows_is_not_told_once_another_has_the_turn(
+    server: RedisServer, tmp_path: Path
+) -> None:
+    lost = StallingTokenSource(["One, "])
+    taker = ScriptedTokenSource(["two.", STOP])
+    async with sites(server, tmp_path, lost, taker) as ((a, b), history):
+        turn = await a.start()
+        turn_id = turn.spec.turn_id
+        reader = a.worker.log.attach(turn_id, START)
+        await wait_for_entry(reader, 2)
+        await a.share()
+        await a.lose(turn_id)
+        await b.take()
+        await until(partial(_has_ended, b, turn_id))
+        history.cut()
+
+        turn.stop(Failed("upstream_timeout", "It fell silent.", True))
+        turn.lose()
+
+        with anyio.fail_after(WAIT_S):
+            while reader.take(1 << 16) or await reader.wait() is not Wake.LEAVE:
+                pass
+        assert not reader.at_end
+        history.mend()
+        assert (await a.record(turn_id)).text == "One, two."
 
 
 async def _has_ended(site: Site, turn_id: str) -> bool:
