@@ -4,6 +4,7 @@ Everything is judged by the invariants of `tests.chaos` as well: no gap, no repe
 reader is told the end, what is shown is stored.
 """
 
+import signal
 from pathlib import Path
 from time import monotonic
 
@@ -34,9 +35,11 @@ from tests.e2e.redis_faults import (
 from tests.e2e.test_workers import followed
 from tests.support.fault_proxy import TO_CLIENT
 from tests.support.redis import running_redis
+from tests.support.redis_ha import running_cluster, running_sentinel
 
 pytestmark = [pytest.mark.services, pytest.mark.long]
 
+WHOLE = ("turn.started", "turn.completed")
 LONGEST = Model("longest", "sim:tokens=800,rate=20,ttft=0.1", 800)
 SILENT_S = 30.0
 LATE_SHARE = 0.2
@@ -149,8 +152,7 @@ async def test_a_redis_that_comes_back_empty_is_told_all_again(tmp_path: Path) -
             begun_again = await attached(scene, turn, scene.b)
 
         assert names(of_the_record) == ["turn.reset", "turn.completed"]
-        assert names(begun_again)[0] == "turn.started"
-        assert names(begun_again)[-1] == "turn.completed"
+        assert (names(begun_again)[0], names(begun_again)[-1]) == WHOLE
         assert_unharmed(judged(), turn)
 
 
@@ -167,6 +169,40 @@ async def test_a_redis_without_memory_is_told_of_and_shared_with_again(tmp_path:
                 await until_both_tell(scene, "healthy")
 
         assert_unharmed(judged(), turn)
+
+
+@pytest.mark.fault(23)
+async def test_a_primary_that_is_lost_under_a_running_turn_costs_no_reader_a_word(
+    tmp_path: Path,
+) -> None:
+    with running_sentinel(tmp_path) as watched:
+        async with played(tmp_path, LONG, SHORT, redis_url=watched.url) as (scene, judged):
+            turn = await scene.start(LONG, scene.a)
+            async with followed(scene, turn, scene.a, scene.b), recorded(scene, "redis-failover"):
+                watched.primary.kill()
+                await anyio.to_thread.run_sync(watched.wait_for_failover)
+                await answers_meanwhile(scene)
+                await until_both_listen_again(scene)
+                from_elsewhere = await attached(scene, turn, scene.b)
+
+            assert_unharmed(judged(), turn)
+            assert (names(from_elsewhere)[0], names(from_elsewhere)[-1]) == WHOLE
+            assert scene.a.faults() == scene.b.faults() == []
+
+
+@pytest.mark.fault(1)
+async def test_on_a_cluster_too_a_killed_worker_costs_no_reader_a_word(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    with running_cluster(tmp_path_factory.mktemp("nodes")) as nodes:
+        async with played(tmp_path, LONG, redis_url=nodes.url) as (scene, judged):
+            turn = await scene.start(LONG, scene.a)
+            async with followed(scene, turn, scene.a, scene.b):
+                scene.a.signal(signal.SIGKILL)
+                scene.fault("kill", scene.a)
+
+            stored = judged().stored(turn)
+            assert (stored.name, stored.epoch) == ("completed", 2)
 
 
 @pytest.mark.fault(24)
