@@ -140,8 +140,8 @@ GROUPS: tuple[tuple[str, tuple[Row, ...]], ...] = (
             ),
             Row(
                 23,
-                "the primary fails over to a replica",
-                "a lost tail is sent again; no reader sees a wrong word",
+                "the primary, or a node of a Cluster, fails over to a replica",
+                "as row 18 meanwhile; a lost tail is sent again; no reader sees a wrong word",
             ),
             Row(
                 24,
