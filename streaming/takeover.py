@@ -46,6 +46,9 @@ LOG_LOST = "log_lost"
 _AT_ONCE = 20
 """Takeovers side by side in this process."""
 
+_AGAIN_S = 1.0
+"""A turn that a store keeps from being gone on with may be taken again after that."""
+
 
 @dataclass(frozen=True, slots=True)
 class TakeoverLimits:
@@ -112,10 +115,10 @@ class Takeovers:
                 async with places:
                     if await self._rescue_one(turn_id):
                         taken.append(turn_id)
-            except (DrainingError, BusyError):  # others take the rest
-                pass
             except (HistoryError, LogUnavailableError) as error:
                 errors.append(error)
+            except Exception:  # a bug may cost this turn, not those beside it
+                log.exception("turn.takeover_failed", turn_id=turn_id)
 
         async with anyio.create_task_group() as tasks:
             for turn_id in turn_ids:
@@ -127,8 +130,14 @@ class Takeovers:
     async def _rescue_one(self, turn_id: str) -> bool:
         if self._runner.is_ours(turn_id):
             return False
-        with self._runner.admission():
-            return await self._rescue(turn_id)
+        try:
+            with self._runner.admission():
+                return await self._rescue(turn_id)
+        except (DrainingError, BusyError):  # others take the rest
+            return False
+        except SpecificationError as error:
+            log.info("turn.not_taken_yet", turn_id=turn_id, reason=str(error))
+            return False
 
     async def _rescue(self, turn_id: str) -> bool:
         try:
@@ -152,8 +161,11 @@ class Takeovers:
             return False
         try:
             turn = await self._go_on_or_end(record, taken)
-        except BaseException:  # else this process would keep the lease of a turn that nobody runs
+        except BaseException as error:  # else this process would keep a lease and run no turn
             taken.writer.abandon()
+            if isinstance(error, HistoryError | SpecificationError):  # that is not the turn's fault
+                epoch = taken.writer.cursor.epoch
+                await self._leases.release(turn_id, epoch, after_s=_AGAIN_S)
             raise
         if turn is not None and is_lost:  # before there was a turn to tell
             turn.lose()
@@ -201,14 +213,14 @@ class Takeovers:
             state.draft.restart(text, taken.writer.append(reset))
         elif missing:
             state.draft.add(missing, taken.writer.append(TextDelta(missing)))
+        if taken.takeovers > self._limits.max_takeovers:  # not even its end came of it
+            await self._interrupt(record, taken, state)
+            return None
         try:
             spec = await self._specify(record)
         except SpecificationLostError as error:
             log.warning("turn.given_up", turn_id=record.turn_id, reason=str(error))
             await self._interrupt(record, taken, state)
-            return None
-        except SpecificationError:
-            taken.writer.abandon()
             return None
         is_stopped = spec.on_break == "interrupt" and state.draft.length > 0
         may_go_on = self._may_go_on(record, taken) and not is_stopped

@@ -164,7 +164,7 @@ class Taken:
     """A turn that was taken over: go on with `writer`, in an epoch of its own.
 
     `frames` are the entries from seq `base` + 1 on that the former holders have left; `takeovers`
-    counts the times that it was taken over before.
+    counts the times that it was taken over before, from workers that were lost.
     """
 
     writer: EventWriter
@@ -206,8 +206,11 @@ class Leases(Protocol):
         """Name a turn as overdue no more: it has ended."""
         ...
 
-    async def release(self, turn_id: str, epoch: int) -> bool:
-        """End the lease of a turn held here at once, for another process to take it."""
+    async def release(self, turn_id: str, epoch: int, *, after_s: float = 0) -> bool:
+        """End the lease of a turn held here, now or soon, for another process to take it.
+
+        To take it then counts as no takeover: no worker was lost. False: it may run out by itself.
+        """
         ...
 
     async def tell(self, turn_id: str, command: bytes) -> bool:

@@ -33,6 +33,7 @@ class Site:
     Attributes:
         on_break: What becomes of turns that are taken over here.
         refusal: Why none can be specified anew, if none can.
+        broken: A turn that a bug keeps from being specified anew.
         taken: How many turns were taken over here.
     """
 
@@ -76,6 +77,7 @@ class Site:
         self.specifies = anyio.Event()
         self.on_break: OnBreak = "continue"
         self.refusal: SpecificationError | None = None
+        self.broken = ""
 
     def _count_taken(self) -> None:
         self.taken += 1
@@ -85,6 +87,8 @@ class Site:
         await self.may_specify.wait()
         if self.refusal is not None:
             raise self.refusal
+        if record.turn_id == self.broken:
+            raise RuntimeError("a bug")
         return replace(
             spec_of(a_first_turn(streaming=record.streaming)),
             on_break=self.on_break,

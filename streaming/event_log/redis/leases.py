@@ -88,12 +88,12 @@ class RedisLeases:
         writer = self._event_log.hold(log, held, on_lost)
         return Taken(writer, tuple(log.frames), log.base, takeovers)
 
-    async def release(self, turn_id: str, epoch: int) -> bool:
-        """End the lease of a turn held here at once, for another process to take it."""
+    async def release(self, turn_id: str, epoch: int, *, after_s: float = 0) -> bool:
+        """End the lease of a turn held here, for another process to take it."""
         self._event_log.drop(turn_id)
         try:
             is_ours = await self._connection.run(
-                _RELEASE, [lease_of(turn_id)], [self._worker_id, epoch]
+                _RELEASE, [lease_of(turn_id)], [self._worker_id, epoch, round(after_s * 1000)]
             )
             if is_ours:
                 async with self._connection.call() as client:
