@@ -11,6 +11,8 @@ from datetime import UTC, datetime, timedelta
 from time import monotonic
 from typing import get_args
 
+import msgspec
+
 from chatbots.errors import ChatbotNotFoundError, ChatbotsError
 from chatbots.model import Chatbot
 from history.errors import ConversationNotFoundError, HistoryError, MessageNotFoundError
@@ -150,7 +152,6 @@ async def specify_again(services: Services, record: TurnRecord) -> TurnSpec:
         raise SpecificationError(error.code) from error
     context = _context(asked.messages, asked.text, services.settings.max_context_chars)
     kept = record.spec
-    speech = kept.get("speech")
     return TurnSpec(
         turn_id=record.turn_id,
         owner_id=record.owner_id,
@@ -168,7 +169,7 @@ async def specify_again(services: Services, record: TurnRecord) -> TurnSpec:
             kept.get("max_response_chars"), services.settings.max_response_chars
         ),
         received_at=monotonic(),
-        speech=SpeechSpec(**speech) if isinstance(speech, dict) else None,
+        speech=speech_of(kept),
         on_break=_on_break(kept.get("on_break")),
     )
 
@@ -191,6 +192,12 @@ def idempotency_of(owner: Owner, key: str, wanted: Wanted) -> Idempotency:
         body_hash=_hash(body),
         expires_at=datetime.now(UTC) + IDEMPOTENCY_TTL,
     )
+
+
+def speech_of(kept: Mapping[str, object]) -> SpeechSpec | None:
+    """Return how the answer of a record is spoken; what a later release says of it is ignored."""
+    speech = kept.get("speech")
+    return msgspec.convert(speech, SpeechSpec) if isinstance(speech, dict) else None
 
 
 def title_of(message: str) -> str:
