@@ -103,6 +103,7 @@ class _Opening:
             breaker=breaker,
             metrics=metrics,
             keeps_model=name == "primary",
+            is_alone=not settings.has_fallback,
         )
 
 

@@ -1,8 +1,10 @@
 """A source under guard: its breaker hears how its answers come, and is asked before the next one.
 
 An answer is judged twice. Whether it begins decides a probe, which so lasts no longer than a first
-token. Whether it then comes whole is judged as well: a provider that dies in the middle of a
-hundred answers is known to be gone before the first of them is gone on with.
+token. Whether it then comes whole is judged as well, where another source can go on: a provider
+that dies in the middle of a hundred answers is known to be gone before the first of them is gone on
+with. Of a source alone that is not counted: a link that breaks under many answers breaks once, and
+nobody else could go on with them.
 """
 
 from collections.abc import AsyncGenerator
@@ -52,6 +54,7 @@ class GuardedSource:
         metrics: Told of calls and of the breaker.
         keeps_model: Whether a prompt's model is one of this source's; else it is asked for its
             own.
+        is_alone: Whether no other source can go on with its answers.
     """
 
     def __init__(
@@ -63,6 +66,7 @@ class GuardedSource:
         breaker: Breaker,
         metrics: TurnMetrics,
         keeps_model: bool = False,
+        is_alone: bool = False,
     ) -> None:
         self.name = name
         self._source = source
@@ -70,6 +74,7 @@ class GuardedSource:
         self._breaker = breaker
         self._metrics = metrics
         self._keeps_model = keeps_model
+        self._is_alone = is_alone
         self._error_code: str | None = None
 
     @property
@@ -150,7 +155,7 @@ class GuardedSource:
 
     def _broke_off(self) -> None:
         """Count an answer that began and broke off; one that began before it opened is no probe."""
-        if self.is_well:
+        if self.is_well and not self._is_alone:
             with self._breaker.attempt() as attempt:
                 attempt.failed()
 

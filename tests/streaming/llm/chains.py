@@ -47,10 +47,19 @@ def opened(clock: Clock) -> Breaker:
 
 
 def guarded(
-    source: TokenSource, breaker: Breaker, metrics: TurnMetrics | None = None
+    source: TokenSource,
+    breaker: Breaker,
+    metrics: TurnMetrics | None = None,
+    *,
+    is_alone: bool = False,
 ) -> GuardedSource:
     return GuardedSource(
-        "primary", source, kind="openai", breaker=breaker, metrics=metrics or TurnMetrics()
+        "primary",
+        source,
+        kind="openai",
+        breaker=breaker,
+        metrics=metrics or TurnMetrics(),
+        is_alone=is_alone,
     )
 
 

@@ -83,6 +83,29 @@ async def test_an_answer_that_begins_clears_the_failures_before_it() -> None:
     assert breaker.snapshot().failures == 0
 
 
+async def test_many_answers_that_break_off_open_nothing_where_nobody_else_could_go_on() -> None:
+    alone, one_of_two = a_breaker(Clock()), a_breaker(Clock())
+    for breaker in (alone, one_of_two):
+        source = guarded(ScriptedTokenSource(["Half", CUT]), breaker, is_alone=breaker is alone)
+        streams = [source.stream(PROMPT) for _ in range(FAILURES)]
+        for stream in streams:
+            assert await anext(stream) == "Half"
+        for stream in streams:
+            with pytest.raises(SourceTruncatedError):
+                await anext(stream)
+
+    assert alone.state is BreakerState.CLOSED
+    assert one_of_two.state is BreakerState.OPEN
+
+
+async def test_answers_that_do_not_begin_count_also_where_nobody_else_is() -> None:
+    breaker = a_breaker(Clock())
+    for _ in range(FAILURES):
+        await failed(guarded(ScriptedTokenSource([DOWN]), breaker, is_alone=True))
+
+    assert breaker.state is BreakerState.OPEN
+
+
 @pytest.mark.parametrize("pieces", [[], ["Hi"]])
 async def test_leaving_early_tells_nothing_and_closes_the_source(pieces: list[str]) -> None:
     breaker, metrics = a_breaker(Clock()), TurnMetrics()
