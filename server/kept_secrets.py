@@ -1,4 +1,7 @@
-"""Secrets that development makes for itself: once, kept under `DATA_DIR`, mode 600."""
+"""Secrets that development makes for itself: once, kept under `DATA_DIR`, mode 600.
+
+Workers that share the folder, and start at the same moment, have the same ones.
+"""
 
 import errno
 import os
@@ -25,11 +28,16 @@ def kept_secret(path: Path) -> SecretStr:
 
 
 def _make(path: Path) -> None:
-    """Write a new secret in one step: a crash leaves none, or a whole one."""
+    """Write a new secret in one step: a crash leaves none, or a whole one; the first one stays."""
     draft = path.with_name(f"{path.name}.{os.getpid()}")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w", encoding="ascii") as file:
         file.write(secrets.token_urlsafe(32) + "\n")
         file.flush()
         os.fsync(file.fileno())
-    draft.rename(path)
+    try:
+        path.hardlink_to(draft)  # unlike a rename it replaces nothing
+    except FileExistsError:
+        pass  # another worker was faster: its secret counts
+    finally:
+        draft.unlink()
