@@ -120,8 +120,8 @@ GROUPS: tuple[tuple[str, tuple[Row, ...]], ...] = (
             Row(
                 19,
                 "Redis answers nothing for half a minute",
-                "calls give up at their deadline, the loop is never held up, turns stream on and are"
-                " started; whoever held a turn still holds it afterwards",
+                "calls give up at their deadline, the loop is never held up, turns stream on and"
+                " are started; whoever held a turn still holds it afterwards",
             ),
             Row(
                 20,
