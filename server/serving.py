@@ -13,6 +13,7 @@ Divergences from running uvicorn as it comes, each with its reason:
 import asyncio
 import resource
 import socket
+import sys
 from types import FrameType
 
 import anyio
@@ -36,6 +37,8 @@ log = structlog.get_logger(__name__)
 BACKLOG = 2048
 SPARE_DESCRIPTORS = 512
 """For files, the stores' connections and answers that are no streams."""
+UNHEARD_GRACE_S = 10.0
+"""Longer than a write may wait: who takes nothing is cut off, and told of, as slow."""
 CONNECTIONS_GRACE_S = 5
 """Seconds that open connections get after the drain, before they are cut."""
 
@@ -49,6 +52,11 @@ def bind(settings: Settings) -> socket.socket:
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if sys.platform == "linux":
+        # A reader that is gone without a word acknowledges nothing, but no write waits for that
+        # where little is said. Accepted sockets inherit it.
+        unheard_ms = round(1000 * (settings.send_timeout_s + UNHEARD_GRACE_S))
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, unheard_ms)
     try:
         sock.bind((settings.host, settings.port))
     except OSError as error:

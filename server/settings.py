@@ -230,7 +230,9 @@ class Settings(BaseSettings):
         10.0, description="Seconds without an event before a heartbeat; pages count on 10."
     )
     send_timeout_s: Seconds = Field(
-        10.0, description="Seconds a reader may block a write before it is cut off."
+        10.0,
+        description="Seconds a reader may block a write before it is cut off; one that acknowledges"
+        " nothing (Linux) has 10 s more.",
     )
     drain_timeout_s: Seconds = Field(
         30.0, description="Seconds that running turns get to finish after SIGTERM."

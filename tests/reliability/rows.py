@@ -65,8 +65,8 @@ GROUPS: tuple[tuple[str, tuple[Row, ...]], ...] = (
             Row(
                 8,
                 "a reader vanishes without a word to the network",
-                "the send timeout ends its stream; its place and socket are free again",
-                waits_for="its test",
+                "the send timeout ends its stream, or 10 s later what it has not acknowledged, be"
+                " it a heartbeat; its place and socket are free again",
             ),
             Row(
                 9,
