@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import anyio
-from anyio.abc import SocketAttribute, SocketStream, TaskGroup
+from anyio.abc import ByteStream, SocketAttribute, SocketStream, TaskGroup
 from playwright.async_api import BrowserContext, Locator, Page
 
 from tests.support.browser import ContextOptions, Watch, running_browser, watched_context
@@ -22,7 +22,7 @@ _HEAD = (
 class Telling:
     """One answer of the model, as it is being told: by the test, word for word."""
 
-    def __init__(self, stream: SocketStream, prompt: str) -> None:
+    def __init__(self, stream: ByteStream, prompt: str) -> None:
         self.prompt = prompt
         self.told = anyio.Event()
         self._stream = stream
@@ -79,7 +79,7 @@ class ToldModel:
         """Tell whether no request waits."""
         return self._asked.statistics().current_buffer_used == 0
 
-    async def serve(self, stream: SocketStream) -> None:
+    async def serve(self, stream: ByteStream) -> None:
         """Answer one connection; it stays open until its answer is told."""
         async with stream:
             telling = Telling(stream, await _prompt_of(stream))
@@ -93,7 +93,7 @@ class ToldModel:
         self._asked.close()
 
 
-async def _prompt_of(stream: SocketStream) -> str:
+async def _prompt_of(stream: ByteStream) -> str:
     """Read one request and return its last message."""
     received = b""
     while b"\r\n\r\n" not in received:

@@ -222,7 +222,12 @@ GROUPS: tuple[tuple[str, tuple[Row, ...]], ...] = (
                 "5xx, HTML, an error with status 200",
                 "tried again before the first token only, within the retry budget; a breaker opens",
             ),
-            Row(41, "no name, no connection, no trust, a reset", "as row 40"),
+            Row(
+                41,
+                "no name, no connection, no trust, a reset",
+                "as row 40, and whom nobody vouches for is sent nothing; a reset in mid-answer as"
+                " row 32",
+            ),
             Row(42, "data after the end, several choices, tool calls", "read past"),
             Row(43, "speech fails or is slow", "the text goes on; the unit says so"),
         ),
