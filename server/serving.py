@@ -181,6 +181,7 @@ def _announce(settings: Settings, services: Services, sock: socket.socket) -> No
         history=services.history_kind,
         speech=services.studio.maker.engine,
         flags=services.flags.store.kind,
+        worker_id=services.worker_id,
         streaming=f"{100 * services.flags.figures().streaming_share:g} %",
         data_dir=str(settings.data_dir),
     )

@@ -3,13 +3,19 @@
 from collections.abc import Callable
 
 import anyio
+import structlog
 
 from storage.redis import RedisConnection
 from streaming.cursor import Cursor
 from streaming.event_log.base import EventReader
 from streaming.event_log.memory import MemoryEventLog, MemoryLog
+from streaming.event_log.redis.fitness import unfit
 from streaming.event_log.redis.following import Mirrors
 from streaming.event_log.redis.writing import OnCommand, OnRead, Outbox, RedisWriter
+
+log = structlog.get_logger(__name__)
+
+LOOK_FOR_REDIS_EVERY_S = 0.5
 
 
 class RedisEventLog:  # noqa: PLR0904  # the seam, and what the leases need of it
@@ -34,6 +40,7 @@ class RedisEventLog:  # noqa: PLR0904  # the seam, and what the leases need of i
         on_command: OnCommand,
         on_read: OnRead,
     ) -> None:
+        self._connection = connection
         self._memory = memory
         self._outbox = Outbox(
             connection,
@@ -106,6 +113,14 @@ class RedisEventLog:  # noqa: PLR0904  # the seam, and what the leases need of i
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._outbox.run)
             tasks.start_soon(self._mirrors.run)
+            tasks.start_soon(self._tell_unfit)
+
+    async def _tell_unfit(self) -> None:
+        """Tell the operator what is wrong with Redis, once it is there."""
+        while self.listening_since is None:  # noqa: ASYNC110  # nobody waits for it
+            await anyio.sleep(LOOK_FOR_REDIS_EVERY_S)
+        for hint in await unfit(self._connection):
+            log.warning("event_log.redis_unfit", hint=hint)
 
 
 def _nothing() -> None:
