@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from time import monotonic
 
 import anyio
 import pytest
@@ -71,6 +72,7 @@ shared_chat, chat = chat_fixtures(
     | {
         "healed": "fault:http-503:times=1",
         "limited-long": "fault:rate-limit:retry_after=3600",
+        "limited-once": "fault:rate-limit:retry_after=1,times=1",
         "limited-rubbish": "fault:rate-limit:retry_after=soon",
         "cut-late": "fault:cut:after=15",
         "unknown": "fault:no-such-fault",
@@ -96,7 +98,7 @@ def test_every_fault_of_the_simulator_has_its_line_here() -> None:
     assert set(FAULTS) == set(catalogue())
 
 
-@pytest.mark.fault(32, 33, 34, 35, 37, 38)
+@pytest.mark.fault(32, 33, 34, 35, 37, 38, 39, 40)
 @pytest.mark.parametrize("fault", FAULTS)
 async def test_a_fault_of_the_model_ends_in_one_honest_event(chat: Chat, fault: str) -> None:
     expected, logged = FAULTS[fault], len(log_of(chat.server))
@@ -146,6 +148,18 @@ async def test_a_model_that_asks_for_an_hours_patience_is_not_asked_again(chat: 
 
     assert state["error"]["code"] == "upstream_rate_limited"
     assert (await chat.simulator.stats())["requests"] == 1
+
+
+@pytest.mark.fault(39)
+async def test_a_short_pause_that_a_model_asks_for_is_kept(chat: Chat) -> None:
+    await _begin_well(chat)
+    began = monotonic()
+
+    state = await chat.server.run_turn("Hello", chatbot_id="limited-once")
+
+    assert state["status"] == "completed"
+    assert monotonic() - began >= 1
+    assert (await chat.simulator.stats())["requests"] == 2
 
 
 @pytest.mark.parametrize(

@@ -215,7 +215,7 @@ GROUPS: tuple[tuple[str, tuple[Row, ...]], ...] = (
             Row(
                 39,
                 "429, with any `Retry-After`",
-                "obeyed up to a bound, else the turn fails with `retryable`",
+                "waited for up to a bound, else the turn fails with `retryable` at once",
             ),
             Row(
                 40,

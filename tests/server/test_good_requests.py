@@ -170,6 +170,7 @@ async def test_any_other_text_is_kept_as_it_is(chat: Chat, text: str) -> None:
     assert "Traceback" not in log_of(chat.server)
 
 
+@pytest.mark.fault(31)
 async def test_a_body_of_exactly_the_limit_is_read(chat: Chat) -> None:
     limit = 262_144
     for size, status in ((limit, 422), (limit + 1, 413)):
