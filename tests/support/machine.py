@@ -65,7 +65,9 @@ def memory_limited(pid: int, *, limit_bytes: int) -> Iterator[None]:
             pytest.skip(f"no memory can be limited here: {error}")
         yield
     finally:
-        with suppress(OSError):  # it may not have come about, or its process is not buried yet
+        with suppress(OSError):  # it may not have come about
+            for each in (group / "cgroup.procs").read_text().split():
+                (group.parent / "cgroup.procs").write_text(each)
             group.rmdir()
 
 
