@@ -326,7 +326,8 @@ export class OpenConversation {
   }
 
   /**
-   * The off arm: the answer comes whole. A cut line is no loss, its log can be read too.
+   * The off arm: the answer comes whole. A cut line is no loss, its log can be read too; so where
+   * the worker that answered had to leave the turn to another one.
    *
    * @param {string} turnId @param {Promise<any>} state
    */
@@ -336,6 +337,7 @@ export class OpenConversation {
       const data = await state;
       if (this.#turn?.turnId !== turnId) return;
       this.#apply({ type: "turn.state", data });
+      if (this.isBusy) return this.#read();
       if (this.#turn.keepsAudio) this.#speech.beginWhole();
     } catch {
       if (this.#turn?.turnId === turnId && this.isBusy && !this.#isClosed) this.#read();

@@ -4,6 +4,7 @@ import json
 import signal
 
 import anyio
+import httpx
 import pytest
 from playwright.async_api import Route
 
@@ -250,6 +251,32 @@ async def test_without_streaming_the_answer_comes_whole() -> None:
         await world.ended()
 
         assert await world.answer.locator(".prose").inner_text() == "The whole answer."
+
+
+@pytest.mark.long
+async def test_a_whole_answer_that_another_worker_goes_on_with_is_waited_for() -> None:
+    async with chat_page(default_streaming_percentage=0) as world:
+
+        async def answer_as_a_worker_that_leaves(route: Route) -> None:
+            url, headers = route.request.url, await route.request.all_headers()
+            body = route.request.post_data_buffer
+            async with (
+                httpx.AsyncClient(headers=headers) as http,
+                http.stream("POST", url, content=body) as begun,
+            ):
+                told = {name: begun.headers[name] for name in ("X-Turn-ID", "X-Streaming")}
+                state = await http.get(f"{url}/{told['X-Turn-ID']}")
+            assert state.json()["status"] == "running"
+            await route.fulfill(headers=told, json=state.json())
+
+        await world.page.route("**/api/v1/turns", answer_as_a_worker_that_leaves, times=1)
+        telling = await world.ask("All of it")
+        await telling.say("All ")
+        await world.answer.get_by_text("Writing the whole answer").wait_for()
+        await telling.end("of it.")
+        await world.ended()
+
+        assert await world.answer.locator(".prose").inner_text() == "All of it."
 
 
 @pytest.mark.long
