@@ -96,7 +96,10 @@ class Join:
         return text if self._is_decided else self._stage(text)
 
     def flush(self) -> str:
-        """Return what is still to be appended; the model has finished, or broke off again.
+        """Return what is still to be appended; the model has finished.
+
+        Not asked where it broke off again: what is held back then stands there already, or comes
+        again from whoever goes on.
 
         Of an answer that started over and ended before it came to anything new, nothing is.
         """
@@ -203,8 +206,11 @@ class _Repetition:
     def end(self) -> None:
         """Take what has come for all there is: now all is known."""
         came = self._written[self._start : self._start + self._length]
-        self._settle(came, is_all=True)
-        self.begins_anew = self.begins_anew and self._start == 0
+        if self._start == 0 and _weight(came) >= STARTED_OVER:
+            self.begins_anew = True  # whatever shorter repetition its first words may be as well
+        else:
+            self._settle(came, is_all=True)
+            self.begins_anew = False
 
     def _settle(self, came: str, *, is_all: bool) -> bool:
         for start in self._starts(came):

@@ -66,7 +66,8 @@ class TextWriting:
                 await self._write()
         finally:
             if not isinstance(turn.outcome, Cancelled) and not self._limit.is_full:
-                held = self._limit.push(self._join.flush())  # no repetition after all
+                is_whole = isinstance(turn.outcome, Finished)
+                held = self._limit.push(self._join.flush()) if is_whole else ""
                 turn.emit(held + self._limit.flush(), self._clock())
         return turn.conclude(Interrupted("shutdown"))
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from streaming.continuing import PREFACE_CHARS, WINDOW_CHARS, Join, last_words
+from streaming.continuing import PREFACE_CHARS, STARTED_OVER, WINDOW_CHARS, Join, last_words
 
 FOX = "The quick brown fox jumps over the lazy dog. Then it sle"
 CODE = """\
@@ -163,6 +163,16 @@ def test_an_answer_that_started_over_and_broke_off_again_adds_nothing() -> None:
     assert joined(f"{FOX}pt. But later {FOX}", FOX) == ""  # from one of two places
     assert joined(FOX + "\n\n", "\n") == ""
     assert joined(FOX + "\n \n", FOX + "\n") == ""
+
+
+def test_an_answer_that_starts_over_with_the_words_that_it_broke_off_at_adds_nothing_old() -> None:
+    refrain = "According to the documentation both forms are valid."
+    between = " She closed the laptop, took her coat and went home. "
+    whole = f"{refrain}{between}{refrain} The formula is simple."
+    written = whole[: len(refrain) * 2 + len(between)]
+    for length in range(STARTED_OVER + 20, len(written) + 1):
+        assert joined(written, whole[:length]) == ""
+    assert joined(written, whole) == " The formula is simple."
 
 
 def test_an_end_that_only_looks_like_a_repetition_is_told() -> None:

@@ -198,6 +198,19 @@ async def test_an_answer_is_gone_on_with_so_often_and_then_fails_with_its_text(
     assert len(primary.prefixes) == 3
 
 
+@pytest.mark.parametrize("pieces", range(4))
+async def test_what_is_said_again_when_it_breaks_off_is_not_told_twice(
+    tmp_path: Path, pieces: int
+) -> None:
+    primary = GoingOn([3, pieces, pieces], ["again"])
+    sources = a_chain(primary, max_continuations=2)
+    async with on_stage(tmp_path, primary, sources=sources) as stage:
+        events = await stage.ended(await stage.start())
+
+    end = end_of(events)
+    assert (end["name"], end["text"]) == ("turn.failed", ANSWER[:27])
+
+
 async def test_a_model_that_never_began_costs_no_continuation(tmp_path: Path) -> None:
     primary = GoingOn([0])
     sources = a_chain(primary, GoingOn([3]), max_continuations=1)
