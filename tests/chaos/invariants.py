@@ -167,11 +167,11 @@ def fenced_off(view: View) -> Broken:
 
 
 def few_resets(view: View) -> Broken:
-    """A fault costs a reader one reset at the most."""
+    """A fault costs a reader one reset at the most; who comes later may be told of each, too."""
     for reader in view.readers:
         if not (resets := reader.resets):
             continue
-        faults = view.faults_within(reader.operations[0].t_mono, resets[-1].t_mono)
+        faults = view.faults_within(view.began[reader.turn], resets[-1].t_mono)
         if len(resets) > len(faults):
             yield (
                 f"{reader.name} was reset {len(resets)} times in {reader.turn}"

@@ -68,6 +68,11 @@ class View:
         self.calls = _of(operations, "calls")
         self.stored = {each.turn: each for each in _of(operations, "turn")}
         self.readers = _readers(operations)
+        self.began: dict[str, float] = {}
+        for each in operations:
+            if each.turn:
+                first = each.t_mono - each.took_s
+                self.began[each.turn] = min(first, self.began.get(each.turn, first))
 
     def readers_of(self, turn: str) -> Iterator[ReaderView]:
         """Yield the readers of a turn."""
