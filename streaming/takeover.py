@@ -25,7 +25,7 @@ from streaming.errors import (
     SpecificationError,
     SpecificationLostError,
 )
-from streaming.event_log.base import Leases, Taken
+from streaming.event_log.base import OVERDUE_AT_ONCE, Leases, Taken
 from streaming.event_log.replay import Replayed, replay
 from streaming.events import TextDelta, TurnReset
 from streaming.runner import TurnRunner
@@ -93,7 +93,13 @@ class Takeovers:
         Raises:
             LogUnavailableError, HistoryUnavailableError: try again in the next round.
         """
-        return await self._rescue_all(await self._leases.overdue())
+        taken, found = 0, await self._leases.overdue()
+        while now := await self._rescue_all(found):
+            taken += now
+            if len(found) < OVERDUE_AT_ONCE:
+                break
+            found = await self._leases.overdue()  # of hundreds none waits for the next round
+        return taken
 
     async def look_for_silent(self) -> int:
         """Take turns that have no lease at all; for a shared log that lost its data."""

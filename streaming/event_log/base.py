@@ -12,6 +12,9 @@ from typing import Protocol
 from streaming.cursor import Cursor
 from streaming.events import Event
 
+OVERDUE_AT_ONCE = 100
+"""So many overdue turns are named at once, at the most."""
+
 
 class Wake(Enum):
     """Why a waiting reader was woken."""
@@ -177,7 +180,7 @@ class Leases(Protocol):
     """Who produces a turn, where several processes could: takeovers, and what holders are told."""
 
     async def overdue(self) -> Sequence[str]:
-        """Return turns whose leases have run out, the longest first, a bounded number.
+        """Return turns whose leases have run out, the longest first, at most `OVERDUE_AT_ONCE`.
 
         Raises:
             LogUnavailableError: it cannot be told now.

@@ -26,6 +26,9 @@ from tests.streaming.event_log.workers import Worker, until
 from tests.streaming.harness import PATIENT, WAIT_S, a_studio, spec_of
 from tests.support.sources import a_chain
 
+MAX_LIVE = 200
+"""Turns of one site at once."""
+
 
 class Site:
     """One process that shares turns: its log, its runner, and its eye on the others'.
@@ -56,7 +59,7 @@ class Site:
             event_log=worker.log,
             sources=a_chain(source, metrics=metrics),
             metrics=metrics,
-            limits=RunnerLimits(PATIENT, max_live=100, abandon_after_s=abandon_after_s),
+            limits=RunnerLimits(PATIENT, max_live=MAX_LIVE, abandon_after_s=abandon_after_s),
             # As in a process: this clock can also be read outside of any task.
             studio=replace(a_studio(speakers, metrics, speech_limits), clock=monotonic),
             leases=worker.leases,

@@ -13,7 +13,7 @@ from history.errors import HistoryUnavailableError
 from history.model import Checkpoint, TurnStatus
 from streaming.cursor import START, Cursor
 from streaming.errors import SpecificationError, SpecificationLostError
-from streaming.event_log.base import Wake
+from streaming.event_log.base import OVERDUE_AT_ONCE, Wake
 from streaming.event_log.redis.keys import RUNNING, lease_of
 from streaming.llm.base import TokenSource
 from streaming.takeover import SILENT_AFTER_S
@@ -324,7 +324,7 @@ async def test_many_turns_of_one_lost_worker_are_taken_in_one_round(
 ) -> None:
     lost = StallingTokenSource(["One, "])
     async with sites(server, tmp_path, lost, StallingTokenSource()) as ((a, b), _):
-        turn_ids = [(await a.start()).spec.turn_id for _ in range(50)]
+        turn_ids = [(await a.start()).spec.turn_id for _ in range(OVERDUE_AT_ONCE + 20)]
         await a.share()
         for turn_id in turn_ids:
             await a.lose(turn_id)

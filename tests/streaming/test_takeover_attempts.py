@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from history.model import TurnStatus
-from streaming.event_log.redis.keys import lease_of
+from streaming.event_log.redis.keys import RUNNING, lease_of
 from tests.streaming.harness import deltas, follow
 from tests.streaming.test_takeover import sites
 from tests.support.redis import RedisServer, running_redis
@@ -49,6 +49,7 @@ async def test_a_bug_costs_one_turn_and_none_of_those_beside_it(
         assert [turn_id for turn_id in turn_ids if b.runner.find(turn_id) is None] == [b.broken]
         for _ in range(3):
             await b.worker.redis("HSET", lease_of(b.broken), "until", 1)
+            await b.worker.redis("ZADD", RUNNING, 1, b.broken)
             await b.takeovers.look()
 
         record = await b.record(b.broken)

@@ -10,7 +10,7 @@ from time import monotonic
 from storage.errors import StorageError
 from storage.redis import RedisConnection, Script, ask
 from streaming.errors import LogUnavailableError
-from streaming.event_log.base import Taken
+from streaming.event_log.base import OVERDUE_AT_ONCE, Taken
 from streaming.event_log.memory import MemoryLog
 from streaming.event_log.redis.attendance import Attendance
 from streaming.event_log.redis.keys import RUNNING, TOLD, commands_of, lease_of, log_of
@@ -24,7 +24,6 @@ _OVERDUE, _TAKE, _TELL, _RELEASE = (
 )
 _MOST_COMMANDS = 20
 _COMMANDS_KEPT_MS = 60_000
-_OVERDUE_AT_ONCE = 100
 
 RETURN_S = 2.0
 """Where Redis was away here, leases may have run out of which the holders live: they have so long
@@ -59,10 +58,10 @@ class RedisLeases:
         )
 
     async def overdue(self) -> Sequence[str]:
-        """Return turns whose leases have run out, the longest first, 100 at most."""
+        """Return turns whose leases have run out, the longest first."""
         try:
             await self._attendance.look()
-            found = await self._connection.run(_OVERDUE, [RUNNING], [_OVERDUE_AT_ONCE])
+            found = await self._connection.run(_OVERDUE, [RUNNING], [OVERDUE_AT_ONCE])
         except StorageError as error:
             self._failed_at = monotonic()
             raise LogUnavailableError(str(error)) from error
@@ -76,9 +75,11 @@ class RedisLeases:
         """Become the holder of a turn that nobody holds; None where somebody does."""
         asked = (self._worker_id, round(LEASE_S * 1000), self._keep_ms, epoch, last_seq)
         try:
-            is_ours, held, last, takeovers = await self._connection.run(
+            is_ours, held, last, takeovers, until = await self._connection.run(
                 _TAKE, [lease_of(turn_id), log_of(turn_id)], asked
             )
+            if is_ours:  # nobody need look at it any more
+                await self._list(turn_id, until)
         except StorageError as error:
             self._failed_at = monotonic()
             raise LogUnavailableError(turn_id) from error
@@ -96,11 +97,14 @@ class RedisLeases:
                 _RELEASE, [lease_of(turn_id)], [self._worker_id, epoch, round(after_s * 1000)]
             )
             if is_ours:
-                async with self._connection.call() as client:
-                    await ask(client, "ZADD", RUNNING, 0, turn_id)
+                await self._list(turn_id, 0)
         except StorageError:
             return False
         return bool(is_ours)
+
+    async def _list(self, turn_id: str, until_ms: int) -> None:
+        async with self._connection.call() as client:
+            await ask(client, "ZADD", RUNNING, until_ms, turn_id)
 
     async def tell(self, turn_id: str, command: bytes) -> bool:
         """Leave a command for whoever holds a turn; False where nobody does."""
