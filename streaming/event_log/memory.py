@@ -277,6 +277,9 @@ class MemoryEventLog:
     def _retire(self, log: MemoryLog) -> None:
         if self._live.pop(log.turn_id, None) is None:
             return
+        former = self._ended.pop(log.turn_id, None)
+        if former is not None:  # it had ended here before, and its end was lost elsewhere
+            self._ended_bytes -= former.size_bytes
         log.ended_at = self._clock()
         self._ended[log.turn_id] = log
         self._ended_bytes += log.size_bytes
