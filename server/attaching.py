@@ -97,16 +97,7 @@ def _attach_live(services: Services, live: LiveTurn, cursor: Cursor, manner: _Ma
         covers = None if held is None else held.before_end
         if covers is None:
             return services.readers.bye("unavailable", headers=manner.headers)
-        reset = _reset(live)
-        services.metrics.reset_sent("cursor_lost")
-        services.metrics.attached("reset")
-        return services.readers.follow(
-            turn_id,
-            services.event_log.attach(turn_id, covers),
-            headers=manner.headers,
-            audio_of=manner.audio_of,
-            prefix=reset_frame(turn_id, covers, reset),
-        )
+        return _follow_from(services, turn_id, covers, _reset(live), manner=manner)
     services.metrics.attached("follow" if cursor == START else "replay")
     return services.readers.follow(
         turn_id, reader, headers=manner.headers, audio_of=manner.audio_of
@@ -156,6 +147,12 @@ def _reset_to_log(services: Services, record: TurnRecord, manner: _Manner) -> Re
         return services.readers.bye("unavailable", headers=manner.headers)
     covers, state = found
     reset = TurnReset(state.draft.text, "cursor_lost", state.sentence, state.speech)
+    return _follow_from(services, turn_id, covers, reset, manner=manner)
+
+
+def _follow_from(
+    services: Services, turn_id: str, covers: Cursor, reset: TurnReset, *, manner: _Manner
+) -> Response:
     services.metrics.reset_sent("cursor_lost")
     services.metrics.attached("reset")
     return services.readers.follow(
