@@ -1,6 +1,5 @@
 """Asking whoever produces a turn: this process, or by way of the shared log another one."""
 
-from contextlib import suppress
 from time import monotonic
 
 import anyio
@@ -23,8 +22,19 @@ async def cancel_turn(services: Services, turn_id: str, cause: Cancelled, *, wai
     if services.runner.find(turn_id) is not None:
         await services.runner.cancel(turn_id, cause, wait_s=wait_s)
         return
-    if await tell_holder(services, turn_id, CancelTurn(cause.by, cause.seen)):
-        await until_ended(services, turn_id, wait_s=wait_s)
+    if services.leases is None:
+        return
+    due, command = monotonic() + wait_s, encode(CancelTurn(cause.by, cause.seen))
+    try:
+        while not await services.leases.tell(turn_id, command):
+            # Nobody is known to hold it: it has ended, or has just begun and is not shared yet.
+            if monotonic() >= due or not await _is_running(services, turn_id):
+                return
+            await anyio.sleep(LOOK_EVERY_S)
+    except LogUnavailableError:
+        log.warning("turn.holder_not_told", turn_id=turn_id)
+        return
+    await until_ended(services, turn_id, wait_s=due - monotonic())
 
 
 async def silence(services: Services, owner_id: str, conversation_id: str) -> None:
@@ -65,9 +75,13 @@ async def tell_holder(services: Services, turn_id: str, command: Command) -> boo
 async def until_ended(services: Services, turn_id: str, *, wait_s: float) -> None:
     """Wait until a turn that runs elsewhere has ended, as its record tells."""
     due = monotonic() + wait_s
-    with suppress(HistoryError):  # whoever asks next is told
-        while monotonic() < due:
-            record = await services.history.turns.find(turn_id)
-            if record.status is not TurnStatus.RUNNING:
-                return
-            await anyio.sleep(LOOK_EVERY_S)
+    while monotonic() < due and await _is_running(services, turn_id):  # noqa: ASYNC110  # in the store
+        await anyio.sleep(LOOK_EVERY_S)
+
+
+async def _is_running(services: Services, turn_id: str) -> bool:
+    """Say whether a turn runs; False, too, where its record cannot be read."""
+    try:
+        return (await services.history.turns.find(turn_id)).status is TurnStatus.RUNNING
+    except HistoryError:
+        return False
