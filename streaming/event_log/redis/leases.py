@@ -16,7 +16,7 @@ from streaming.event_log.redis.attendance import Attendance
 from streaming.event_log.redis.keys import RUNNING, TOLD, commands_of, lease_of, log_of
 from streaming.event_log.redis.log import RedisEventLog
 from streaming.event_log.redis.reading import note_readers
-from streaming.event_log.redis.writing import LEASE_S
+from streaming.event_log.redis.writing import LEASE_S, kept_ms
 
 _HERE = Path(__file__).parent
 _OVERDUE, _TAKE, _TELL, _RELEASE = (
@@ -51,7 +51,7 @@ class RedisLeases:
         self._connection = connection
         self._event_log = event_log
         self._worker_id = worker_id
-        self._keep_ms = round(keep_s * 1000)
+        self._keep_ms = kept_ms(keep_s)
         self._failed_at = float("-inf")
         self._attendance = Attendance(
             connection, worker_id=worker_id, listening_since=lambda: event_log.listening_since

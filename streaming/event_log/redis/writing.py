@@ -140,7 +140,7 @@ class Outbox:
     ) -> None:
         self._connection = connection
         self._worker_id = worker_id
-        self._keep_ms = round(keep_s * 1000)
+        self._keep_ms = kept_ms(keep_s)
         self._on_command = on_command
         self._on_read = on_read
         self._held: dict[str, RedisWriter] = {}
@@ -302,6 +302,11 @@ class Outbox:
         for writer in new:
             writer.is_listed = True
         self._unlisted.difference_update(unlisted)
+
+
+def kept_ms(keep_s: float) -> int:
+    """Return for how many ms a turn's keys are kept: while it runs, too, so longer than a lease."""
+    return round(1000 * max(keep_s, 2 * LEASE_S))
 
 
 def _batch(writer: RedisWriter) -> tuple[str | int | bytes, ...]:

@@ -3,11 +3,12 @@
 from collections.abc import Iterator
 from time import perf_counter
 
+import anyio
 import pytest
 
 from streaming.event_log.memory import MemoryLog
-from streaming.event_log.redis.keys import RUNNING, lease_of
-from streaming.event_log.redis.writing import RedisWriter, _batch
+from streaming.event_log.redis.keys import RUNNING, lease_of, log_of
+from streaming.event_log.redis.writing import LEASE_S, RedisWriter, _batch
 from tests.streaming.event_log.workers import (
     END,
     TURN,
@@ -89,6 +90,22 @@ async def test_a_command_between_two_holders_reaches_the_next_one(two: list[Work
     await until(lambda: claim(bool(b.commands)))
 
     assert b.commands == [(TURN, b"stop")]
+
+
+async def test_a_turn_that_runs_is_kept_however_short_the_replay_window_is(
+    server: RedisServer,
+) -> None:
+    worker = Worker(server.url, "a", keep_s=0.001)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(worker.live)
+        say(worker.log.create(TURN), 1)
+        await shared(worker, 1)
+
+        left_ms = [await worker.redis("PTTL", key(TURN)) for key in (lease_of, log_of)]
+        tasks.cancel_scope.cancel()
+    await worker.connection.close()
+
+    assert all(isinstance(left, int) and left > 1000 * LEASE_S for left in left_ms)
 
 
 @on_two_workers

@@ -34,7 +34,7 @@ class Worker:
         on_read: Told of the latter, too.
     """
 
-    def __init__(self, url: str, name: str) -> None:
+    def __init__(self, url: str, name: str, *, keep_s: float = 60) -> None:
         self.commands: list[tuple[str, bytes]] = []
         self.read: list[tuple[str, float]] = []
         self.on_command: Callable[[str, bytes], None] = _nobody
@@ -46,11 +46,11 @@ class Worker:
             self.connection,
             memory,
             worker_id=name,
-            keep_s=60,
+            keep_s=keep_s,
             on_command=self._commanded,
             on_read=self._was_read,
         )
-        self.leases = RedisLeases(self.connection, self.log, worker_id=name, keep_s=60)
+        self.leases = RedisLeases(self.connection, self.log, worker_id=name, keep_s=keep_s)
         self._scope = anyio.CancelScope()
 
     def _commanded(self, turn_id: str, command: bytes) -> None:
