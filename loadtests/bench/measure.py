@@ -6,8 +6,8 @@ Each runs against a fresh server, so that none pays for another's garbage.
 import random
 import tempfile
 import time
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -78,17 +78,34 @@ class Idle:
 
 async def steady(bench: Bench, target: Target, workload: Workload, window_s: float) -> Steady:
     """Measure CPU per token while all streams run."""
-    model = workload.model(window_s)
-    async with serving(bench, target, model) as (server, port):
-        load = client.Load()
-        async with _streams(port, target.request(model), load, workload.streams):
-            await anyio.sleep(_SETTLE_S)
-            before = _Reading.take(server, bench, load)
-            await anyio.sleep(window_s)
-            after = _Reading.take(server, bench, load)
-        if load.failed:
-            raise BenchError(f"{target.name}: {len(load.failed)} failed, first: {load.failed[0]}")
-    return after.since(before, workload)
+    return (await side_by_side(bench, [target], workload, window_s))[0]
+
+
+async def side_by_side(
+    bench: Bench, targets: Sequence[Target], workload: Workload, window_s: float
+) -> list[Steady]:
+    """Measure several servers in one window, on one core, each with its own streams.
+
+    What disturbs the machine disturbs all alike. The simulator's CPU and the load's are those for
+    all of them together.
+    """
+    model, load = workload.model(window_s), [client.Load() for _ in targets]
+    async with AsyncExitStack() as stack:
+        servers = []
+        for target, own in zip(targets, load, strict=True):
+            server, port = await stack.enter_async_context(serving(bench, target, model))
+            streams = _streams(port, target.request(model), own, workload.streams)
+            await stack.enter_async_context(streams)
+            servers.append(server)
+        await anyio.sleep(_SETTLE_S)
+        pairs = list(zip(servers, load, strict=True))
+        before = [_Reading.take(server, bench, own) for server, own in pairs]
+        await anyio.sleep(window_s)
+        after = [_Reading.take(server, bench, own) for server, own in pairs]
+    for target, own in zip(targets, load, strict=True):
+        if own.failed:
+            raise BenchError(f"{target.name}: {len(own.failed)} failed, first: {own.failed[0]}")
+    return [end.since(begun, workload) for begun, end in zip(before, after, strict=True)]
 
 
 async def memory(bench: Bench, target: Target, streams: int) -> float:

@@ -1,7 +1,8 @@
 """`python -m loadtests.bench.redis_cost`: CPU per token of a worker whose log is in Redis.
 
-Beside the same worker without Redis, in interleaved rounds: figures of two runs say little. The
-worker has a core of its own; the simulator, the clients and redis-server share the other.
+The same worker without Redis runs beside it, in the same windows and on the same core, with as many
+streams: what disturbs the machine disturbs both. The simulator, the clients and redis-server share
+the other core.
 """
 
 import argparse
@@ -22,11 +23,11 @@ from loadtests.bench.targets import CHATSTREAM, Target
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Rounds of one window each, with Redis and without."""
+    """Rounds of one window each; so many streams at such a pace for each worker."""
 
     rounds: int = 5
     window_s: float = 5.0
-    streams: int = 200
+    streams: int = 100
     rate: float = 40.0
 
     @property
@@ -44,17 +45,19 @@ class Seen:
 
     def rows(self, plan: Plan) -> list[Row]:
         """Return the figures."""
-        pairs = zip(self.on, self.off, strict=True)
-        added = [on.cpu_us_per_token - off.cpu_us_per_token for on, off in pairs]
-        ratio = _median(self.on) / _median(self.off)
-        more = statistics.median(added)
+        pairs = [
+            (on.cpu_us_per_token, off.cpu_us_per_token)
+            for on, off in zip(self.on, self.off, strict=True)
+        ]
+        added = [on - off for on, off in pairs]
+        more, ratio = statistics.median(added), statistics.median(on / off for on, off in pairs)
         what = f"{plan.workload.streams} x {plan.workload.rate:g} tokens/s"
         return [
             Row(f"{what}: worker without Redis", _spread(self.off)),
             Row(f"{what}: worker with Redis", _spread(self.on)),
             Row(
                 "added, median of the rounds",
-                f"{more:.1f} us/token [{min(added):.1f}..{max(added):.1f}]; in all x {ratio:.2f}",
+                f"{more:.1f} us/token [{min(added):.1f}..{max(added):.1f}]; x {ratio:.2f}",
             ),
             Row(
                 "redis-server itself",
@@ -86,15 +89,19 @@ def without_redis() -> Target:
 
 
 async def run(plan: Plan) -> Seen:
-    """Measure both, turned round each time."""
+    """Measure both, started in another order each time."""
     cores = Cores.split()
     seen = Seen([], [])
     async with on_one_redis(cores) as (bench, redis_port):
-        kinds = [(without_redis(), seen.off), (with_redis(redis_port), seen.on)]
+        off, on = without_redis(), with_redis(redis_port)
         for number in range(plan.rounds):
-            for target, samples in kinds[:: -1 if number % 2 else 1]:
-                print(f"round {number + 1}/{plan.rounds}: {target.name}", file=sys.stderr)
-                samples.append(await measure.steady(bench, target, plan.workload, plan.window_s))
+            print(f"round {number + 1}/{plan.rounds}", file=sys.stderr)
+            turn = -1 if number % 2 else 1
+            pair = await measure.side_by_side(
+                bench, [off, on][::turn], plan.workload, plan.window_s
+            )
+            seen.off.append(pair[::turn][0])
+            seen.on.append(pair[::turn][1])
     return seen
 
 
@@ -132,10 +139,10 @@ async def _rows(told: argparse.Namespace) -> list[Row]:
 
 def _parser() -> argparse.ArgumentParser:
     parser = command.parser("loadtests.bench.redis_cost", __doc__)
-    parser.add_argument("--rounds", type=int, default=5, help="interleaved rounds (%(default)s)")
+    parser.add_argument("--rounds", type=int, default=5, help="(%(default)s)")
     parser.add_argument("--window", type=float, default=5.0, help="seconds (%(default)s)")
-    parser.add_argument("--streams", type=int, default=200)
-    parser.add_argument("--rate", type=float, default=40, help="tokens/s of each (%(default)s)")
+    parser.add_argument("--streams", type=int, default=100, help="of each (%(default)s)")
+    parser.add_argument("--rate", type=float, default=40, help="tokens/s (%(default)s)")
     return parser
 
 

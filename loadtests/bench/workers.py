@@ -1,7 +1,7 @@
 """`python -m loadtests.bench.workers`: what many workers promise, in one table.
 
 A reconnect storm, a rolling restart, a Redis that stalls, and what the log in Redis costs; each is
-a command of its own with more to choose. Takes about seven minutes.
+a command of its own with more to choose. Takes about eight minutes.
 """
 
 import argparse
