@@ -35,7 +35,11 @@ So is one that cannot be read for so long: elsewhere its readers may come to the
 KEEP_UNREAD_S = 10.0
 """A mirror without readers is kept so long: readers come back."""
 
-_BATCHES = 500
+_BATCHES_PER_CALL = 500
+_MOST_BATCHES = 50
+"""Of one turn in one call: the driver takes 50 us for each, in which nothing else runs. Measured with
+20 logs of 500 batches at once: 0.3 s without a pause in one piece each, 0.03 s in these."""
+
 _TURNS_PER_CALL = 100
 _RETRY_S = 0.25
 
@@ -314,6 +318,7 @@ class Mirrors:
         left = [mirror for mirror in mirrors if not mirror.log.ended]
         while left:
             now, some = monotonic(), left[:_TURNS_PER_CALL]
+            most = min(_MOST_BATCHES, _BATCHES_PER_CALL // len(some))
             commands = [
                 (
                     "XRANGE",
@@ -321,7 +326,7 @@ class Mirrors:
                     f"({each.log.last_seq}-0",
                     "+",
                     "COUNT",
-                    _BATCHES,
+                    most,
                 )
                 for each in some
             ]
@@ -337,18 +342,18 @@ class Mirrors:
             again = [
                 mirror
                 for mirror, entries in zip(some, answers, strict=True)
-                if self._took(mirror, entries, now)
+                if self._took(mirror, entries, now) and len(entries) == most
             ]
             left = [*again, *left[_TURNS_PER_CALL:]]
 
     def _took(self, mirror: Mirror, entries: Any, now: float) -> bool:
-        """Apply an answer; True where there may be more."""
+        """Apply an answer; False where it is of no use."""
         mirror.was_read(now)
         if not mirror.apply(entries):
             log.warning("event_log.rewound", turn_id=mirror.log.turn_id)
             self._drop(mirror)
             return False
-        return len(entries) == _BATCHES
+        return True
 
     def _drop(self, mirror: Mirror) -> None:
         if self._mirrors.get(mirror.log.turn_id) is mirror:

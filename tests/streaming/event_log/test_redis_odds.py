@@ -109,6 +109,23 @@ async def test_a_turn_that_runs_is_kept_however_short_the_replay_window_is(
 
 
 @on_two_workers
+async def test_a_long_log_is_read_in_pieces_between_which_others_run(
+    two: list[Worker], server: RedisServer
+) -> None:
+    with server.client() as client:
+        for seq in range(1, 201):
+            batch = {"e": 1, "p": 1, "s": seq, "f": "frame\n\n"}
+            client.xadd(log_of(TURN), batch, id=f"{seq}-0")
+        client.config_resetstat()
+
+        log = await two[0].log.fetch(TURN)
+
+        calls = client.info("commandstats")["cmdstat_xrange"]["calls"]
+    assert len(log.frames) == 200
+    assert calls >= 4
+
+
+@on_two_workers
 async def test_what_a_batch_costs_does_not_grow_with_the_log(two: list[Worker]) -> None:
     a, _ = two
 
