@@ -37,8 +37,8 @@ KEEP_UNREAD_S = 10.0
 
 _BATCHES_PER_CALL = 500
 _MOST_BATCHES = 50
-"""Of one turn in one call: the driver takes 50 us for each, in which nothing else runs. Measured with
-20 logs of 500 batches at once: 0.3 s without a pause in one piece each, 0.03 s in these."""
+"""Of one turn in one call: the driver takes 50 us for each, in which nothing else runs. Measured:
+20 logs of 500 batches at once held the loop for 0.3 s in one piece each, for 0.03 s in these."""
 
 _TURNS_PER_CALL = 100
 _RETRY_S = 0.25
