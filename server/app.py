@@ -27,6 +27,7 @@ from server.routes import (
     turns,
 )
 from server.services import ROOT, Services
+from server.turnstile import TurnstileMiddleware
 
 WEB = ROOT / "web"
 SHOWN_HEADERS = [
@@ -56,6 +57,7 @@ def create_app(services: Services) -> Starlette:
     settings = services.settings
     middleware = [
         Middleware(AnswerMiddleware, metrics=services.metrics),
+        Middleware(TurnstileMiddleware),
         Middleware(SizeLimitMiddleware, max_bytes=settings.max_body_bytes),
         Middleware(OriginMiddleware, allowed=settings.allowed_origins),
         Middleware(
@@ -71,7 +73,7 @@ def create_app(services: Services) -> Starlette:
             allow_headers=TAKEN_HEADERS,
             expose_headers=SHOWN_HEADERS,
         )
-        middleware.insert(1, cors)
+        middleware.insert(2, cors)
     app = Starlette(
         routes=[
             *turns.routes,

@@ -1,0 +1,48 @@
+"""Few requests begin in one turn of the event loop, so that hundreds at once hold up nobody.
+
+When a worker is lost, its readers come back all at once. Each takes a millisecond or so before it
+first waits; together they would stand between the running turns and their next tokens.
+"""
+
+import asyncio
+from collections import deque
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+AT_ONCE = 8
+"""Requests that begin between two looks of the loop at its sockets and timers."""
+
+
+class TurnstileMiddleware:
+    """Lets requests in, in the order in which they came; a lone one is not delayed."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+        self._free = AT_ONCE
+        self._waiting: deque[asyncio.Future[None]] = deque()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            await self._pass()
+        await self._app(scope, receive, send)
+
+    async def _pass(self) -> None:
+        loop = asyncio.get_running_loop()
+        if self._free == AT_ONCE:
+            loop.call_soon(self._turn, loop)
+        if self._free > 0:
+            self._free -= 1
+            return
+        place = loop.create_future()
+        self._waiting.append(place)
+        await place
+
+    def _turn(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Let the next ones in; who was cancelled while waiting has no place."""
+        self._free = AT_ONCE
+        while self._waiting and self._free > 0:
+            if not (place := self._waiting.popleft()).done():
+                place.set_result(None)
+                self._free -= 1
+        if self._free < AT_ONCE:
+            loop.call_soon(self._turn, loop)
