@@ -35,6 +35,7 @@ async def restarted(worker: Worker) -> tuple[float, float]:
     return stopped - began, monotonic() - stopped
 
 
+@pytest.mark.fault(10)
 async def test_readers_that_all_come_back_at_once_get_the_rest_and_the_model_is_not_asked(
     tmp_path: Path,
 ) -> None:
@@ -49,6 +50,7 @@ async def test_readers_that_all_come_back_at_once_get_the_rest_and_the_model_is_
     assert [len(back) for back in seen.back_s] == [plan.readers] * plan.storms
 
 
+@pytest.mark.fault(5)
 async def test_workers_restarted_one_by_one_under_load_fail_no_request_and_lose_no_word(
     tmp_path: Path,
 ) -> None:

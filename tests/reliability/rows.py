@@ -49,7 +49,6 @@ GROUPS: tuple[tuple[str, tuple[Row, ...]], ...] = (
                 5,
                 "all workers are restarted one by one, under load",
                 "no request fails, no reader loses a word",
-                waits_for="its test",
             ),
             Row(
                 6,
