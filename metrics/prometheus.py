@@ -164,6 +164,11 @@ class DependencySeries:
             "1 while turns cannot be shared with other processes, as Redis is lost.",
             registry=registry,
         )
+        self.redis_breaker_open = Gauge(
+            "chat_redis_breaker_open",
+            "Whether the breaker of Redis is open (1) or closed (0).",
+            registry=registry,
+        )
 
 
 class ReaderSeries:

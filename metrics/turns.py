@@ -177,6 +177,11 @@ class TurnMetrics:  # noqa: PLR0904 - one short method for each thing that can b
         self._dependencies.history_breaker_open.set(is_open)
 
     @_fails_open
+    def redis_breaker_changed(self, *, is_open: bool) -> None:
+        """Record that Redis is left alone from now on (also while probed), or no more."""
+        self._dependencies.redis_breaker_open.set(is_open)
+
+    @_fails_open
     def redis_seen(self, *, is_down: bool) -> None:
         """Record whether turns can be shared with other processes through Redis now."""
         self._dependencies.redis_down.set(is_down)

@@ -137,7 +137,13 @@ async def _check_redis(services: Services) -> dict[str, object]:
         await services.leases.overdue()  # what every worker asks for twice a second
     except LogUnavailableError:
         is_lost = True
-    return {"status": "unhealthy" if is_lost else "healthy", "latency_ms": _ms_since(began)}
+    answer: dict[str, object] = {
+        "status": "unhealthy" if is_lost else "healthy",
+        "latency_ms": _ms_since(began),
+    }
+    if services.redis_breaker is not None:
+        answer["breaker"] = services.redis_breaker.state
+    return answer
 
 
 async def _check_history(services: Services) -> dict[str, object]:

@@ -4,11 +4,33 @@ from collections.abc import Callable
 from contextlib import AsyncExitStack
 from time import monotonic
 
+import structlog
+
+from metrics.turns import TurnMetrics
+from resilience.breaker import Breaker, BreakerState
 from server.services.faults import StartError
 from server.settings import Settings
 from storage.errors import StorageError
 from streaming.event_log.base import EventLog, Leases
 from streaming.event_log.memory import MemoryEventLog
+
+log = structlog.get_logger(__name__)
+
+BREAKER_OPEN_S = 0.5
+BREAKER_MAX_OPEN_S = 1.0
+"""How long a lost Redis is left alone at first, and at most: leases have to be renewed in time."""
+
+
+def redis_breaker(settings: Settings, metrics: TurnMetrics) -> Breaker | None:
+    """Return the breaker of the one Redis that workers share; a Cluster is left alone by nodes."""
+    if settings.redis_url is None or "+cluster://" in settings.redis_url.get_secret_value():
+        return None
+
+    def changed(_: str, before: BreakerState, after: BreakerState) -> None:
+        log.warning("redis.breaker_changed", before=before.value, after=after.value)
+        metrics.redis_breaker_changed(is_open=after is not BreakerState.CLOSED)
+
+    return Breaker("redis", open_s=BREAKER_OPEN_S, max_open_s=BREAKER_MAX_OPEN_S, on_change=changed)
 
 
 def open_event_log(
@@ -16,6 +38,7 @@ def open_event_log(
     stack: AsyncExitStack,
     *,
     worker_id: str,
+    breaker: Breaker | None,
     on_command: Callable[[str, bytes], None],
     on_read: Callable[[str, float], None],
 ) -> tuple[EventLog, Leases | None]:
@@ -38,7 +61,9 @@ def open_event_log(
 
     try:
         connection = RedisConnection(
-            settings.redis_url.get_secret_value(), timeout_s=settings.redis_timeout_s
+            settings.redis_url.get_secret_value(),
+            timeout_s=settings.redis_timeout_s,
+            breaker=breaker,
         )
     except StorageError as error:
         raise StartError(f"REDIS_URL: {error}") from None

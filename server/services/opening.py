@@ -21,7 +21,7 @@ from server.services.duties import Specify, duties, reap_at_start
 from server.services.engines import open_studio
 from server.services.faults import StartError
 from server.services.flags import open_flags, wants_abort_now
-from server.services.logs import open_event_log
+from server.services.logs import open_event_log, redis_breaker
 from server.services.services import Services
 from server.services.sources import open_sources
 from server.services.stores import history_breaker, open_stores
@@ -61,10 +61,12 @@ async def open_services(settings: Settings, specify: Specify) -> AsyncIterator[S
         flags = await open_flags(settings, metrics)
         stack.push_async_callback(flags.store.close)
         keeper = RecordKeeper(history, metrics)
+        shared_breaker = redis_breaker(settings, metrics)
         event_log, leases = open_event_log(
             settings,
             stack,
             worker_id=worker_id,
+            breaker=shared_breaker,
             on_command=lambda turn_id, command: runner.obey(turn_id, command),  # noqa: PLW0108
             on_read=lambda turn_id, for_s: runner.readership.read_elsewhere(turn_id, for_s),  # noqa: PLW0108
         )
@@ -92,6 +94,7 @@ async def open_services(settings: Settings, specify: Specify) -> AsyncIterator[S
             chatbots=chatbots,
             event_log=event_log,
             leases=leases,
+            redis_breaker=shared_breaker,
             sources=sources,
             studio=studio,
             metrics=metrics,

@@ -33,6 +33,7 @@ class Services:
     chatbots: Chatbots
     event_log: EventLog
     leases: Leases | None
+    redis_breaker: Breaker | None
     sources: SourceChain
     studio: Studio
     metrics: TurnMetrics

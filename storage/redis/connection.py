@@ -1,20 +1,21 @@
 """The connection to Redis: a deadline for every call, faults translated."""
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from typing import Any
 
 import anyio
 from redis.exceptions import NoScriptError
 
+from resilience.breaker import Attempt, Breaker, BreakerOpenError
 from storage.errors import StorageUnavailableError
 from storage.redis.address import Address, Host, Topology, parse_address
 from storage.redis.client import Client, ask
 from storage.redis.cluster import Cluster
 from storage.redis.drivers import server_client, service_client
 from storage.redis.script import Script
-from storage.redis.server import FAULTS, Argument, Server
+from storage.redis.server import FAULTS, Argument, Server, is_of_the_link
 from storage.redis.subscription import Subscription
 
 
@@ -29,15 +30,25 @@ class RedisConnection:
         timeout_s: Seconds that a call may take in all, whatever happens.
         max_connections: Calls at once, of each node of a Cluster; further ones wait within their
             deadline. A subscription has a link beside them.
+        breaker: Hears how calls end; while it is open they fail at once. Not in a Cluster, where
+            one lost node says nothing of the others.
 
     Raises:
         StorageOpenError: the address cannot be used; the message never quotes it.
     """
 
-    def __init__(self, url: str, *, timeout_s: float, max_connections: int = 32) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        timeout_s: float,
+        max_connections: int = 32,
+        breaker: Breaker | None = None,
+    ) -> None:
         self._address = parse_address(url)
         self._timeout_s = timeout_s
         self.is_cluster = self._address.topology is Topology.CLUSTER
+        self._breaker = None if self.is_cluster else breaker
         self._client = _client(self._address, timeout_s, max_connections)
 
     @asynccontextmanager
@@ -52,13 +63,14 @@ class RedisConnection:
                 have held.
         """
         limit_s = self._timeout_s if timeout_s is None else timeout_s
-        with anyio.move_on_after(limit_s) as scope:
-            try:
+        with self._translating(), self._attempt() as attempt:
+            with anyio.move_on_after(limit_s) as scope:
                 yield self._client
-            except FAULTS as error:
-                raise self._translated(error) from None
-        if scope.cancelled_caught:
-            raise StorageUnavailableError(f"Redis did not answer within {limit_s:g} s")
+                attempt.succeeded()
+            if scope.cancelled_caught:
+                if limit_s >= self._timeout_s:  # else it had not the time
+                    attempt.failed()
+                raise StorageUnavailableError(f"Redis did not answer within {limit_s:g} s")
 
     async def run(self, script: Script, keys: Sequence[str], arguments: Sequence[Argument]) -> Any:
         """Run a script as one step on the server that has the keys.
@@ -97,6 +109,28 @@ class RedisConnection:
         Safe to call twice. A call made after it opens new links.
         """
         await self._client.close()
+
+    @contextmanager
+    def _translating(self) -> Iterator[None]:
+        try:
+            yield
+        except BreakerOpenError:
+            detail = "Redis keeps failing and is left alone for a moment"
+            raise StorageUnavailableError(detail) from None
+        except FAULTS as error:
+            raise self._translated(error) from None
+
+    @contextmanager
+    def _attempt(self) -> Iterator[Attempt]:
+        if self._breaker is None:
+            yield Attempt(lambda _: None)
+            return
+        with self._breaker.attempt() as attempt:
+            try:
+                yield attempt
+            except FAULTS as error:  # one that refuses a command is there
+                attempt.failed() if is_of_the_link(error) else attempt.succeeded()
+                raise
 
     def _translated(self, error: Exception) -> StorageUnavailableError:
         # Never chained: what the driver says may quote the password.

@@ -115,7 +115,7 @@ class Server:
         try:
             yield links.client
         except FAULTS as error:
-            if _is_of_the_link(error):
+            if is_of_the_link(error):
                 await self._blame(links)
             raise
         except _ODD as error:
@@ -143,7 +143,8 @@ class Server:
                 return  # the other side is gone: there is nothing to say goodbye to
 
 
-def _is_of_the_link(error: Exception) -> bool:
+def is_of_the_link(error: Exception) -> bool:
+    """Whether an error is of the link or of the server as such, and not of a command."""
     if isinstance(error, ReadOnlyError | MasterDownError):
         return True  # the server is a replica by now
     # Redis 6 says READONLY in the middle of a script's error.

@@ -26,6 +26,17 @@ async def until_redis(server: Server, status: str, gauge: int) -> None:
             await anyio.sleep(0.05)
 
 
+async def until_left_alone(server: Server, *, is_open: bool) -> None:
+    """Wait until health and metrics tell that Redis is left alone, or no more."""
+    with anyio.fail_after(15):
+        while (  # noqa: ASYNC110  # another process
+            ((await check(server, "redis"))["breaker"] != "closed") != is_open
+            or f"\nchat_redis_breaker_open {float(is_open)}\n"
+            not in (await server.client.get("/metrics")).text
+        ):
+            await anyio.sleep(0.05)
+
+
 async def test_by_itself_a_server_tells_of_one_model_and_no_redis(tmp_path: Path) -> None:
     async with running_server(tmp_path) as server:
         assert await check(server, "redis") == {"status": "off"}
@@ -55,11 +66,13 @@ async def test_a_redis_that_is_lost_shows_also_while_nobody_chats(tmp_path: Path
             assert (await check(server, "redis"))["latency_ms"] < 1000
             redis.kill()
             await until_redis(server, "unhealthy", 1)
+            await until_left_alone(server, is_open=True)
             whole = (await server.client.get("/health")).json()
             ready = await server.client.get("/health/ready")
             state = await server.run_turn()
             redis.restart()
             await until_redis(server, "healthy", 0)
+            await until_left_alone(server, is_open=False)
 
     assert (whole["status"], ready.status_code) == ("degraded", 200)
     assert state["status"] == "completed"

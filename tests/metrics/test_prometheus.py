@@ -35,6 +35,7 @@ def a_busy_recorder() -> TurnMetrics:
     metrics.turn_continued("fallback")
     metrics.turn_taken_over()
     metrics.redis_seen(is_down=True)
+    metrics.redis_breaker_changed(is_open=True)
     metrics.history_failed("request")
     metrics.history_breaker_changed(is_open=True)
     metrics.loop_lag(0.001)
