@@ -68,8 +68,11 @@ def open_event_log(
     except StorageError as error:
         raise StartError(f"REDIS_URL: {error}") from None
     stack.push_async_callback(connection.close)
+    if settings.mongodb_uri is None:
+        hint = "This worker alone sees its history: set MONGODB_URI before you start a second one."
+        log.warning("history.not_shared", hint=hint)
     keep_s = settings.replay_window_s
-    log = RedisEventLog(
+    shared = RedisEventLog(
         connection,
         memory,
         worker_id=worker_id,
@@ -77,4 +80,4 @@ def open_event_log(
         on_command=on_command,
         on_read=on_read,
     )
-    return log, RedisLeases(connection, log, worker_id=worker_id, keep_s=keep_s)
+    return shared, RedisLeases(connection, shared, worker_id=worker_id, keep_s=keep_s)

@@ -253,3 +253,13 @@ async def test_with_nothing_set_the_offline_model_answers(tmp_path: Path) -> Non
         assert state["text"]
         health = (await server.client.get("/health")).json()
         assert health["checks"]["model"]["kind"] == "offline"
+
+
+async def test_a_redis_without_a_shared_history_is_told_of(tmp_path: Path) -> None:
+    async with running_server(tmp_path / "one", redis_url="redis://127.0.0.1:1"):
+        pass
+    async with running_server(tmp_path / "alone"):
+        pass
+
+    told = [(tmp_path / name / "server.log").read_text() for name in ("one", "alone")]
+    assert ["history.not_shared" in log for log in told] == [True, False]
