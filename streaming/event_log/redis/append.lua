@@ -55,7 +55,6 @@ for turn = 1, #KEYS / 4 do
         for _, command in ipairs(redis.call('LRANGE', commands, 0, -1)) do
             answer[#answer + 1] = command
         end
-        if #answer > 3 then redis.call('DEL', commands) end
         answers[#answers + 1] = answer
     end
 end

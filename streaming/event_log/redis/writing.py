@@ -148,6 +148,7 @@ class Outbox:
         self._due = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
         self._unlisted: set[str] = set()
+        self._obeyed: list[tuple[str, bytes]] = []
         self.is_down = False
 
     def hold(self, writer: RedisWriter) -> None:
@@ -278,6 +279,7 @@ class Outbox:
             self._on_read(turn_id, read_ms / 1000)
         for command in commands:
             self._on_command(turn_id, command)
+            self._obeyed.append((turn_id, command))
         if writer.flushed < writer.log.last_seq:
             self.note(writer, FLUSH_ENTRIES if status == b"gap" else 0)
         elif writer.is_closed:
@@ -285,9 +287,9 @@ class Outbox:
             self._unlisted.add(turn_id)
 
     async def _list(self, writers: Iterable[RedisWriter], now_ms: int) -> None:
-        """Keep the list of running turns: what a reaper looks at."""
+        """Keep the list that reapers look at, and strike off commands that were obeyed."""
         new = [writer for writer in writers if not writer.is_listed and not writer.is_done]
-        commands: list[tuple[str | int, ...]] = []
+        commands: list[tuple[str | bytes | int, ...]] = []
         if new:
             until = now_ms + round(LEASE_S * 1000)
             scored = [part for writer in new for part in (until, writer.log.turn_id)]
@@ -295,6 +297,8 @@ class Outbox:
         unlisted = list(self._unlisted)
         if unlisted:
             commands.append(("ZREM", RUNNING, *unlisted))
+        obeyed = list(self._obeyed)
+        commands += [("LREM", commands_of(turn_id), 1, command) for turn_id, command in obeyed]
         if not commands:
             return
         async with self._connection.call() as client:
@@ -302,6 +306,7 @@ class Outbox:
         for writer in new:
             writer.is_listed = True
         self._unlisted.difference_update(unlisted)
+        del self._obeyed[: len(obeyed)]
 
 
 def kept_ms(keep_s: float) -> int:

@@ -12,7 +12,7 @@ from redis import Redis
 
 from streaming.errors import LogUnavailableError
 from streaming.event_log.base import EventWriter
-from streaming.event_log.redis.keys import RUNNING, lease_of
+from streaming.event_log.redis.keys import RUNNING, commands_of, lease_of
 from tests.streaming.event_log.workers import (
     END,
     TURN,
@@ -197,6 +197,21 @@ async def test_replies_that_are_lost_cost_no_entry_and_repeat_none(redis: RedisS
         last = two.writer.cursor.seq
 
         assert await read_to_end(reader) == (places(1, 1, last), False)
+
+
+@pytest.mark.fault(20)
+async def test_a_command_whose_answer_is_lost_is_told_again(redis: RedisServer) -> None:
+    async with pair(redis) as two:
+        two.link.drop(TO_CLIENT)
+        with redis.client() as client:
+            client.rpush(commands_of(TURN), b"stop")
+        await two.goes_on()  # what was answered meanwhile has told nobody
+        assert two.a.commands == []
+        await two.link.heal()
+
+        await until(lambda: claim((TURN, b"stop") in two.a.commands))
+        with redis.client() as client:
+            await until(lambda: claim(client.llen(commands_of(TURN)) == 0))
 
 
 @pytest.mark.fault(22)
