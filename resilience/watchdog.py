@@ -11,12 +11,17 @@ from typing import Literal, Self
 
 WatchdogPhase = Literal["first", "next"]
 
+LATE_S = 0.5
+"""A timer that is so late was held up by its own process, which was stopped or busy: what has come
+meanwhile is read first. It has as long for that."""
+
 
 class Watchdog:
     """Calls `on_expire` once when nothing was touched for too long; a `with` block bounds it.
 
     Before the first touch `first_limit_s` applies, counted from entering the block; afterwards
-    `limit_s`, counted from the latest touch. Never early; late only as far as the event loop is.
+    `limit_s`, counted from the latest touch. Never early; late only as far as the event loop is,
+    and where that was held up for `LATE_S`, as much more: silence is not what nobody could hear.
     After the block has been left `on_expire` is not called. Use it inside a running event loop,
     from its thread.
 
@@ -28,6 +33,7 @@ class Watchdog:
 
     __slots__ = (
         "_first_limit_s", "_limit_s", "_loop", "_on_expire", "_started_at", "_timer", "_touched_at",
+        "_when",
     )  # fmt: skip
 
     def __init__(
@@ -43,6 +49,7 @@ class Watchdog:
         self._loop: asyncio.AbstractEventLoop
         self._timer: asyncio.TimerHandle | None = None
         self._started_at = 0.0
+        self._when = 0.0
         self._touched_at: float | None = None
 
     def __enter__(self) -> Self:
@@ -67,13 +74,19 @@ class Watchdog:
         if now < due:
             self._arm(now)
             return
+        if now >= self._when + LATE_S:
+            self._set(now + LATE_S)
+            return
         self._timer = None
         self._on_expire(phase)
 
     def _arm(self, now: float) -> None:
         # Invariant: the timer fires within `limit_s` from now, so that a touch that comes while a
         # long first limit runs has its own, shorter one looked at in time.
-        when = min(self._due()[1], now + self._limit_s)
+        self._set(min(self._due()[1], now + self._limit_s))
+
+    def _set(self, when: float) -> None:
+        self._when = when
         self._timer = self._loop.call_at(when, self._fire)
 
     def _due(self) -> tuple[WatchdogPhase, float]:

@@ -185,3 +185,27 @@ async def test_many_events_set_no_further_timer() -> None:
             return runner.run(touch_often())
 
     assert await anyio.to_thread.run_sync(run) == 1
+
+
+@pytest.mark.parametrize("comes", [True, False], ids=["something", "nothing"])
+async def test_a_loop_that_was_held_up_reads_what_has_come_before_it_judges(
+    comes: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("resilience.watchdog.LATE_S", BRIEF_S)
+    loop, expiry = asyncio.get_running_loop(), Expiry()
+
+    def hold_up() -> None:
+        until = loop.time() + 10 * BRIEF_S
+        while loop.time() < until:
+            pass
+
+    with Watchdog(NEVER_S, first_limit_s=BRIEF_S, on_expire=expiry) as dog:
+        read = timer_after(2 * BRIEF_S, dog.touch if comes else lambda: None)
+        loop.call_soon(hold_up)
+        with anyio.fail_after(5):
+            await read.wait()
+        at_once = list(expiry.phases)
+        phases = [] if comes else await expiry.wait()
+
+    assert at_once == []
+    assert phases == ([] if comes else ["first"])
