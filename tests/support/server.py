@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from httpx_sse import ServerSentEvent, aconnect_sse
 ROOT = Path(__file__).parents[2]
 START_S = 20.0
 STOP_S = 15.0
+_STARTED = re.compile(r"server\.started .*url=http://localhost:(\d+)\s")
 JSON = {"Content-Type": "application/json"}
 
 
@@ -151,9 +153,9 @@ async def _port(process: anyio.abc.Process, log_path: Path, offset: int) -> int:
     """Return the port that the server says it has taken."""
     with anyio.fail_after(START_S):
         while True:
-            text = log_path.read_bytes()[offset:].decode()
-            if "server.started" in text:
-                return int(text.partition("url=http://localhost:")[2].split()[0])
+            text = log_path.read_bytes()[offset:].decode(errors="replace")
+            if (told := _STARTED.search(text)) is not None:
+                return int(told.group(1))
             if process.returncode is not None:
                 raise AssertionError(f"the server did not start:\n{text}")
             await anyio.sleep(0.02)
