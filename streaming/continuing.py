@@ -12,7 +12,8 @@ Nothing is invented, and nothing is cut but what is proved to be there already. 
 proved when it ends where the written text ends, begins at the start of a word, and
 
 - has `PROOF` letters and digits ("the" after "the" is no repetition but a word); or
-- is all of the written text, or all of its last line, with at least two letters; or
+- is all of the written text, with a letter or nothing but opening marks ("¿", "(", a quote), or
+  all of its last line, with at least two letters; or
 - would glue two words together ("the quick bro" and "quick brown"), with `GLUED_PROOF` letters;
 
 and the end of the written text does not say it twice: after "ha ha ha" one more is no surprise.
@@ -57,6 +58,7 @@ _UNSPACED = re.compile(
     "\U00020000-\U0003ffff]"
 )
 _JOINERS = "\u200d\ufe0e\ufe0f\u20e3\U0001f3fb\U0001f3fc\U0001f3fd\U0001f3fe\U0001f3ff"
+_OPENING = "\u00bf\u00a1\"'"
 _PREFACE = re.compile(r"```[\w+#.-]*\s*|.*(?:[:\uff1a\u2026]|\.\.\.)[*_)\]]*\s*")
 
 
@@ -245,8 +247,10 @@ class _Repetition:
         repeated = written[-count:]
         if _says_twice(written, repeated):
             return False
+        if count == len(written) and (_LETTER.search(repeated) or _only_opens(repeated)):
+            return True
         is_line = self.line_starts and repeated == written[written.rfind("\n") + 1 :].lstrip()
-        if (is_line or count == len(written)) and _LETTERS.search(repeated, 0, WINDOW_CHARS):
+        if is_line and _LETTERS.search(repeated, 0, WINDOW_CHARS):
             return True
         if self.is_glued and _is_spaced(written[-1]) and _is_spaced(repeated[0]):
             return len(_LETTER.findall(repeated)) >= GLUED_PROOF
@@ -288,6 +292,11 @@ def _may_be_first(pair: str) -> bool:
 def _weight(text: str) -> int:
     """Return how much a text says: punctuation, indentation and emoji are nothing."""
     return len(_LETTER_OR_DIGIT.findall(text)) + len(_SYLLABLE.findall(text))
+
+
+def _only_opens(text: str) -> bool:
+    """Whether nothing but marks have come that stand before words, and are not doubled there."""
+    return all(each in _OPENING or category(each) in {"Ps", "Pi"} for each in text)
 
 
 def _is_spaced(character: str) -> bool:

@@ -165,6 +165,25 @@ def test_an_answer_that_started_over_and_broke_off_again_adds_nothing() -> None:
     assert joined(FOX + "\n \n", FOX + "\n") == ""
 
 
+@pytest.mark.parametrize(
+    ("written", "new", "appended"),
+    [
+        ("I", "I'd suggest three steps.", "'d suggest three steps."),
+        ("¿", "¿Y qué pasa?", "Y qué pasa?"),
+        ("¿Y", "¿Y qué pasa?", " qué pasa?"),
+        ("“", "“No”, she said.", "No”, she said."),
+        ("I", " think so.", " think so."),
+        ("1", "1 is prime.", "1 is prime."),
+        ("*", "*bold** text", "*bold** text"),
+    ],
+)
+def test_an_answer_that_broke_off_at_its_first_letter_begins_once(
+    written: str, new: str, appended: str
+) -> None:
+    assert joined(written, new) == appended
+    assert joined(written, new, size=1000) == appended
+
+
 def test_an_answer_that_starts_over_with_the_words_that_it_broke_off_at_adds_nothing_old() -> None:
     refrain = "According to the documentation both forms are valid."
     between = " She closed the laptop, took her coat and went home. "
