@@ -22,9 +22,11 @@ test: .venv/.dev ## run the tests
 test-long: .venv/.dev ## run those that take minutes: further journeys of pages, crashes and restarts
 	@$(PYTEST) -m long
 
-acceptance: .venv/.dev ## the seeded tests at full length, and the figures in docs/
+acceptance: .venv/.dev ## the seeded tests and the runs of faults at full length: hours, and the figures in docs/
 	@$(PYTEST) --runs 10000 -k "whatever_happens"
 	@$(BIN)/python -m tests.benchmarks.sentences
+	@$(BIN)/python -m tests.chaos.kills --kills 200 --seed 1
+	@for seed in $$(seq 1 20); do $(BIN)/python -m tests.chaos --seed $$seed --minutes 3 || exit 1; done
 
 chaos: .venv/.dev ## break workers, Redis, MongoDB and links under guests, and judge what they saw (SEED=... MINUTES=...)
 	@$(BIN)/python -m tests.chaos $(if $(SEED),--seed $(SEED)) --minutes $(or $(MINUTES),1) --workers $(or $(WORKERS),2)
