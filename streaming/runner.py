@@ -248,11 +248,11 @@ class TurnRunner:  # noqa: PLR0904  # starting is admitted, commands are obeyed,
             if turn.spec.streaming:
                 turn.stop(cause)
 
-    def obey(self, turn_id: str, data: bytes) -> None:
-        """Do what another process asks of a turn that runs here."""
+    def obey(self, turn_id: str, data: bytes) -> bool:
+        """Do what another process asks of a turn that runs here; False: it does not run yet."""
         turn, command = self._live.get(turn_id), decode(data)
-        if turn is None or command is None:
-            return
+        if turn is None:
+            return False
         match command:
             case CancelTurn(by=by, seen=seen):
                 turn.stop(Cancelled(by, seen))
@@ -263,6 +263,9 @@ class TurnRunner:  # noqa: PLR0904  # starting is admitted, commands are obeyed,
                 # Not by way of `silence`: the record may have ended, and we not know of it yet.
                 if turn.speech is not None:
                     turn.speech.cut()
+            case None:  # of a later release
+                pass
+        return True
 
     def silence(self, conversation_id: str) -> None:
         """Cut speech that goes on in a conversation after its text: the turn is completed."""

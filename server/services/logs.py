@@ -39,7 +39,7 @@ def open_event_log(
     *,
     worker_id: str,
     breaker: Breaker | None,
-    on_command: Callable[[str, bytes], None],
+    on_command: Callable[[str, bytes], bool],
     on_read: Callable[[str, float], None],
 ) -> tuple[EventLog, Leases | None]:
     """Return the log, and the leases on its turns where several workers share it.

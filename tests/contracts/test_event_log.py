@@ -57,7 +57,7 @@ def _shared(**bounds: Any) -> EventLog:
         memory,
         worker_id="w",
         keep_s=60,
-        on_command=lambda _turn, _command: None,
+        on_command=lambda _turn, _command: True,
         on_read=lambda _turn, _for_s: None,
     )
 

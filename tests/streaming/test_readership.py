@@ -132,6 +132,11 @@ async def _have_told(site: Site, turn: LiveTurn, *, workers: int) -> bool:
     return await site.worker.redis("ZCARD", readers_of(turn.spec.turn_id)) == workers
 
 
+async def _knows_of_readers_elsewhere(site: Site, turn_id: str) -> bool:
+    # Told with the first renewal at the latest, which is longer than turns live here unread.
+    return site.runner.readership._watched[turn_id].elsewhere_until > 0
+
+
 async def test_who_takes_a_turn_over_knows_its_readers_here_and_elsewhere(
     server: RedisServer, tmp_path: Path
 ) -> None:
@@ -150,6 +155,7 @@ async def test_who_takes_a_turn_over_knows_its_readers_here_and_elsewhere(
 
         await ended(await b.start())
         assert mine.outcome is None
+        await until(lambda: _knows_of_readers_elsewhere(b, turn_id))
         b.runner.readership.left(turn_id)
         await until(lambda: _have_told(b, mine, workers=1))  # not as its own reader's worker
         await ended(await b.start())

@@ -11,6 +11,7 @@ import pytest
 
 from history.errors import HistoryUnavailableError
 from history.model import Checkpoint, TurnStatus
+from streaming.commands import CancelTurn, encode
 from streaming.cursor import START, Cursor
 from streaming.errors import SpecificationError, SpecificationLostError
 from streaming.event_log.base import OVERDUE_AT_ONCE, Wake
@@ -18,7 +19,7 @@ from streaming.event_log.redis.keys import RUNNING, lease_of
 from streaming.llm.base import TokenSource
 from streaming.takeover import SILENT_AFTER_S
 from streaming.turn import Cancelled, Failed, OnBreak
-from tests.streaming.event_log.workers import until, workers
+from tests.streaming.event_log.workers import claim, until, workers
 from tests.streaming.harness import (
     WAIT_S,
     Told,
@@ -385,6 +386,31 @@ async def _after_renewals(site: Site, turn_id: str) -> None:
         return len(seen) > 3
 
     await until(is_renewed)
+
+
+async def test_a_stop_that_comes_before_a_turn_goes_on_is_obeyed_once_it_does(
+    server: RedisServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streaming.event_log.redis.writing.RENEW_EVERY_S", OFTEN_S)
+    lost = StallingTokenSource(["One, "])
+    async with sites(server, tmp_path, lost, StallingTokenSource(["two, "])) as ((a, b), _):
+        turn_id = (await a.start()).spec.turn_id
+        await lost.until_stalled()
+        await a.share()
+        await a.lose(turn_id)
+        b.may_specify = anyio.Event()
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(b.take)
+            await b.specifies.wait()
+            await a.worker.leases.tell(turn_id, encode(CancelTurn("user")))
+            await until(lambda: claim(bool(b.worker.commands)))
+            b.may_specify.set()
+
+        await until(partial(_is_cancelled, b, turn_id))
+
+
+async def _is_cancelled(site: Site, turn_id: str) -> bool:
+    return (await site.record(turn_id)).status is TurnStatus.CANCELLED
 
 
 async def test_a_turn_that_is_lost_again_before_it_goes_on_is_left(

@@ -45,7 +45,8 @@ _TURNS_PER_CALL = 200
 _RETRY_S = 0.25
 _APPEND = Script(Path(__file__).with_name("append.lua"))
 
-OnCommand = Callable[[str, bytes], None]
+OnCommand = Callable[[str, bytes], bool]
+"""Told of a command for a turn; False: the turn is not running yet, tell it again."""
 OnRead = Callable[[str, float], None]
 
 
@@ -278,8 +279,8 @@ class Outbox:
         if read_ms >= 0:
             self._on_read(turn_id, read_ms / 1000)
         for command in commands:
-            self._on_command(turn_id, command)
-            self._obeyed.append((turn_id, command))
+            if self._on_command(turn_id, command):
+                self._obeyed.append((turn_id, command))
         if writer.flushed < writer.log.last_seq:
             self.note(writer, FLUSH_ENTRIES if status == b"gap" else 0)
         elif writer.is_closed:

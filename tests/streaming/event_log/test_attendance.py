@@ -86,6 +86,7 @@ async def test_who_connects_anew_in_time_keeps_its_turns(two: list[Worker]) -> N
     assert a.lost == []
 
 
+@pytest.mark.long
 @on_two_workers
 async def test_who_has_not_listened_for_long_itself_gives_up_nobody(
     two: list[Worker], monkeypatch: pytest.MonkeyPatch

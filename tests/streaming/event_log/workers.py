@@ -37,7 +37,7 @@ class Worker:
     def __init__(self, url: str, name: str, *, keep_s: float = 60) -> None:
         self.commands: list[tuple[str, bytes]] = []
         self.read: list[tuple[str, float]] = []
-        self.on_command: Callable[[str, bytes], None] = _nobody
+        self.on_command: Callable[[str, bytes], bool] = lambda _turn_id, _command: True
         self.on_read: Callable[[str, float], None] = _nobody
         self.lost: list[str] = []
         self.connection = RedisConnection(url, timeout_s=1.0)
@@ -53,9 +53,9 @@ class Worker:
         self.leases = RedisLeases(self.connection, self.log, worker_id=name, keep_s=keep_s)
         self._scope = anyio.CancelScope()
 
-    def _commanded(self, turn_id: str, command: bytes) -> None:
+    def _commanded(self, turn_id: str, command: bytes) -> bool:
         self.commands.append((turn_id, command))
-        self.on_command(turn_id, command)
+        return self.on_command(turn_id, command)
 
     def _was_read(self, turn_id: str, for_s: float) -> None:
         self.read.append((turn_id, for_s))
