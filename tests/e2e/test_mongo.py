@@ -66,6 +66,7 @@ async def test_without_its_history_a_turn_can_still_be_stopped(tmp_path: Path) -
     assert answer.json()["turn_id"] == started["turn_id"]
 
 
+@pytest.mark.long
 @pytest.mark.fault(28)
 async def test_a_history_that_answers_no_more_is_left_alone_and_found_again(tmp_path: Path) -> None:
     with running_mongo(tmp_path) as mongo:

@@ -52,6 +52,7 @@ async def test_a_cut_connection_is_mended_and_gives_every_word_once() -> None:
         assert await world.answer.locator(".prose").inner_text() == "".join(WORDS).strip()
 
 
+@pytest.mark.long
 async def test_a_killed_server_is_waited_for_and_nothing_is_doubled() -> None:
     async with chat_page() as world:
         world.watch.expect("net::ERR|EventSource|Failed to load")

@@ -154,6 +154,7 @@ async def test_how_far_it_was_played_is_reported() -> None:
         assert reports[-1]["buffered_s"] == 0
 
 
+@pytest.mark.long
 async def test_pause_skip_and_go_on() -> None:
     async with speaking_page() as world:
         page, controls = world.page, world.answer.locator(".speech")
@@ -173,6 +174,7 @@ async def test_pause_skip_and_go_on() -> None:
         assert marks[-2:] == ["Then this.", "And that."]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("how", ["button", pytest.param("escape", marks=pytest.mark.long)])
 async def test_stopping_the_answer_silences_it_at_once(how: str) -> None:
     async with speaking_page() as world:
@@ -195,6 +197,7 @@ async def test_stopping_the_answer_silences_it_at_once(how: str) -> None:
         assert await page.evaluate("CSS.highlights.size") == 0
 
 
+@pytest.mark.long
 async def test_a_new_message_cuts_the_speech_and_is_spoken_itself() -> None:
     async with speaking_page() as world:
         page = world.page
@@ -242,6 +245,7 @@ async def test_leaving_the_conversation_silences_it() -> None:
         assert all(sound["isSilenced"] for sound in await sounds(world.page))
 
 
+@pytest.mark.long
 async def test_an_old_answer_can_be_heard_again_and_stopped() -> None:
     async with speaking_page() as world:
         page = world.page

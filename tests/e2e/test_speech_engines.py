@@ -38,6 +38,7 @@ async def speech_health(speech: Spoken) -> dict[str, Any]:
     return health
 
 
+@pytest.mark.long
 async def test_faults_are_of_one_unit_and_what_heals_is_not_noticed(tmp_path: Path) -> None:
     faults = {
         "unavailable:times=2": "spoken",

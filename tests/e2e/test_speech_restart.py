@@ -98,6 +98,7 @@ async def test_a_drain_that_takes_too_long_interrupts_an_answer_that_is_being_wr
         assert "Traceback" not in log_of(speech.server)
 
 
+@pytest.mark.long
 async def test_after_a_crash_in_mid_speech_the_answer_is_complete_and_can_be_heard(
     tmp_path: Path,
 ) -> None:
