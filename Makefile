@@ -8,9 +8,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 # The slow files come first in the tree: as they are ordered, no worker is left with one at the end.
-# One process more than there are cores: half of the time they wait for the servers that they test.
-PROCESSES := $(shell echo $$(( $$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2) + 1 )))
-PYTEST := $(BIN)/python -m pytest --numprocesses $(PROCESSES) --dist loadfile --no-loadscope-reorder
+PYTEST := $(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 .PHONY: run test test-long acceptance chaos check lock bench bench-speech bench-workers clean
 .DEFAULT_GOAL := run

@@ -208,6 +208,7 @@ async def test_a_setting_kills_from_the_start_and_no_change_undoes_it(tmp_path: 
         ]
 
 
+@pytest.mark.long
 @pytest.mark.fault(49)
 @pytest.mark.services
 async def test_with_redis_two_servers_follow_each_other_and_go_on_without_it(

@@ -18,7 +18,8 @@ from tests.support.machine import fake_clock
 pytestmark = pytest.mark.services
 
 HOUR_S = 3600
-JUMPS = pytest.mark.parametrize("jump_s", [HOUR_S, -HOUR_S], ids=["ahead", "behind"])
+BEHIND = pytest.param(-HOUR_S, id="behind", marks=pytest.mark.long)
+JUMPS = pytest.mark.parametrize("jump_s", [pytest.param(HOUR_S, id="ahead"), BEHIND])
 LONG = Model("long", "sim:tokens=240,rate=20,ttft=0.1", 240)
 """Twelve seconds: longer than a lease, and than any silence is waited for."""
 

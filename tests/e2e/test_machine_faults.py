@@ -73,15 +73,17 @@ async def watched(server: Server, events: AsyncIterator[ServerSentEvent]) -> tup
     return shown, (cpu_s(server.process.pid) - used) / (monotonic() - began)
 
 
+@pytest.mark.long
 @pytest.mark.fault(47)
 async def test_without_a_descriptor_left_what_runs_goes_on_and_callers_are_let_in_again(
     tmp_path: Path,
 ) -> None:
-    async with running_chat(tmp_path, openai_model=STEADY) as chat:
+    async with running_chat(tmp_path, openai_model=STEADY, max_response_chars=50_000) as chat:
         server = chat.server
         started = await server.start()
         async with aclosing(server.events(started["turn_id"])) as events:
-            await next_event(events)
+            while (await next_event(events)).event != "text.delta":  # the model is connected
+                pass
             with few_descriptors(server, spare=4), crowd(server) as callers:
                 answered = [is_answered(caller) for caller in callers]
                 shown, share = await watched(server, events)

@@ -51,6 +51,7 @@ async def test_without_its_history_the_server_refuses_a_start_and_streams_what_r
     assert '"stored":false' in events[-1].data
 
 
+@pytest.mark.long
 async def test_without_its_history_a_turn_can_still_be_stopped(tmp_path: Path) -> None:
     with running_mongo(tmp_path) as mongo:
         settings = {"mongodb_uri": f"{mongo.uri}/chatstream", "offline_tokens_per_s": 10}

@@ -211,6 +211,7 @@ async def test_a_rating_is_kept() -> None:
         assert await pressed.get_attribute("aria-label") == "Good answer"
 
 
+@pytest.mark.long
 async def test_everything_needed_works_from_the_keyboard() -> None:
     async with chat_page() as world:
         page = world.page

@@ -59,6 +59,7 @@ async def test_a_drain_lets_the_speech_be_said_to_its_end(tmp_path: Path) -> Non
         assert "Traceback" not in log_of(speech.server)
 
 
+@pytest.mark.long
 async def test_a_drain_that_takes_too_long_cuts_the_speech_and_the_turn_is_completed(
     tmp_path: Path,
 ) -> None:

@@ -197,6 +197,7 @@ async def test_a_report_that_cannot_be_is_refused(speech: Spoken, body: dict[str
     assert answer.status_code == 422
 
 
+@pytest.mark.long
 async def test_what_nobody_hears_is_given_up(tmp_path: Path) -> None:
     async with spoken_server(tmp_path, speech_idle_timeout_s=0.5) as speech:
         turn_id = await speech.ask(PROSE)
@@ -211,6 +212,7 @@ async def test_what_nobody_hears_is_given_up(tmp_path: Path) -> None:
             assert (answer.status_code, answer.headers["content-type"]) == (200, "audio/ogg")
 
 
+@pytest.mark.long
 async def test_what_takes_too_long_is_given_up(tmp_path: Path) -> None:
     async with spoken_server(tmp_path, speech_timeout_s=0.5) as speech:
         text = "The first is said. The second is fault:never to be. The third is said too."

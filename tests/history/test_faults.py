@@ -90,6 +90,7 @@ async def test_a_server_that_answers_no_more_is_unavailable_to_every_call(tmp_pa
         await history.close()
 
 
+@pytest.mark.long
 @pytest.mark.services
 async def test_a_server_that_dies_is_unavailable_and_keeps_what_it_acknowledged(
     tmp_path: Path,

@@ -55,6 +55,7 @@ async def test_a_blocked_loop_is_told_once_with_what_blocks_it(block: Callable[[
     assert "test_loop_watch.py" in told.stacks[0]
 
 
+@pytest.mark.long
 async def test_each_time_that_it_is_blocked_is_told() -> None:
     told = Told()
 

@@ -129,6 +129,7 @@ async def test_a_killed_redis_is_noticed_and_found_again(server: RedisServer) ->
             assert await heard(subscription, 1) == [("a", b"1")]
 
 
+@pytest.mark.long
 async def test_a_silent_link_is_noticed_within_seconds(server: RedisServer) -> None:
     async with opened(server.url) as connection, connection.subscribe("a") as subscription:
         assert await subscription.get(0) is None

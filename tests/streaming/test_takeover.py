@@ -225,6 +225,7 @@ async def _is_released(site: Site, turn_id: str) -> bool:
     return await site.worker.redis("ZSCORE", RUNNING, turn_id) is None
 
 
+@pytest.mark.long
 async def test_a_turn_that_cannot_be_specified_now_is_taken_again(
     server: RedisServer, tmp_path: Path
 ) -> None:

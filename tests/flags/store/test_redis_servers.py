@@ -12,7 +12,7 @@ from tests.flags.store.asking import LIMIT_S, PATIENCE_S, many_calls, opened
 from tests.support.commits import a_commit, a_flag
 from tests.support.redis_ha import Cluster, Watched, running_cluster, running_sentinel
 
-pytestmark = pytest.mark.services
+pytestmark = [pytest.mark.services, pytest.mark.long]
 
 CALL_S = 2.0
 FOUND_S = 20.0

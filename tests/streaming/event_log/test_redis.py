@@ -115,6 +115,7 @@ async def test_a_live_turn_cannot_be_taken(two: list[Worker]) -> None:
     assert list(await b.leases.overdue()) == []
 
 
+@pytest.mark.long
 @on_two_workers
 async def test_a_dead_workers_turn_is_named_overdue_and_goes_on_in_the_next_epoch(
     two: list[Worker],

@@ -24,7 +24,7 @@ from tests.streaming.event_log.workers import (
 from tests.support.redis import RedisServer
 from tests.support.redis_ha import Cluster, running_cluster, running_sentinel
 
-pytestmark = pytest.mark.services
+pytestmark = [pytest.mark.services, pytest.mark.long]
 
 AN_HOUR_S = 3600.0
 

@@ -295,6 +295,7 @@ async def test_a_date_to_wait_for_is_read_as_seconds_from_now() -> None:
     assert raised.retry_after_s == pytest.approx(3_600, abs=60)
 
 
+@pytest.mark.long
 async def test_what_may_pass_is_tried_again_and_counted() -> None:
     seen: list[SourceError] = []
     scripts: list[list[Step]] = [
