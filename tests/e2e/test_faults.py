@@ -318,6 +318,7 @@ async def test_a_record_lost_in_mid_answer_is_said_so_and_made_up_for(tmp_path: 
         assert "Traceback" not in log_of(server)
 
 
+@pytest.mark.long
 async def test_a_turn_can_be_stopped_while_its_record_cannot_be_written(tmp_path: Path) -> None:
     async with told_server(tmp_path, history_timeout_s=0.5) as (server, model):
         turn_id, telling = await ask(server, model)

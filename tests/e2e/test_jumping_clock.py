@@ -15,11 +15,10 @@ from tests.e2e.told import ask, next_event, told_server
 from tests.support.chat import data_of, log_of
 from tests.support.machine import fake_clock
 
-pytestmark = pytest.mark.services
+pytestmark = [pytest.mark.services, pytest.mark.long]
 
 HOUR_S = 3600
-BEHIND = pytest.param(-HOUR_S, id="behind", marks=pytest.mark.long)
-JUMPS = pytest.mark.parametrize("jump_s", [pytest.param(HOUR_S, id="ahead"), BEHIND])
+JUMPS = pytest.mark.parametrize("jump_s", [HOUR_S, -HOUR_S], ids=["ahead", "behind"])
 LONG = Model("long", "sim:tokens=240,rate=20,ttft=0.1", 240)
 """Twelve seconds: longer than a lease, and than any silence is waited for."""
 
@@ -65,7 +64,6 @@ async def until_told_the_time(events: AsyncIterator[ServerSentEvent], jump_s: in
 
 @pytest.mark.fault(45)
 @JUMPS
-@pytest.mark.long
 async def test_no_worker_takes_a_turn_for_a_clock_that_jumped(tmp_path: Path, jump_s: int) -> None:
     clock = fake_clock()
     async with played(tmp_path, LONG, **clock.settings) as (scene, judged):

@@ -12,6 +12,7 @@ from tests.support.server import Server, running_server, text_of
 pytestmark = pytest.mark.services
 
 
+@pytest.mark.long
 async def test_a_turn_on_mongodb_is_streamed_stored_and_survives_a_restart(tmp_path: Path) -> None:
     with running_mongo(tmp_path) as mongo:
         uri = f"{mongo.uri}/chatstream"

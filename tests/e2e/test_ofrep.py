@@ -260,6 +260,7 @@ async def test_changed_rules_kills_and_new_flags_are_sent(
     assert not await page.changed()
 
 
+@pytest.mark.long
 async def test_a_kill_on_this_machine_and_a_lost_store_are_sent(
     page: Follower, operator: Operator
 ) -> None:

@@ -160,6 +160,7 @@ async def test_back_and_forward_move_between_conversations() -> None:
         await page.locator(".prose").get_by_text("Answer one.").wait_for()
 
 
+@pytest.mark.long
 async def test_an_attack_in_an_answer_does_nothing_on_the_real_page() -> None:
     async with chat_page() as world:
         requests: list[str] = []

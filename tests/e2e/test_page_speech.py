@@ -102,7 +102,8 @@ async def heard(page: Page, words: str) -> None:
     await until(page, f"marks.at(-1) === {json.dumps(words)}")
 
 
-@pytest.mark.parametrize("encoding", ["ogg_opus", pytest.param("mp3", marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("encoding", ["ogg_opus", "mp3"])
 async def test_an_answer_is_spoken_in_order_and_its_words_are_marked(encoding: str) -> None:
     async with speaking_page(google_tts_encoding=encoding) as world:
         page = world.page
@@ -175,7 +176,7 @@ async def test_pause_skip_and_go_on() -> None:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("how", ["button", pytest.param("escape", marks=pytest.mark.long)])
+@pytest.mark.parametrize("how", ["button", "escape"])
 async def test_stopping_the_answer_silences_it_at_once(how: str) -> None:
     async with speaking_page() as world:
         page = world.page

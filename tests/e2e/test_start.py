@@ -95,6 +95,7 @@ async def test_a_record_that_is_no_database_is_one_clear_line_and_left_as_it_is(
     assert (tmp_path / "chat.db").read_bytes() == content
 
 
+@pytest.mark.long
 async def test_a_folder_in_the_place_of_the_record_or_a_secret_is_one_clear_line(
     tmp_path: Path,
 ) -> None:

@@ -98,6 +98,7 @@ async def test_a_key_that_comes_again_after_the_end_gets_the_turn_again(chat: Ch
     assert (await chat.simulator.stats())["requests"] == 1
 
 
+@pytest.mark.long
 async def test_a_key_outlives_the_server(tmp_path: Path) -> None:
     body, headers = {"message": "Hello"}, {"Idempotency-Key": "kept"}
     async with running_simulator() as simulator:
