@@ -1,15 +1,12 @@
 """A real Redis that speaks TLS, with a certificate of its own that no authority has signed."""
 
-import os
-import shutil
 import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
-
+from tests.support.machine import program
 from tests.support.redis import running_redis
 
 
@@ -30,20 +27,20 @@ def running_redis_tls(folder: Path, *, password: str | None = None) -> Iterator[
 
 def _made(folder: Path) -> tuple[Path, Path]:
     certificate, key = folder / "certificate.pem", folder / "key.pem"
-    command = [_openssl_path(), "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1"]
+    command = [
+        program("openssl", "openssl"),
+        "req",
+        "-x509",
+        "-newkey",
+        "rsa:2048",
+        "-nodes",
+        "-days",
+        "1",
+    ]
     command += ["-subj", "/CN=redis", "-addext", "subjectAltName=IP:127.0.0.1"]
     command += ["-keyout", str(key), "-out", str(certificate)]
     subprocess.run(command, check=True, capture_output=True, timeout=30)
     return certificate, key
-
-
-def _openssl_path() -> str:
-    if path := shutil.which("openssl"):
-        return path
-    reason = "openssl is not installed"
-    if os.environ.get("REQUIRE_SERVICES") == "1":  # noqa: TID251 - a switch of the tests, not a setting
-        pytest.fail(reason)
-    pytest.skip(reason)
 
 
 def _free_port() -> int:
