@@ -14,8 +14,10 @@ import msgspec
 
 from flags.errors import FlagInvalidError
 from flags.model import AuditEntry, Flag, FlagType, Segment
+from flags.rollout.model import GuardedRollout
 
 Json = dict[str, object]
+Definition = Flag | Segment | GuardedRollout
 
 _T = TypeVar("_T")
 
@@ -73,18 +75,33 @@ def read_segment(document: Mapping[str, object], name: str, *, strict: bool) -> 
     return _read({**document, "name": name}, Segment, strict=strict)
 
 
+def rollout_json(rollout: GuardedRollout) -> Json:
+    """Return a rollout as the API shows it."""
+    return _builtins(rollout)
+
+
+def definition_json(definition: Definition) -> Json:
+    """Return a definition as the API shows it."""
+    match definition:
+        case Flag():
+            return flag_json(definition)
+        case Segment():
+            return segment_json(definition)
+        case GuardedRollout():
+            return rollout_json(definition)
+
+
 def unversioned(definition: Mapping[str, object]) -> Json:
     """Return a definition without what the store gives it."""
     return {name: value for name, value in definition.items() if name not in _KEPT_BY_US}
 
 
-def encode(definition: Flag | Segment) -> str:
+def encode(definition: Definition) -> str:
     """Return a definition as it is stored: names stay in the order in which they were written.
 
     To a condition the order of a literal's names means something.
     """
-    shown = flag_json(definition) if isinstance(definition, Flag) else segment_json(definition)
-    return _text(shown)
+    return _text(definition_json(definition))
 
 
 def decode_flag(stored: str | bytes, key: str) -> Flag:
@@ -105,6 +122,15 @@ def decode_segment(stored: str | bytes, name: str) -> Segment:
     return read_segment(_object(stored), name, strict=False)
 
 
+def decode_rollout(stored: str | bytes, key: str) -> GuardedRollout:
+    """Return a stored rollout.
+
+    Raises:
+        FlagInvalidError: it cannot be read.
+    """
+    return _read({**_object(stored), "key": key}, GuardedRollout, strict=False)
+
+
 def audit_json(entry: AuditEntry) -> Json:
     """Return an audit entry as the API shows it."""
     return {
@@ -116,6 +142,7 @@ def audit_json(entry: AuditEntry) -> Json:
         "request_id": entry.author.request_id,
         "before": entry.before,
         "after": entry.after,
+        **({} if entry.evidence is None else {"evidence": entry.evidence}),
     }
 
 

@@ -7,8 +7,10 @@ FlagsError
 ├── VersionConflictError        somebody else changed it since it was read
 ├── FlagRequiredError           the service cannot do without this flag
 ├── IdempotencyMismatchError    a key that came with another change before
+├── RolloutRefusedError         a rollout cannot do this where it stands; says why and what to do
 └── FlagStoreError              the store
     ├── FlagStoreUnavailableError   cannot be reached now; whether a write held is not known
+    ├── FencedError                 somebody else leads by now; nothing was written
     └── FlagStoreDamagedError       what is stored cannot be read
 """
 
@@ -80,6 +82,12 @@ class IdempotencyMismatchError(FlagsError):
     code = "idempotency_mismatch"
 
 
+class RolloutRefusedError(FlagsError):
+    """A rollout cannot do this where it stands; the message says why, and what to do."""
+
+    code = "rollout_refused"
+
+
 class FlagStoreError(FlagsError):
     """The store failed."""
 
@@ -91,6 +99,12 @@ class FlagStoreUnavailableError(FlagStoreError):
 
     code = "flag_store_unavailable"
     retryable = True
+
+
+class FencedError(FlagStoreError):
+    """Somebody else leads by now, so this write was refused; stop deciding."""
+
+    code = "fenced"
 
 
 class FlagStoreDamagedError(FlagStoreError):

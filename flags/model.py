@@ -10,6 +10,8 @@ from datetime import datetime
 from enum import StrEnum
 from types import MappingProxyType
 
+from flags.rollout.model import GuardedRollout
+
 Value = object
 """What a variant is worth: a bool, a string, a number or a JSON object, by the flag's type."""
 
@@ -140,11 +142,12 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class Ruleset:
-    """All flags and segments at one version; a store's versions only grow."""
+    """All flags, segments and rollouts at one version; a store's versions only grow."""
 
     version: int = 0
     flags: Mapping[str, Flag] = field(default_factory=dict)
     segments: Mapping[str, Segment] = field(default_factory=dict)
+    rollouts: Mapping[str, GuardedRollout] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,9 +178,10 @@ class Author:
 
 @dataclass(frozen=True, slots=True)
 class AuditEntry:
-    """One change of one flag or segment; never altered. `before`, `after`: as on the wire, or None.
+    """One change of one flag, segment or rollout; never altered.
 
-    `version` is the ruleset's after the change.
+    `before`, `after`: as on the wire, or None. `version` is the ruleset's after the change.
+    `evidence` is what a controller decided by: enough to come to the same decision again.
     """
 
     version: int
@@ -187,3 +191,4 @@ class AuditEntry:
     author: Author
     before: Mapping[str, object] | None
     after: Mapping[str, object] | None
+    evidence: Mapping[str, object] | None = None

@@ -1,37 +1,113 @@
-"""What operators are told of a turn that has ended: one line in the log, and its figures."""
+"""What operators are told of turns: figures, one line in the log, and whoever else watches them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
 
 import structlog
 
 from metrics.turns import EndedTurn, TurnMetrics
 from streaming.ending import Ending
-from streaming.turn import LiveTurn
+from streaming.turn import LiveTurn, TurnSpec
 
 log = structlog.get_logger(__name__)
 
 
-def tell_ended(metrics: TurnMetrics, turn: LiveTurn, ending: Ending, total_s: float) -> None:
-    """Tell of the end of a turn; `total_s` counts from its request."""
-    end = ending.record()
-    error_code = str(end.error["code"]) if end.error else None
-    metrics.turn_ended(
-        EndedTurn(
-            outcome=end.status.value,
-            streaming=turn.spec.streaming,
-            duration_s=total_s,
-            ttft_s=turn.ttft_s,
-            gaps_s=turn.gaps_s,
-            input_tokens=end.usage.input_tokens,
-            output_tokens=end.usage.output_tokens,
-            usage_source=end.usage.source,
-            error_code=error_code,
+@dataclass(frozen=True, slots=True)
+class TurnResult:
+    """How a turn ended: as its record says, in how many seconds, and whether anything was amiss.
+
+    `is_amiss`: it is completed, but without any text, or readers had to begin anew on the way.
+    """
+
+    outcome: str
+    total_s: float
+    ttft_s: float | None
+    is_amiss: bool
+
+
+class TurnWatcher(Protocol):
+    """Told of the turns of this process; must neither wait nor raise."""
+
+    def began(self, spec: TurnSpec) -> None:
+        """A turn runs here from now on, begun here or taken over."""
+        ...
+
+    def first_token(self, spec: TurnSpec, seconds: float) -> None:
+        """A turn has its first text, `seconds` after its request."""
+        ...
+
+    def ended(self, spec: TurnSpec, result: TurnResult) -> None:
+        """A turn has ended here."""
+        ...
+
+    def left(self, spec: TurnSpec) -> None:
+        """A turn goes on elsewhere."""
+        ...
+
+
+class Operators:
+    """Tells operators of the turns of this process.
+
+    Args:
+        metrics: Figures.
+        watchers: Told of the same.
+    """
+
+    def __init__(self, metrics: TurnMetrics, watchers: Sequence[TurnWatcher] = ()) -> None:
+        self._metrics = metrics
+        self._watchers = watchers
+
+    def began(self, spec: TurnSpec) -> None:
+        """Tell that a turn runs here."""
+        self._metrics.turn_started(streaming=spec.streaming)
+        for watcher in self._watchers:
+            watcher.began(spec)
+
+    def continued(self) -> None:
+        """Tell that a turn of a lost worker goes on here in the middle of its text."""
+        self._metrics.turn_continued("worker_lost")
+
+    def first_token(self, spec: TurnSpec, seconds: float) -> None:
+        """Tell that a turn has its first text."""
+        self._metrics.first_delta(seconds, streaming=spec.streaming)
+        for watcher in self._watchers:
+            watcher.first_token(spec, seconds)
+
+    def ended(self, turn: LiveTurn, ending: Ending, total_s: float) -> None:
+        """Tell of the end of a turn; `total_s` counts from its request."""
+        end = ending.record()
+        error_code = str(end.error["code"]) if end.error else None
+        self._metrics.turn_ended(
+            EndedTurn(
+                outcome=end.status.value,
+                streaming=turn.spec.streaming,
+                duration_s=total_s,
+                ttft_s=turn.ttft_s,
+                gaps_s=turn.gaps_s,
+                input_tokens=end.usage.input_tokens,
+                output_tokens=end.usage.output_tokens,
+                usage_source=end.usage.source,
+                error_code=error_code,
+            )
         )
-    )
-    log.info(
-        "turn.ended",
-        turn_id=end.turn_id,
-        outcome=end.status.value,
-        error_code=error_code,
-        ttft_s=None if turn.ttft_s is None else round(turn.ttft_s, 3),
-        total_s=round(total_s, 3),
-        chars=len(end.text),
-    )
+        log.info(
+            "turn.ended",
+            turn_id=end.turn_id,
+            outcome=end.status.value,
+            error_code=error_code,
+            ttft_s=None if turn.ttft_s is None else round(turn.ttft_s, 3),
+            total_s=round(total_s, 3),
+            chars=len(end.text),
+        )
+        is_amiss = not end.text or turn.is_restarted
+        result = TurnResult(end.status.value, total_s, turn.ttft_s, is_amiss)
+        for watcher in self._watchers:
+            watcher.ended(turn.spec, result)
+
+    def left(self, spec: TurnSpec, reason: str) -> None:
+        """Tell that a turn goes on elsewhere."""
+        self._metrics.turn_left(streaming=spec.streaming)
+        for watcher in self._watchers:
+            watcher.left(spec)
+        log.info("turn.left", turn_id=spec.turn_id, reason=reason)

@@ -16,7 +16,6 @@ import structlog
 from anyio.abc import TaskGroup
 
 from history.model import TurnEnd, TurnRecord, TurnStatus
-from metrics.turns import TurnMetrics
 from resilience.supervised import supervised
 from streaming.commands import CancelTurn, FallSilent, PlaybackReported, decode
 from streaming.ending import Ending
@@ -26,7 +25,7 @@ from streaming.event_log.replay import Replayed
 from streaming.events import TurnStarted
 from streaming.keeper import CHECKPOINT_EVERY_S, RETRY_EVERY_S, RecordKeeper
 from streaming.llm.choice import SourceChoice
-from streaming.operators import tell_ended
+from streaming.operators import Operators
 from streaming.readership import Readership
 from streaming.speaking import Speaking
 from streaming.speech.turn_speech import Studio, TurnSpeech
@@ -78,7 +77,7 @@ class TurnRunner:  # noqa: PLR0904  # starting is admitted, commands are obeyed,
         keeper: Writes the record.
         event_log: Where events go.
         sources: The models.
-        metrics: Told of each turn; never of each token.
+        operators: Told of each turn; never of each token.
         limits: How long a turn may take, and how many may run.
         studio: What turns that are spoken share.
         leases: Who produces what, where several workers share the log.
@@ -93,7 +92,7 @@ class TurnRunner:  # noqa: PLR0904  # starting is admitted, commands are obeyed,
         keeper: RecordKeeper,
         event_log: EventLog,
         sources: SourceChoice,
-        metrics: TurnMetrics,
+        operators: Operators,
         limits: RunnerLimits,
         studio: Studio,
         leases: Leases | None = None,
@@ -101,7 +100,7 @@ class TurnRunner:  # noqa: PLR0904  # starting is admitted, commands are obeyed,
         self._keeper = keeper
         self._event_log = event_log
         self._sources = sources
-        self._metrics = metrics
+        self._operators = operators
         self._limits = limits
         self._studio = studio
         self._leases = leases
@@ -196,12 +195,11 @@ class TurnRunner:  # noqa: PLR0904  # starting is admitted, commands are obeyed,
         if stop is not None:
             turn.stop(stop)
         elif turn.is_continued:
-            self._metrics.turn_continued("worker_lost")
+            self._operators.continued()
         return self._set_going(turn)
 
     def _made(self, spec: TurnSpec, writer: EventWriter) -> LiveTurn:
-        first_delta = partial(self._metrics.first_delta, streaming=spec.streaming)
-        turn = LiveTurn(spec, writer, first_delta)
+        turn = LiveTurn(spec, writer, partial(self._operators.first_token, spec))
         turn.speech = self._speech(turn)
         return turn
 
@@ -212,7 +210,7 @@ class TurnRunner:  # noqa: PLR0904  # starting is admitted, commands are obeyed,
         self._live[spec.turn_id] = turn  # nothing above may fail and leave it here for ever
         if self._leaving is not None:
             turn.stop(self._leaving)
-        self._metrics.turn_started(streaming=spec.streaming)
+        self._operators.began(spec)
         self.readership.watch(turn)
         return turn
 
@@ -352,7 +350,7 @@ class TurnRunner:  # noqa: PLR0904  # starting is admitted, commands are obeyed,
             turn.writer.append(event)
         turn.writer.close()
         self._forget(turn)
-        tell_ended(self._metrics, turn, ending, total_s)
+        self._operators.ended(turn, ending, total_s)
 
     def _is_anothers(self, turn: LiveTurn, record: TurnRecord | None, end: TurnEnd) -> bool:
         """Whether another worker goes on, or went on and ended it: readers are served there."""
@@ -372,8 +370,7 @@ class TurnRunner:  # noqa: PLR0904  # starting is admitted, commands are obeyed,
                 await self._leases.release(turn.spec.turn_id, turn.writer.cursor.epoch)
         turn.writer.abandon()
         self._forget(turn)
-        self._metrics.turn_left(streaming=turn.spec.streaming)
-        log.info("turn.left", turn_id=turn.spec.turn_id, reason=outcome.reason)
+        self._operators.left(turn.spec, outcome.reason)
 
     def _forget(self, turn: LiveTurn) -> None:
         del self._live[turn.spec.turn_id]

@@ -42,7 +42,8 @@ class TurnSpec:
     """All a turn needs, as values: nothing past it asks a flag, a setting or a user.
 
     `received_at` is monotonic time; what users wait for is counted from there. `former_turn_id` is
-    the conversation's turn before this one, whose speech this one cuts.
+    the conversation's turn before this one, whose speech this one cuts. `flag_epoch` is the one in
+    which `streaming` was dealt, None where it was not dealt by percentage.
     """
 
     turn_id: str
@@ -58,6 +59,7 @@ class TurnSpec:
     speech: SpeechSpec | None = None
     on_break: OnBreak = "continue"
     former_turn_id: str | None = None
+    flag_epoch: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +109,7 @@ class LiveTurn:
     gaps_s: list[float] = field(default_factory=list)
     ttft_s: float | None = None
     is_continued: bool = False
+    is_restarted: bool = False
     is_text_told: bool = False
     is_lost: bool = False
     checkpointed: int = -1

@@ -155,7 +155,7 @@ class TextWriting:
         if turn.speech is not None:
             turn.speech.restart()
         self._limit.restart()
-        turn.is_continued = False
+        turn.is_continued, turn.is_restarted = False, True
         return ""
 
     @contextmanager

@@ -4,21 +4,25 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from flags.codec import dump, encode, flag_json, segment_json
-from flags.model import AuditEntry, Author, Flag, InFlight, Ruleset, Segment
-from flags.store.base import Commit
-
-_Definition = Flag | Segment
+from flags.codec import Definition, definition_json, dump, encode, flag_json
+from flags.model import AuditEntry, Author, Flag, InFlight, Ruleset
+from flags.rollout.model import GuardedRollout
+from flags.store.base import Commit, Fence
 
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """What the audit says of a change, and the version that its own must be above."""
+    """What the audit says of a change, and the version that its own must be above.
+
+    `evidence` and `fence` are a controller's: what it decided by, and that it still leads.
+    """
 
     action: str
     author: Author
     at: datetime
     floor: int = 0
+    evidence: Mapping[str, object] | None = None
+    fence: Fence | None = None
 
 
 def commit_of(before: Ruleset, after: Ruleset, made: Made) -> Commit:
@@ -39,8 +43,11 @@ def commit_of(before: Ruleset, after: Ruleset, made: Made) -> Commit:
             will = _written(was, will, version=version, at=made.at)
         definitions[subject] = None if will is None else encode(will)
         shown = _shown(was), _shown(will)
-        audit.append(AuditEntry(version, made.at, made.action, subject, made.author, *shown))
-    return Commit(before.version, version, definitions, audit)
+        evidence = made.evidence if isinstance(will, GuardedRollout) else None
+        audit.append(
+            AuditEntry(version, made.at, made.action, subject, made.author, *shown, evidence)
+        )
+    return Commit(before.version, version, definitions, audit, fence=made.fence)
 
 
 def commit_of_nothing(ruleset: Ruleset, about: str | None) -> Commit:
@@ -49,16 +56,19 @@ def commit_of_nothing(ruleset: Ruleset, about: str | None) -> Commit:
     return Commit(ruleset.version, ruleset.version, kept, ())
 
 
-def _definitions(ruleset: Ruleset) -> dict[str, _Definition]:
-    flags = {f"flag:{key}": flag for key, flag in ruleset.flags.items()}
-    return {**flags, **{f"segment:{name}": each for name, each in ruleset.segments.items()}}
+def _definitions(ruleset: Ruleset) -> dict[str, Definition]:
+    return {
+        **{f"flag:{key}": flag for key, flag in ruleset.flags.items()},
+        **{f"segment:{name}": each for name, each in ruleset.segments.items()},
+        **{f"rollout:{key}": each for key, each in ruleset.rollouts.items()},
+    }
 
 
-def _as_kept(was: _Definition | None, will: _Definition | None) -> _Definition | None:
+def _as_kept(was: Definition | None, will: Definition | None) -> Definition | None:
     """Return a definition with what the store gave it."""
     if will is None or will is was:
         return will
-    if isinstance(will, Segment):
+    if not isinstance(will, Flag):
         kept = (was.version, was.updated_at) if was else (0, None)
         return replace(will, version=kept[0], updated_at=kept[1])
     if not isinstance(was, Flag):
@@ -66,18 +76,16 @@ def _as_kept(was: _Definition | None, will: _Definition | None) -> _Definition |
     return replace(will, version=was.version, epoch=was.epoch, updated_at=was.updated_at)
 
 
-def _is_same(was: _Definition | None, will: _Definition | None) -> bool:
+def _is_same(was: Definition | None, will: Definition | None) -> bool:
     if was is None or will is None:
         return was is will
     # By their text: to Python's equality 1 and true are one value.
     return was is will or encode(was) == encode(will)
 
 
-def _written(
-    was: _Definition | None, will: _Definition, *, version: int, at: datetime
-) -> _Definition:
+def _written(was: Definition | None, will: Definition, *, version: int, at: datetime) -> Definition:
     """Return a definition as it is stored at a version; other dealings open another epoch."""
-    if isinstance(will, Segment):
+    if not isinstance(will, Flag):
         return replace(will, version=version, updated_at=at)
     is_dealt_alike = isinstance(was, Flag) and _dealing(was) == _dealing(will)
     epoch = will.epoch if is_dealt_alike else version
@@ -91,7 +99,5 @@ def _dealing(flag: Flag) -> str:
     return dump(flag_json(dealt))
 
 
-def _shown(definition: _Definition | None) -> Mapping[str, object] | None:
-    if definition is None:
-        return None
-    return flag_json(definition) if isinstance(definition, Flag) else segment_json(definition)
+def _shown(definition: Definition | None) -> Mapping[str, object] | None:
+    return None if definition is None else definition_json(definition)

@@ -219,7 +219,8 @@ class FlagEditor:
             for flag in flags.values():
                 self._check_required(flag)
             segments = {**lower.segments, **upper.segments}
-            check_change(ruleset, merged := Ruleset(ruleset.version, flags, segments))
+            merged = replace(ruleset, flags=flags, segments=segments)
+            check_change(ruleset, merged)
             return merged
 
         shown = [*map(encode, other.flags.values()), *map(encode, other.segments.values())]

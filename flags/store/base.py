@@ -26,15 +26,24 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
+class Fence:
+    """Whoever writes still leads: the store refuses a token below the highest it has given out."""
+
+    name: str
+    token: int
+
+
+@dataclass(frozen=True, slots=True)
 class Commit:
     """One write.
 
-    `definitions` maps `flag:<key>` and `segment:<name>` to their new JSON (`flags.codec`), or None
-    where it is deleted. `audit` has one entry for each, all at `version`, which is above
-    `expected_version`: one above, or more where a ruleset that was lost is restored. A negative
-    `expected_version` never holds: such a commit only looks for what its claim did before. A commit
-    without audit may stay at its version: it keeps a claim for a change that nothing needed, and
-    its definitions, which are those that are kept already, as the claim's answer.
+    `definitions` maps `flag:<key>`, `segment:<name>` and `rollout:<key>` to their new JSON
+    (`flags.codec`), or None where it is deleted. `audit` has one entry for each, all at `version`,
+    which is above `expected_version`: one above, or more where a ruleset that was lost is restored.
+    A negative `expected_version` never holds: such a commit only looks for what its claim did
+    before. A commit without audit may stay at its version: it keeps a claim for a change that
+    nothing needed, and its definitions, which are those that are kept already, as the claim's
+    answer. Behind a `fence` that no longer holds nothing is written.
 
     Raises:
         ValueError: the version does not grow with the audit, or two audit entries tell of the same
@@ -46,6 +55,7 @@ class Commit:
     definitions: Mapping[str, str | None]
     audit: Sequence[AuditEntry]
     claim: Claim | None = None
+    fence: Fence | None = None
 
     def __post_init__(self) -> None:
         is_allowed = self.version == self.expected_version and not self.audit
@@ -92,6 +102,7 @@ class FlagStore(Protocol):
             IdempotencyMismatchError: the claim's key came with another change before.
             FlagStoreUnavailableError: the store cannot be reached; the write may have held.
             FlagStoreDamagedError: what is stored cannot be read; nothing was written.
+            FencedError: another leads by now; nothing was written.
         """
         ...
 
@@ -110,7 +121,7 @@ class FlagStore(Protocol):
     async def history(
         self, subject: str, *, limit: int, before: int | None = None
     ) -> Sequence[AuditEntry]:
-        """Return the changes of `flag:<key>` or `segment:<name>`, newest first.
+        """Return the changes of `flag:<key>`, `segment:<name>` or `rollout:<key>`, newest first.
 
         Args:
             subject: Also of what has been deleted since.

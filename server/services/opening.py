@@ -27,6 +27,7 @@ from server.services.sources import open_sources
 from server.services.stores import history_breaker, open_stores
 from server.settings import Settings
 from streaming.keeper import RecordKeeper
+from streaming.operators import Operators
 from streaming.runner import RunnerLimits, TurnRunner
 from streaming.turn import Cancelled, Deadlines
 
@@ -74,7 +75,7 @@ async def open_services(settings: Settings, specify: Specify) -> AsyncIterator[S
             keeper=keeper,
             event_log=event_log,
             sources=sources,
-            metrics=metrics,
+            operators=Operators(metrics),
             limits=RunnerLimits(
                 Deadlines(
                     first_token_s=settings.first_token_timeout_s,

@@ -451,7 +451,8 @@ async def test_a_definition_that_cannot_be_read_is_left_out_and_logged(store: Fl
         "flag:newer": '{"key":"newer","type":"colour","variants":{},"off_variant":"x"}',
         "flag:other": encode(a_flag("another")),
         "segment:list": "[]",
-        "rollout:a": "{}",
+        "rollout:a": "[]",
+        "later:a": "{}",
         "plain": "{}",
     }
     await store.commit(Commit(0, 1, {**broken, "flag:good": encode(a_flag("good"))}, ()))

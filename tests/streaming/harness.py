@@ -27,6 +27,7 @@ from streaming.event_log.memory import MemoryEventLog
 from streaming.keeper import RecordKeeper
 from streaming.llm.base import Prompt, PromptMessage, TokenSource
 from streaming.llm.choice import SourceChoice
+from streaming.operators import Operators, TurnWatcher
 from streaming.runner import RunnerLimits, TurnRunner
 from streaming.speech.base import Speaker
 from streaming.speech.maker import AudioMaker
@@ -205,6 +206,7 @@ class Stage:
     speech_limits: SpeechLimits = field(default_factory=SpeechLimits)
     metrics: TurnMetrics = field(default_factory=TurnMetrics)
     sources: SourceChoice | None = None
+    watchers: Sequence[TurnWatcher] = ()
     log: EventLog = field(
         default_factory=lambda: MemoryEventLog(
             replay_window_s=60, max_bytes=1 << 30, clock=anyio.current_time
@@ -217,7 +219,7 @@ class Stage:
             keeper=self.keeper,
             event_log=self.log,
             sources=self.sources or a_chain(self.source, metrics=self.metrics),
-            metrics=self.metrics,
+            operators=Operators(self.metrics, self.watchers),
             limits=RunnerLimits(self.deadlines, self.max_live, self.abandon_after_s),
             studio=a_studio(self.speakers, self.metrics, self.speech_limits),
         )

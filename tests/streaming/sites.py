@@ -16,6 +16,7 @@ from streaming.event_log.base import EventReader
 from streaming.event_log.redis.keys import RUNNING, lease_of
 from streaming.keeper import RecordKeeper
 from streaming.llm.base import TokenSource
+from streaming.operators import Operators
 from streaming.runner import RunnerLimits, TurnRunner
 from streaming.speech.base import Speaker
 from streaming.speech.turn_speech import SpeechLimits, SpeechSpec
@@ -58,7 +59,7 @@ class Site:
             keeper=self.keeper,
             event_log=worker.log,
             sources=a_chain(source, metrics=metrics),
-            metrics=metrics,
+            operators=Operators(metrics),
             limits=RunnerLimits(PATIENT, max_live=MAX_LIVE, abandon_after_s=abandon_after_s),
             # As in a process: this clock can also be read outside of any task.
             studio=replace(a_studio(speakers, metrics, speech_limits), clock=monotonic),

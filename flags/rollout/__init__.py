@@ -1,0 +1,1 @@
+"""A percentage that is raised on evidence, and taken back on evidence: who decides, and how."""
