@@ -2,6 +2,8 @@
 
 from server.settings import Settings
 
+_OWN = Settings.__annotations__
+
 
 def settings_table() -> str:
     """Return the page of all settings: name, default, meaning."""
@@ -15,7 +17,9 @@ def settings_table() -> str:
         "| setting | default | meaning |",
         "|---|---|---|",
     ]
-    for name, field in Settings.model_fields.items():
+    # The service's own first, then those of its parts.
+    fields = sorted(Settings.model_fields.items(), key=lambda item: item[0] not in _OWN)
+    for name, field in fields:
         default = "" if field.default in (None, ()) else f"`{field.default}`"
         rows.append(f"| `{name.upper()}` | {default} | {field.description} |")
     return "\n".join(rows) + "\n"

@@ -21,7 +21,7 @@ _FILE_NAME = "flags.json"
 _KILL_FILE_NAME = "killed-flags"
 _ENV_FILE = Path(".env")
 
-# The command's own entry point, as server/settings.py is the service's.
+# The command's own entry point, as server/settings/ is the service's.
 _ENVIRONMENT = os.environ  # noqa: TID251  # the one place where this command reads it
 
 

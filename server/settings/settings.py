@@ -6,23 +6,20 @@ this class (`python -m server settings`).
 
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
-from streaming.llm.prefixes import PrefixStyle
+from server.settings.kinds import MIN_SECRET_CHARS, Hosts, Seconds, lower, split, unset_if_empty
+from server.settings.models import ModelSettings
+from server.settings.speech import SpeechSettings
 
 EX_CONFIG = 78
 """Exit status for a setting that cannot be used (sysexits.h)."""
 
-MIN_SECRET_CHARS = 32
 
-Seconds = Annotated[float, Field(gt=0, le=86_400)]
-Hosts = Annotated[tuple[str, ...], NoDecode]
-
-
-class Settings(BaseSettings):
+class Settings(SpeechSettings, ModelSettings):
     """The service's settings, from the environment or `.env`; unknown names are ignored."""
 
     model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True)
@@ -66,101 +63,6 @@ class Settings(BaseSettings):
     )
     redis_timeout_s: Seconds = Field(
         1.0, description="Seconds a call to Redis may take; then it counts as lost."
-    )
-
-    openai_api_key: SecretStr | None = Field(
-        None, description="Key of the model provider; unset and no base URL: the offline model."
-    )
-    openai_base_url: str | None = Field(
-        None, description="Any OpenAI-compatible API: OpenAI, vLLM, Ollama, llama.cpp."
-    )
-    openai_model: str = Field(
-        "gpt-5-mini", min_length=1, description="Model asked when the chatbot names none."
-    )
-    openai_prefix_style: PrefixStyle = Field(
-        "plain",
-        description="How it is asked to go on with a broken answer: `plain` works everywhere,"
-        " `continue_final_message` (vLLM, SGLang) and `prefix` (Mistral, DeepSeek) join better.",
-    )
-    fallback_base_url: str | None = Field(
-        None, description="A second such API, asked where the first fails or is left alone."
-    )
-    fallback_api_key: SecretStr | None = Field(
-        None, description="Its key; without a base URL that of OpenAI itself."
-    )
-    fallback_model: str | None = Field(
-        None, description="Model asked there, whatever the chatbot names; unset: OPENAI_MODEL."
-    )
-    fallback_prefix_style: PrefixStyle = Field(
-        "plain", description="As OPENAI_PREFIX_STYLE, of the second API."
-    )
-    offline_last_resort: bool = Field(
-        False, description="Let the offline model answer where no provider can; it says so."
-    )
-    offline_tokens_per_s: float = Field(
-        40.0, ge=0, le=100_000, description="Pace of the offline model; 0 does not wait."
-    )
-    connect_timeout_s: Seconds = Field(
-        5.0, description="Seconds to reach the model provider; then it is tried again."
-    )
-    openai_max_retries: int = Field(
-        2, ge=0, le=10, description="Further tries before the first token; never after it."
-    )
-    first_token_timeout_s: Seconds = Field(
-        30.0, description="Seconds until a model's first token, all retries included."
-    )
-    inter_token_timeout_s: Seconds = Field(
-        30.0, description="Seconds between two tokens; longer is a stall and fails the turn."
-    )
-    turn_timeout_s: Seconds = Field(300.0, description="Seconds a whole answer may take.")
-
-    tts_engine: Literal["auto", "google", "espeak", "off"] = Field(
-        "auto",
-        description="Who speaks answers. `auto`: Google where its credentials are valid, else"
-        " eSpeak NG where it is installed, else nobody.",
-    )
-    google_cloud_credentials: Path | None = Field(
-        None, description="Service account file for Google Cloud Text-to-Speech."
-    )
-    google_application_credentials: Path | None = Field(
-        None, description="The same, by Google's own name."
-    )
-    google_tts_endpoint: str | None = Field(
-        None,
-        description="Another endpoint of it, such as `eu-texttospeech.googleapis.com`; `http://…`"
-        " means plaintext and anonymous, for tests.",
-    )
-    google_tts_encoding: Literal["ogg_opus", "mp3"] = Field(
-        "ogg_opus", description="Audio format asked of Google; browsers without Ogg need `mp3`."
-    )
-    google_tts_streaming: bool = Field(
-        False, description="Use Google's streaming call for voices that have it (Chirp 3: HD)."
-    )
-    tts_voice: str = Field(
-        "", max_length=100, description="Voice where a chatbot or request names none; empty: any."
-    )
-    tts_rate: float = Field(1.0, ge=0.25, le=2.0, description="Speed of speech; 1 is normal.")
-    tts_max_parallel: int = Field(
-        16, ge=1, le=1000, description="Calls of speech engines at once in this process."
-    )
-    tts_timeout_s: Seconds = Field(
-        10.0, description="Seconds one unit of speech may take, all tries included."
-    )
-    tts_first_timeout_s: Seconds = Field(
-        5.0, description="The same for an answer's first unit, which somebody waits for."
-    )
-    tts_cache_ttl_s: Seconds = Field(3600.0, description="Seconds that audio is kept.")
-    tts_cache_max_bytes: int = Field(
-        67_108_864,
-        ge=0,
-        description="Memory for audio, least recently used first out; 0: by `url` only.",
-    )
-    speech_timeout_s: Seconds = Field(
-        60.0,
-        description="Seconds after the end of the text until audio that is not out is given up.",
-    )
-    speech_idle_timeout_s: Seconds = Field(
-        30.0, description="Seconds without reader or playback report until it is given up."
     )
 
     session_secret: SecretStr | None = Field(
@@ -250,19 +152,11 @@ class Settings(BaseSettings):
         67_108_864, ge=0, description="Memory for ended turns' logs; the oldest go first."
     )
 
-    @field_validator(
-        "log_level", "log_format", "app_env", "tts_engine", "google_tts_encoding", mode="before"
-    )
-    @classmethod
-    def _any_case(cls, value: object) -> object:
-        return value.lower() if isinstance(value, str) else value
+    _any_case = field_validator("log_level", "log_format", "app_env", mode="before")(lower)
 
-    @field_validator("allowed_origins", "trusted_proxies", "killed_flags", mode="before")
-    @classmethod
-    def _split(cls, value: object) -> object:
-        if isinstance(value, str):
-            return tuple(part.strip() for part in value.split(",") if part.strip())
-        return value
+    _split = field_validator("allowed_origins", "trusted_proxies", "killed_flags", mode="before")(
+        split
+    )
 
     @field_validator("default_streaming_percentage")
     @classmethod
@@ -282,45 +176,15 @@ class Settings(BaseSettings):
                 raise ValueError(f"{origin!r} must end after the host; leave the path out")
         return value
 
-    @field_validator(
+    _empty_is_unset = field_validator(
         "session_secret",
         "admin_token",
         "mongodb_uri",
         "redis_url",
         "cache_redis_url",
         "flags_bootstrap_file",
-        "openai_api_key",
-        "fallback_api_key",
-        "fallback_model",
-        "google_cloud_credentials",
-        "google_application_credentials",
-        "google_tts_endpoint",
         mode="before",
-    )
-    @classmethod
-    def _empty_is_unset(cls, value: object) -> object:
-        return None if value == "" else value
-
-    @field_validator("openai_base_url", "fallback_base_url", mode="before")
-    @classmethod
-    def _base_url(cls, value: object) -> object:
-        if value in ("", None):
-            return None
-        if not str(value).startswith(("http://", "https://")):
-            raise ValueError("must start with http:// or https://")
-        return value
-
-    @field_validator("fallback_base_url", "fallback_api_key", "fallback_model")
-    @classmethod
-    def _is_second(cls, value: object, info: ValidationInfo) -> object:
-        given = info.data
-        if value is not None and given.keys() >= {"openai_base_url", "openai_api_key"}:
-            if not (given["openai_base_url"] or given["openai_api_key"]):
-                raise ValueError("needs a first one: set OPENAI_API_KEY or OPENAI_BASE_URL")
-            places = (given.get("fallback_base_url"), given.get("fallback_api_key"))
-            if info.field_name == "fallback_model" and not any(places):
-                raise ValueError("needs FALLBACK_BASE_URL or FALLBACK_API_KEY beside it")
-        return value
+    )(unset_if_empty)
 
     @field_validator("session_secret", "admin_token")
     @classmethod
@@ -332,21 +196,6 @@ class Settings(BaseSettings):
         if value is not None and len(value.get_secret_value()) < MIN_SECRET_CHARS:
             raise ValueError(f"must have at least {MIN_SECRET_CHARS} characters")
         return value
-
-    @property
-    def is_offline(self) -> bool:
-        """Whether answers come from the offline model."""
-        return self.openai_api_key is None and self.openai_base_url is None
-
-    @property
-    def has_fallback(self) -> bool:
-        """Whether there is a second provider."""
-        return self.fallback_base_url is not None or self.fallback_api_key is not None
-
-    @property
-    def google_credentials(self) -> Path | None:
-        """The service account file, by whichever name it was given."""
-        return self.google_cloud_credentials or self.google_application_credentials
 
     @property
     def guests_allowed(self) -> bool:
