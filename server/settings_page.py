@@ -20,6 +20,13 @@ def settings_table() -> str:
     # The service's own first, then those of its parts.
     fields = sorted(Settings.model_fields.items(), key=lambda item: item[0] not in _OWN)
     for name, field in fields:
-        default = "" if field.default in (None, ()) else f"`{field.default}`"
-        rows.append(f"| `{name.upper()}` | {default} | {field.description} |")
+        rows.append(f"| `{name.upper()}` | {_shown(field.default)} | {field.description} |")
     return "\n".join(rows) + "\n"
+
+
+def _shown(default: object) -> str:
+    if default in (None, ()):
+        return ""
+    if isinstance(default, tuple):
+        return f"`{','.join(f'{each:g}' for each in default)}`"
+    return f"`{default}`"

@@ -13,13 +13,14 @@ from pydantic_settings import SettingsConfigDict
 
 from server.settings.kinds import MIN_SECRET_CHARS, Hosts, Seconds, lower, split, unset_if_empty
 from server.settings.models import ModelSettings
+from server.settings.rollout import RolloutSettings
 from server.settings.speech import SpeechSettings
 
 EX_CONFIG = 78
 """Exit status for a setting that cannot be used (sysexits.h)."""
 
 
-class Settings(SpeechSettings, ModelSettings):
+class Settings(RolloutSettings, SpeechSettings, ModelSettings):
     """The service's settings, from the environment or `.env`; unknown names are ignored."""
 
     model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True)
