@@ -107,18 +107,28 @@ async def end_kill(request: Request) -> Response:
 async def list_history(request: Request) -> Response:
     """List who changed a flag, when, why and how, newest first; also of a deleted one."""
     may_read(request)
-    services, key = services_of(request), request.path_params["key"]
+    key = request.path_params["key"]
+    history, after = await changes_of(request, f"flag:{key}", key)
+    return JSONResponse({"history": history, "next": after}, headers=NO_STORE)
+
+
+async def changes_of(request: Request, subject: str, key: str) -> tuple[list[Json], int | None]:
+    """Return a page of a subject's changes, newest first, and the `before` of the page below.
+
+    Raises:
+        FlagNotFoundError: neither has the flag `key` ever been, nor the subject.
+        ProblemError: 422, `limit` or `before` is none.
+    """
+    services = services_of(request)
     limit = whole_number(request, "limit", default=20, low=1, high=200)
     before = whole_number(request, "before", default=MAX_VERSION, low=1, high=MAX_VERSION)
-    subject = f"flag:{key}"
     found = await services.flags.store.history(subject, limit=limit + 1, before=before)
     is_known = found or key in services.flags.client.ruleset.flags
     if not is_known and not await services.flags.store.history(subject, limit=1):
         raise FlagNotFoundError(key)
     shown = found[:limit]
     after = shown[-1].version if len(found) > limit else None
-    answer = {"history": [audit_json(entry) for entry in shown], "next": after}
-    return JSONResponse(answer, headers=NO_STORE)
+    return [audit_json(entry) for entry in shown], after
 
 
 async def explain_flag(request: Request) -> Response:
