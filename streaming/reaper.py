@@ -56,6 +56,7 @@ async def reap(
     is_ours: Callable[[str], bool],
     silent_after_s: float | None,
     watch: SilenceWatch | None = None,
+    on_reaped: Callable[[TurnRecord], None] = lambda _: None,
 ) -> int:
     """Interrupt running turns that nobody runs; return how many.
 
@@ -66,6 +67,7 @@ async def reap(
             start of the only process that uses the store.
         watch: Has to have seen the silence, too: other processes, with clocks of their own, may
             run turns.
+        on_reaped: Told of each turn that ended so, as it was before; must neither wait nor raise.
 
     Raises:
         HistoryUnavailableError: try again in the next round.
@@ -84,5 +86,6 @@ async def reap(
             continue
         if (stored.status, stored.epoch) == (end.status, end.epoch):  # else its worker was faster
             reaped += 1
+            on_reaped(record)
             log.warning("turn.reaped", turn_id=record.turn_id, chars=len(record.text))
     return reaped

@@ -74,6 +74,9 @@ class RolloutSettings(BaseSettings):
         le=0.5,
         description="Chance that a stage ever passes while it is as bad as what rolls back.",
     )
+    rollout_tick_s: Seconds = Field(
+        5.0, description="Seconds between two looks of the controller; a fifth under much traffic."
+    )
 
     _split_stages = field_validator("rollout_stages", "rollout_approval_at", mode="before")(split)
 
