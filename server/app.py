@@ -15,6 +15,7 @@ from server.errors import STATUS, ProblemError, answer_error
 from server.identity import IdentityMiddleware
 from server.middleware import AnswerMiddleware, OriginMiddleware, SizeLimitMiddleware
 from server.routes import (
+    admin,
     chatbots,
     conversations,
     flags,
@@ -86,6 +87,7 @@ def create_app(services: Services) -> Starlette:
             *flags.routes,
             *segments.routes,
             *ofrep.routes,
+            *admin.routes,
             Route("/", page, methods=["GET"]),
             Mount("/assets", Assets(WEB)),
         ],

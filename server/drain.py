@@ -10,3 +10,4 @@ async def drain(services: Services) -> None:
     """
     await services.runner.drain(services.settings.drain_timeout_s)
     services.readers.leave_all()
+    services.operator_streams.leave_all()

@@ -1,17 +1,16 @@
-"""Who is an operator: until accounts exist, whoever bears the operators' token.
+"""Who is an operator: until accounts exist, whoever bears their token or signed in with it.
 
 In development figures and flags are open to be read; changing them always takes the token, which
-`DATA_DIR/admin-token` has where none was set.
+`DATA_DIR/admin-token` has where none was set, or the cookie that `/admin` gives for it.
 """
 
-import hmac
-from typing import Protocol
+from typing import Literal, Protocol
 
-from pydantic import SecretStr
 from starlette.requests import HTTPConnection, Request
 
 from flags.model import Author
 from server.errors import ProblemError
+from server.operator_sessions import COOKIE, OperatorSessions
 from server.settings import Settings
 
 
@@ -21,13 +20,13 @@ class OperatorServices(Protocol):
     @property
     def settings(self) -> Settings: ...
     @property
-    def admin_token(self) -> SecretStr: ...
+    def operator_sessions(self) -> OperatorSessions: ...
 
 
 def is_reader(request: Request) -> bool:
     """Say whether the caller may read what is the operators': anybody in development."""
     services: OperatorServices = request.app.state.services
-    return services.settings.app_env != "production" or _has_token(request, services)
+    return services.settings.app_env != "production" or is_admin(request)
 
 
 def may_read(request: Request) -> None:
@@ -42,32 +41,36 @@ def may_read(request: Request) -> None:
 
 def is_admin(connection: HTTPConnection) -> bool:
     """Say whether the caller may change what is the operators', and see all of it."""
-    return _has_token(connection, connection.app.state.services)
+    return _proof(connection) is not None
 
 
 def admin(request: Request) -> Author:
-    """Return who changes something, for the audit.
+    """Return who changes something, for the audit: by which proof.
 
     Raises:
         ProblemError: 401, also in development.
     """
-    if not is_admin(request):
+    proof = _proof(request)
+    if proof is None:
         raise _unauthenticated()
-    return Author("admin_token", request_id=request.state.request_id)
+    return Author(proof, request_id=request.state.request_id)
 
 
-def _has_token(connection: HTTPConnection, services: OperatorServices) -> bool:
+def _proof(connection: HTTPConnection) -> Literal["admin_token", "admin_cookie"] | None:
+    services: OperatorServices = connection.app.state.services
+    sessions = services.operator_sessions
     scheme, _, given = connection.headers.get("authorization", "").partition(" ")
-    expected = services.admin_token.get_secret_value()
     # The header's bytes came decoded as Latin-1; back to bytes, any character can be compared.
-    is_same = hmac.compare_digest(given.strip().encode("latin-1"), expected.encode())
-    return is_same and scheme.lower() == "bearer"
+    if sessions.is_token(given.strip().encode("latin-1")) and scheme.lower() == "bearer":
+        return "admin_token"
+    cookie = connection.cookies.get(COOKIE)
+    return None if cookie is None or sessions.ends_at(cookie) is None else "admin_cookie"
 
 
 def _unauthenticated() -> ProblemError:
     return ProblemError(
         401,
         "unauthenticated",
-        "Send Authorization: Bearer with the operators' token.",
+        "Send Authorization: Bearer with the operators' token, or sign in at /admin.",
         headers={"WWW-Authenticate": 'Bearer realm="operators"'},
     )

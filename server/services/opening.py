@@ -12,9 +12,12 @@ from pydantic import SecretStr
 
 from flags.model import Ruleset
 from metrics.turns import TurnMetrics
+from server.failed_tries import FailedTries
 from server.identity import Guests
 from server.ids import new_id
 from server.kept_secrets import kept_secret
+from server.operator_sessions import OperatorSessions
+from server.operator_streams import OperatorStreams
 from server.readers import Readers
 from server.services.caches import open_cache
 from server.services.duties import Specify, duties, reap_at_start
@@ -30,6 +33,9 @@ from streaming.keeper import RecordKeeper
 from streaming.operators import Operators
 from streaming.runner import RunnerLimits, TurnRunner
 from streaming.turn import Cancelled, Deadlines
+
+SIGN_INS_A_MINUTE = 10
+"""Wrong tokens of one address; a person who mistypes needs fewer."""
 
 
 @asynccontextmanager
@@ -56,8 +62,8 @@ async def open_services(settings: Settings, specify: Specify) -> AsyncIterator[S
         cache = await open_cache(settings, stack, metrics)
         studio = open_studio(settings, cache, metrics)
         stack.push_async_callback(studio.maker.close)
-        guests = Guests(_secret(settings, "session_secret").get_secret_value())
-        admin_token = _secret(settings, "admin_token")
+        session_secret = _secret(settings, "session_secret").get_secret_value()
+        admin_token = _secret(settings, "admin_token").get_secret_value()
         # Behind all that can refuse the start: a refusal is one line, and leaves no flag behind.
         flags = await open_flags(settings, metrics)
         stack.push_async_callback(flags.store.close)
@@ -109,8 +115,10 @@ async def open_services(settings: Settings, specify: Specify) -> AsyncIterator[S
                 heartbeat_s=settings.heartbeat_s,
                 send_timeout_s=settings.send_timeout_s,
             ),
-            guests=guests,
-            admin_token=admin_token,
+            guests=Guests(session_secret),
+            operator_sessions=OperatorSessions(session_secret, admin_token),
+            operator_streams=OperatorStreams(send_timeout_s=settings.send_timeout_s),
+            failed_sign_ins=FailedTries(limit=SIGN_INS_A_MINUTE, window_s=60.0),
             worker_id=worker_id,
         )
         flags.client.on_change(partial(_stop_where_killed, runner))

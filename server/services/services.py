@@ -3,13 +3,14 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import SecretStr
-
 from chatbots.base import Chatbots
 from history.base import History
 from metrics.turns import TurnMetrics
 from resilience.breaker import Breaker
+from server.failed_tries import FailedTries
 from server.identity import Guests
+from server.operator_sessions import OperatorSessions
+from server.operator_streams import OperatorStreams
 from server.readers import Readers
 from server.services.flags import Flags
 from server.settings import Settings
@@ -42,7 +43,9 @@ class Services:
     runner: TurnRunner
     readers: Readers
     guests: Guests
-    admin_token: SecretStr
+    operator_sessions: OperatorSessions
+    operator_streams: OperatorStreams
+    failed_sign_ins: FailedTries
     worker_id: str
 
     @property

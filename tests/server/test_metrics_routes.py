@@ -8,13 +8,13 @@ from typing import Any
 import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
-from pydantic import SecretStr
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 
 from metrics.turns import EndedTurn, TurnMetrics
 from server.errors import ProblemError, answer_error
 from server.middleware import AnswerMiddleware
+from server.operator_sessions import OperatorSessions
 from server.routes.metrics import routes
 from server.settings import Settings
 
@@ -30,7 +30,7 @@ class Services:
 
     metrics: TurnMetrics
     settings: Settings
-    admin_token: SecretStr
+    operator_sessions: OperatorSessions
 
 
 @asynccontextmanager
@@ -47,7 +47,7 @@ async def client(
         middleware=[Middleware(AnswerMiddleware, metrics=metrics)],
         exception_handlers={ProblemError: answer_error},
     )
-    app.state.services = Services(metrics, settings, SecretStr(TOKEN))
+    app.state.services = Services(metrics, settings, OperatorSessions("secret", TOKEN))
     transport = httpx.ASGITransport(app=app)
     async with httpx.AsyncClient(transport=transport, base_url="http://chat.test") as http:
         yield http

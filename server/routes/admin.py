@@ -1,0 +1,144 @@
+"""The operators' page: itself, signing in and out, and what it shows live.
+
+The page asks for everything else at the addresses that operators' scripts use.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+
+import structlog
+from pydantic import Field
+from starlette.requests import Request
+from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.routing import Route
+
+from server.body import StrictModel, read_model
+from server.changes import NO_STORE
+from server.errors import STATUS, ProblemError
+from server.operator_sessions import COOKIE, MAX_AGE_S
+from server.operators import admin, is_admin
+from server.routes.health import health
+from server.routes.metrics import read_health, read_service, read_streaming, read_summary
+from server.routes.rollout import read_flags
+from server.services import ROOT
+from server.wire import instant, services_of
+
+log = structlog.get_logger(__name__)
+
+Read = Callable[[Request], Awaitable[Response]]
+PARTS: Mapping[str, Read] = {
+    "service": read_service,
+    "streaming": read_streaming,
+    "summary": read_summary,
+    "health": health,
+    "streaming_health": read_health,
+    "flags": read_flags,
+}
+"""What a state is made of: each part is what its own address answers, so that none can differ."""
+_REFUSALS: tuple[type[Exception], ...] = (ProblemError, *STATUS)
+
+
+class SignIn(StrictModel):
+    """The body of `POST /admin/session`."""
+
+    token: str = Field(min_length=1, max_length=1000)
+
+
+async def page(_request: Request) -> Response:
+    """Serve the operators' page: it tells nothing to whoever has not signed in."""
+    return FileResponse(ROOT / "web/admin/index.html", headers={"Cache-Control": "no-cache"})
+
+
+async def sign_in(request: Request) -> Response:
+    """Give a cookie for the operators' token."""
+    services = services_of(request)
+    address = "" if request.client is None else request.client.host
+    _let_try(services.failed_sign_ins.wait_s(address), address)
+    body = await read_model(request, SignIn)
+    if not services.operator_sessions.is_token(body.token.strip().encode()):
+        services.failed_sign_ins.failed(address)
+        log.warning("operators.sign_in_refused", address=address)
+        raise ProblemError(
+            401,
+            "wrong_token",
+            "This is not the operators' token: ADMIN_TOKEN, in development DATA_DIR/admin-token.",
+            headers={"WWW-Authenticate": 'Bearer realm="operators"'},
+        )
+    cookie, ends_at = services.operator_sessions.make()
+    log.info("operators.signed_in", address=address)
+    answer = JSONResponse({"signed_in": True, "ends_at": instant(ends_at)}, headers=NO_STORE)
+    _set_cookie(request, answer, cookie, max_age_s=MAX_AGE_S)
+    return answer
+
+
+async def read_session(request: Request) -> Response:
+    """Tell whether the caller is signed in, and until when."""
+    sessions = services_of(request).operator_sessions
+    ends_at = sessions.ends_at(request.cookies.get(COOKIE, ""))
+    answer = {
+        "signed_in": is_admin(request),
+        "ends_at": None if ends_at is None else instant(ends_at),
+    }
+    return JSONResponse(answer, headers=NO_STORE)
+
+
+async def sign_out(request: Request) -> Response:
+    """Take the cookie back: this browser's, also where it is none."""
+    answer = Response(status_code=204, headers=NO_STORE)
+    _set_cookie(request, answer, "", max_age_s=0)
+    return answer
+
+
+async def follow(request: Request) -> Response:
+    """Answer with the live figures, as an event stream."""
+    admin(request)
+    return services_of(request).operator_streams.follow(
+        lambda: _state(request), is_welcome=lambda: is_admin(request)
+    )
+
+
+async def _state(request: Request) -> bytes:
+    parts = [
+        b'"%b":%b' % (name.encode(), await _part(read, request)) for name, read in PARTS.items()
+    ]
+    return b"{%b}" % b",".join(parts)
+
+
+async def _part(read: Read, request: Request) -> bytes:
+    """Return what an address answers; null where it cannot: the other parts are needed then."""
+    try:
+        return bytes((await read(request)).body)
+    except _REFUSALS as error:
+        log.warning("operators.part_missing", part=read.__name__, reason=str(error))
+        return b"null"
+
+
+def _let_try(wait_s: float, address: str) -> None:
+    if wait_s > 0:
+        log.warning("operators.sign_in_too_often", address=address)
+        raise ProblemError(
+            429,
+            "too_many_tries",
+            "This address has sent wrong tokens; wait a minute, then try again.",
+            headers={"Retry-After": str(int(wait_s) + 1)},
+        )
+
+
+def _set_cookie(request: Request, answer: Response, cookie: str, *, max_age_s: int) -> None:
+    answer.set_cookie(
+        COOKIE,
+        cookie,
+        max_age=max_age_s,
+        path="/",
+        secure=request.url.scheme == "https",
+        httponly=True,
+        samesite="strict",
+    )
+
+
+routes = [
+    Route("/admin", page, methods=["GET"]),
+    Route("/admin/session", read_session, methods=["GET"]),
+    Route("/admin/session", sign_in, methods=["POST"]),
+    Route("/admin/session", sign_out, methods=["DELETE"]),
+    Route("/admin/events", follow, methods=["GET"]),
+]
