@@ -1,0 +1,254 @@
+"""What the leader remembers from one tick to the next, and how a tick adds to it. Pure.
+
+It belongs to one epoch and one number of restarts of a rollout. What does not match is begun anew,
+so losing it loses time and never makes a rollout hastier.
+"""
+
+from dataclasses import dataclass, replace
+
+import msgspec
+
+from flags.rollout.counters import NOTHING_COUNTED, TTFT_BINS, Counters, Observation
+from flags.rollout.detectors import Walk, at_rest, walk_on
+from flags.rollout.model import GuardedRollout, State
+from flags.rollout.statistics import (
+    RATE_RATIOS,
+    ShareTests,
+    Tests,
+    relative_step,
+    share_logs,
+    tests_of,
+    ttft_logs,
+)
+
+ABOVE_ALARM = 3.0
+"""Scores are capped this much above their alarm; what is completed alarms this much later."""
+
+_RATE_OVER_S = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class Walks:
+    """The detectors: of the arm that is rolled out, of the control arm, of one against the other."""
+
+    error: Walk
+    non_success: Walk
+    ttft: Walk
+    control_error: Walk
+    control_ttft: Walk
+    relative_error: Walk
+    relative_non_success: Walk
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What is remembered; times are the store's clock in seconds.
+
+    `base_on` and `base_off` are the counters when the stage's evidence began (`begun_at`), `last_on` and
+    `last_off` those of the last tick. `clock_from` is when the stage's clock began to run, None
+    while workers do not agree yet. `incident_since` and `is_regressing` are remembered until they
+    are over, not only until they are less than what began them. Ticks count in a row: `alarm_ticks`
+    with an alarm that only the control arm can explain, `skew_ticks` without agreement,
+    `clear_ticks` without any reason to hold, `other_ticks` with another one than the rollout's.
+    `rate_per_s` is of the requests of the arm that is rolled out.
+    """
+
+    epoch: int
+    restarts: int
+    at: float
+    begun_at: float
+    base_on: Counters
+    base_off: Counters
+    last_on: Counters
+    last_off: Counters
+    walks: Walks
+    clock_from: float | None = None
+    incident_since: float | None = None
+    is_regressing: bool = False
+    alarm_ticks: int = 0
+    skew_ticks: int = 0
+    clear_ticks: int = 0
+    other_ticks: int = 0
+    rate_per_s: float | None = None
+
+
+def observe(evidence: Evidence | None, rollout: GuardedRollout, seen: Observation) -> Evidence:
+    """Return the evidence after a tick, of what is kept and what is seen.
+
+    What is kept of another epoch leaves this epoch's counters whole; what is kept of this epoch
+    with other restarts, or nothing at all, begins at the counters as they are now.
+    """
+    tests = tests_of(rollout.plan)
+    before = _begun(evidence, rollout, seen, tests)
+    return Evidence(
+        epoch=before.epoch,
+        restarts=before.restarts,
+        at=seen.now,
+        begun_at=before.begun_at,
+        base_on=before.base_on,
+        base_off=before.base_off,
+        last_on=seen.on,
+        last_off=seen.off,
+        walks=_walked(before, seen, tests, cap_of(rollout)),
+        clock_from=_clock_from(before, seen),
+        incident_since=before.incident_since,
+        is_regressing=before.is_regressing,
+        alarm_ticks=before.alarm_ticks,
+        skew_ticks=before.skew_ticks + 1 if seen.is_skewed else 0,
+        clear_ticks=before.clear_ticks,
+        other_ticks=before.other_ticks,
+        rate_per_s=_rate(before, seen),
+    )
+
+
+def alarm_at(rollout: GuardedRollout) -> float:
+    """Return the logarithm at which this rollout's detectors alarm."""
+    later = ABOVE_ALARM if rollout.state is State.COMPLETED else 0.0
+    return rollout.plan.alarm + later
+
+
+def cap_of(rollout: GuardedRollout) -> float:
+    """Return the highest score that this rollout's detectors keep."""
+    return alarm_at(rollout) + ABOVE_ALARM
+
+
+def without_incident(walks: Walks) -> Walks:
+    """Return the detectors as they go on when an incident of both arms is over."""
+    return replace(
+        walks,
+        error=at_rest(len(walks.error.scores)),
+        non_success=at_rest(len(walks.non_success.scores)),
+        ttft=at_rest(len(walks.ttft.scores)),
+        relative_error=at_rest(len(RATE_RATIOS)),
+        relative_non_success=at_rest(len(RATE_RATIOS)),
+    )
+
+
+def encode_evidence(evidence: Evidence) -> bytes:
+    """Return evidence as JSON."""
+    return msgspec.json.encode(evidence)
+
+
+def decode_evidence(kept: bytes | str | None) -> Evidence | None:
+    """Return what was kept, or None if that cannot be read: then evidence begins anew."""
+    if not kept:
+        return None
+    try:
+        evidence = msgspec.json.decode(kept, type=Evidence)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return None
+    counted = (evidence.base_on, evidence.base_off, evidence.last_on, evidence.last_off)
+    is_whole = all(len(each.ttft) == len(TTFT_BINS) for each in counted)
+    return evidence if is_whole else None
+
+
+def _begun(
+    evidence: Evidence | None, rollout: GuardedRollout, seen: Observation, tests: Tests
+) -> Evidence:
+    is_of_epoch = evidence is not None and evidence.epoch == seen.epoch
+    if evidence is not None and is_of_epoch and _goes_on(evidence, rollout, seen, tests):
+        return evidence
+    counts_all = evidence is not None and not is_of_epoch
+    on, off = (NOTHING_COUNTED, NOTHING_COUNTED) if counts_all else (seen.on, seen.off)
+    return Evidence(
+        epoch=seen.epoch,
+        restarts=rollout.restarts,
+        at=seen.now,
+        begun_at=seen.now,
+        base_on=on,
+        base_off=off,
+        last_on=on,
+        last_off=off,
+        walks=_rested(tests),
+        clock_from=_kept_clock(evidence, rollout) if is_of_epoch else None,
+    )
+
+
+def _goes_on(evidence: Evidence, rollout: GuardedRollout, seen: Observation, tests: Tests) -> bool:
+    """Whether evidence of this epoch is of this rollout as it is, and counters only grew since."""
+    walks = evidence.walks
+    return (
+        evidence.restarts == rollout.restarts
+        and seen.on.n >= evidence.last_on.n
+        and seen.off.n >= evidence.last_off.n
+        and len(walks.error.scores) == len(tests.error.alarm)
+        and len(walks.non_success.scores) == len(tests.non_success.alarm)
+    )
+
+
+def _kept_clock(evidence: Evidence | None, rollout: GuardedRollout) -> float | None:
+    """Return since when the stage's clock runs: a restart of the evidence does not stop it."""
+    if evidence is None or evidence.clock_from is None or rollout.stage_since is None:
+        return None
+    is_of_stage = rollout.stage_since.timestamp() <= evidence.clock_from
+    return evidence.clock_from if is_of_stage else None
+
+
+def _clock_from(before: Evidence, seen: Observation) -> float | None:
+    if before.clock_from is None and not seen.is_skewed:
+        return seen.now
+    return before.clock_from
+
+
+def _rate(before: Evidence, seen: Observation) -> float | None:
+    over_s = seen.now - before.at
+    if over_s <= 0:
+        return before.rate_per_s
+    now = (seen.on.n - before.last_on.n) / over_s
+    if before.rate_per_s is None:
+        return now
+    # A plain mean at first, so that the first tick alone does not linger.
+    weight = over_s / min(seen.now - before.begun_at, max(over_s, _RATE_OVER_S))
+    return before.rate_per_s + weight * (now - before.rate_per_s)
+
+
+def _rested(tests: Tests) -> Walks:
+    errors, amiss = len(tests.error.alarm), len(tests.non_success.alarm)
+    times, ratios = len(tests.ttft.alarm), len(RATE_RATIOS)
+    return Walks(
+        error=at_rest(errors),
+        non_success=at_rest(amiss),
+        ttft=at_rest(times),
+        control_error=at_rest(errors),
+        control_ttft=at_rest(times),
+        relative_error=at_rest(ratios),
+        relative_non_success=at_rest(ratios),
+    )
+
+
+def _walked(before: Evidence, seen: Observation, tests: Tests, cap: float) -> Walks:
+    walks = before.walks
+    on, off = seen.on.minus(before.last_on), seen.off.minus(before.last_off)
+    return Walks(
+        error=_share_walk(walks.error, tests.error, (on.n, on.errors), cap),
+        non_success=_share_walk(walks.non_success, tests.non_success, (on.n, on.non_success), cap),
+        ttft=_ttft_walk(walks.ttft, tests, on, cap),
+        control_error=_share_walk(walks.control_error, tests.error, (off.n, off.errors), cap),
+        control_ttft=_ttft_walk(walks.control_ttft, tests, off, cap),
+        relative_error=_relative_walk(
+            walks.relative_error, (on.n, on.errors), (off.n, off.errors), cap
+        ),
+        relative_non_success=_relative_walk(
+            walks.relative_non_success, (on.n, on.non_success), (off.n, off.non_success), cap
+        ),
+    )
+
+
+def _share_walk(walk: Walk, tests: ShareTests, seen: tuple[int, int], cap: float) -> Walk:
+    if not seen[0]:
+        return walk
+    return walk_on(walk, share_logs(tests.alarm, *seen), seen, cap)
+
+
+def _ttft_walk(walk: Walk, tests: Tests, seen: Counters, cap: float) -> Walk:
+    if not any(seen.ttft):
+        return walk
+    counted = sum(seen.ttft), seen.ttft_us
+    return walk_on(walk, ttft_logs(tests.ttft.alarm, seen.ttft), counted, cap)
+
+
+def _relative_walk(walk: Walk, on: tuple[int, int], off: tuple[int, int], cap: float) -> Walk:
+    if not on[1] + off[1]:
+        return walk
+    steps = [relative_step(ratio, on, off) for ratio in RATE_RATIOS]
+    return walk_on(walk, steps, (on[0], on[1]), cap)
