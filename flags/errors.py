@@ -83,9 +83,18 @@ class IdempotencyMismatchError(FlagsError):
 
 
 class RolloutRefusedError(FlagsError):
-    """A rollout cannot do this where it stands; the message says why, and what to do."""
+    """A rollout cannot do this where it stands.
+
+    Args:
+        said: Why, and what to do.
+        wait_s: Seconds after which it can; None: waiting alone does not help.
+    """
 
     code = "rollout_refused"
+
+    def __init__(self, said: str, *, wait_s: float | None = None) -> None:
+        super().__init__(said)
+        self.wait_s = wait_s
 
 
 class FlagStoreError(FlagsError):

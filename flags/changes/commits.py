@@ -56,6 +56,11 @@ def commit_of_nothing(ruleset: Ruleset, about: str | None) -> Commit:
     return Commit(ruleset.version, ruleset.version, kept, ())
 
 
+def is_dealt_alike(was: Flag, will: Flag) -> bool:
+    """Say whether every unit gets of both what it gets of the other."""
+    return _dealing(was) == _dealing(will)
+
+
 def _definitions(ruleset: Ruleset) -> dict[str, Definition]:
     return {
         **{f"flag:{key}": flag for key, flag in ruleset.flags.items()},
@@ -87,8 +92,8 @@ def _written(was: Definition | None, will: Definition, *, version: int, at: date
     """Return a definition as it is stored at a version; other dealings open another epoch."""
     if not isinstance(will, Flag):
         return replace(will, version=version, updated_at=at)
-    is_dealt_alike = isinstance(was, Flag) and _dealing(was) == _dealing(will)
-    epoch = will.epoch if is_dealt_alike else version
+    is_alike = isinstance(was, Flag) and is_dealt_alike(was, will)
+    epoch = will.epoch if is_alike else version
     return replace(will, version=version, epoch=epoch, updated_at=at)
 
 

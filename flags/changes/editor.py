@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from flags.changes.commits import Made, commit_of, commit_of_nothing
+from flags.changes.merging import merged
+from flags.changes.rollouts import handed_over, taken
 from flags.changes.validation import (
     check_change,
     check_flag,
@@ -18,6 +20,7 @@ from flags.changes.validation import (
     check_segment,
 )
 from flags.codec import (
+    Definition,
     decode_flag,
     decode_segment,
     dump,
@@ -34,7 +37,7 @@ from flags.errors import (
     VersionConflictError,
 )
 from flags.model import Author, Flag, FlagType, InFlight, Ruleset, Segment
-from flags.store.base import Claim, Commit, FlagStore
+from flags.store.base import Claim, Commit, Fence, FlagStore
 
 MAX_TRIES = 20
 """Writers that may be faster than one change; each of them has changed something."""
@@ -47,16 +50,19 @@ class Request:
     """How a change is asked for.
 
     `if_version` is the version that the caller has seen of what it changes; 0: it must not exist;
-    None: whatever it is. `idempotency_key` makes a repetition harmless for 24 hours.
+    None: whatever it is. `idempotency_key` makes a repetition harmless for 24 hours. `evidence` and
+    `fence` are a controller's: what it decided by, and that it still leads.
     """
 
     author: Author
     if_version: int | None = None
     idempotency_key: str | None = None
+    evidence: Mapping[str, object] | None = None
+    fence: Fence | None = None
 
 
 class FlagEditor:
-    """Changes the flags of a store.
+    """Changes the flags of a store. Whoever changes how a flag deals pauses its rollout thereby.
 
     Every method raises FlagStoreError where the store fails, VersionConflictError where
     `if_version` does not hold, IdempotencyMismatchError, and FlagInvalidError with the place of the
@@ -106,7 +112,9 @@ class FlagEditor:
             flag = _flag(ruleset, key)
             check_percentage(percentage, "percentage")
             rollout = replace(flag.rollout, percentage=float(percentage))
-            return _with_flag(ruleset, replace(flag, rollout=rollout), request)
+            changed = _with_flag(ruleset, replace(flag, rollout=rollout), request)
+            # Also where the percentage stays: who says where it is to be has taken the wheel.
+            return taken(changed, key, request.author, self._now())
 
         return await self._change_flag(key, "rollout", change, request, asked=percentage)
 
@@ -209,21 +217,14 @@ class FlagEditor:
         """
 
         def change(ruleset: Ruleset) -> Ruleset:
-            lower, upper = (
-                (other, _without_older(ruleset, other)) if only_missing else (ruleset, other)
-            )
-            flags = {**lower.flags, **upper.flags}
-            for key, flag in ruleset.flags.items():
-                if flag.kill and not flags[key].kill:
-                    flags[key] = replace(flags[key], kill=True, in_flight=flag.in_flight)
-            for flag in flags.values():
+            taken_in = merged(ruleset, other, only_missing=only_missing)
+            for flag in taken_in.flags.values():
                 self._check_required(flag)
-            segments = {**lower.segments, **upper.segments}
-            merged = replace(ruleset, flags=flags, segments=segments)
-            check_change(ruleset, merged)
-            return merged
+            check_change(ruleset, taken_in)
+            return taken_in
 
-        shown = [*map(encode, other.flags.values()), *map(encode, other.segments.values())]
+        kinds: tuple[Mapping[str, Definition], ...] = (other.flags, other.segments, other.rollouts)
+        shown = [encode(each) for kind in kinds for each in kind.values()]
         return await self._change(action, change, request, asked=shown, floor=other.version)
 
     def _check_required(self, flag: Flag) -> None:
@@ -247,7 +248,37 @@ class FlagEditor:
         about: str | None = None,
         floor: int = 0,
     ) -> Mapping[str, str | None]:
-        """Return what was written, or what `about` is where nothing had to be."""
+        def with_rollouts(before: Ruleset) -> Ruleset:
+            return handed_over(before, change(before), request.author, self._now())
+
+        return await self.change(
+            action, with_rollouts, request, asked=asked, about=about, floor=floor
+        )
+
+    async def change(
+        self,
+        action: str,
+        change: Change,
+        request: Request,
+        *,
+        asked: object,
+        about: str | None = None,
+        floor: int = 0,
+    ) -> Mapping[str, str | None]:
+        """Make a change of one's own in one write, audited and safe to repeat.
+
+        Args:
+            action: The audit's word.
+            change: Returns the ruleset to be, or raises FlagsError; called again with what is
+                there then where somebody else was faster. Versions are not its business.
+            request: Its `if_version` is for `change` to check.
+            asked: What is asked for, as JSON values: with one idempotency key always the same.
+            about: `flag:<key>`, `segment:<name>` or `rollout:<key>`, to be in what is returned.
+            floor: A version that the write's must be above.
+
+        Returns:
+            The JSON of what was written, or of what `about` is where nothing had to be.
+        """
         claim = _claim(request, [action, request.if_version, asked])
         for _ in range(MAX_TRIES):
             before = await self._read()
@@ -259,12 +290,10 @@ class FlagEditor:
                 if earlier is None:
                     raise
                 return earlier
-            made = Made(action, request.author, self._now(), floor)
-            commit = commit_of(before, after, made)
-            if not commit.definitions:
-                commit = commit_of_nothing(before, about)
-                if claim is None:
-                    return commit.definitions
+            made = Made(action, request.author, self._now(), floor, request.evidence, request.fence)
+            commit = _answering(commit_of(before, after, made), before, about)
+            if not commit.audit and claim is None:
+                return commit.definitions
             committed = await self._store.commit(replace(commit, claim=claim))
             if committed.earlier is not None:
                 return committed.earlier
@@ -284,6 +313,16 @@ class FlagEditor:
             return None
         nothing = Commit(_NEVER, _NEVER, {}, (), claim)
         return (await self._store.commit(nothing)).earlier
+
+
+def _answering(commit: Commit, before: Ruleset, about: str | None) -> Commit:
+    """Return a write with what `about` is in it, also where it stays as it is."""
+    if about in commit.definitions:
+        return commit
+    kept = commit_of_nothing(before, about)
+    if not commit.definitions:
+        return kept
+    return replace(commit, definitions={**kept.definitions, **commit.definitions})
 
 
 _NEVER = -1
@@ -306,21 +345,6 @@ def _keeping(before: Flag | None, wanted: Flag, definition: Mapping[str, object]
     if not isinstance(rollout, Mapping) or "salt" not in rollout:
         wanted = replace(wanted, rollout=replace(wanted.rollout, salt=before.rollout.salt))
     return wanted
-
-
-def _without_older(ruleset: Ruleset, other: Ruleset) -> Ruleset:
-    """Return a ruleset without what was written anew, at versions that it has never had."""
-    flags = {
-        key: flag
-        for key, flag in ruleset.flags.items()
-        if key not in other.flags or other.flags[key].version <= ruleset.version
-    }
-    segments = {
-        name: segment
-        for name, segment in ruleset.segments.items()
-        if name not in other.segments or other.segments[name].version <= ruleset.version
-    }
-    return replace(ruleset, flags=flags, segments=segments)
 
 
 def _with_flag(ruleset: Ruleset, flag: Flag, request: Request) -> Ruleset:

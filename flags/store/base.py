@@ -38,8 +38,8 @@ class Commit:
     """One write.
 
     `definitions` maps `flag:<key>`, `segment:<name>` and `rollout:<key>` to their new JSON
-    (`flags.codec`), or None where it is deleted. `audit` has one entry for each, all at `version`,
-    which is above `expected_version`: one above, or more where a ruleset that was lost is restored.
+    (`flags.codec`), or None where it is deleted; one that stays as it is may be there as an answer
+    to its claim. `audit` has one entry for each that changes, all at `version`, which is above `expected_version`: one above, or more where a ruleset that was lost is restored.
     A negative `expected_version` never holds: such a commit only looks for what its claim did
     before. A commit without audit may stay at its version: it keeps a claim for a change that
     nothing needed, and its definitions, which are those that are kept already, as the claim's
