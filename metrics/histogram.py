@@ -21,14 +21,22 @@ _DECADES = range(-4, 3)
 BOUNDS = (*(float(f"{step}e{decade}") for decade in _DECADES for step in _R20), 1000.0)
 """Upper bounds, inclusive: 0.1 ms to 1000 s. A last bin takes what is above."""
 
+COARSE_BOUNDS = BOUNDS[::2]
+"""Every second one (the preferred numbers R10), for what is kept long."""
+
 
 class Histogram:
-    """Counts of values ≥ 0 by bin, and their sum. Values that are no such number are refused."""
+    """Counts of values ≥ 0 by bin, and their sum. Values that are no such number are refused.
 
-    __slots__ = ("bins", "sum")
+    Args:
+        bounds: Upper bounds of the bins, ascending; only histograms of the same ones can be added.
+    """
 
-    def __init__(self) -> None:
-        self.bins = [0] * (len(BOUNDS) + 1)
+    __slots__ = ("bins", "bounds", "sum")
+
+    def __init__(self, bounds: Sequence[float] = BOUNDS) -> None:
+        self.bounds = bounds
+        self.bins = [0] * (len(bounds) + 1)
         self.sum = 0.0
 
     @property
@@ -44,10 +52,10 @@ class Histogram:
 
     def add(self, values: Iterable[float]) -> int:
         """Add values; return how many were refused: negative, infinite, or not a number."""
-        bins, refused, total = self.bins, 0, 0.0
+        bins, bounds, refused, total = self.bins, self.bounds, 0, 0.0
         for value in values:
             if 0 <= value < float("inf"):
-                bins[bisect_left(BOUNDS, value)] += 1
+                bins[bisect_left(bounds, value)] += 1
                 total += value
             else:
                 refused += 1
@@ -58,6 +66,17 @@ class Histogram:
         """Add another histogram's values to this one's."""
         self.bins = list(map(operator.add, self.bins, other.bins))
         self.sum += other.sum
+
+    def above(self, bound: float) -> int:
+        """Return how many values are in bins that lie wholly above a value."""
+        return sum(self.bins[bisect_left(self.bounds, bound) + 1 :])
+
+    def coarse(self) -> "Histogram":
+        """Return the same values in the bins of `COARSE_BOUNDS`; only where these are `BOUNDS`."""
+        coarse = Histogram(COARSE_BOUNDS)
+        coarse.bins = list(map(operator.add, self.bins[::2], [0, *self.bins[1::2]]))
+        coarse.sum = self.sum
+        return coarse
 
     def percentile(self, share: float) -> float | None:
         """Return the value below which this share (0..1) lies; None without values.
@@ -71,17 +90,17 @@ class Histogram:
         below = 0
         for place, held in enumerate(self.bins[:-1]):
             if held and below + held >= rank:
-                lower = BOUNDS[place - 1] if place else 0.0
-                return lower + (BOUNDS[place] - lower) * max(rank - below, 0.0) / held
+                lower = self.bounds[place - 1] if place else 0.0
+                return lower + (self.bounds[place] - lower) * max(rank - below, 0.0) / held
             below += held
-        return BOUNDS[-1]
+        return self.bounds[-1]
 
     def cumulative(self, bounds: Sequence[float]) -> list[tuple[str, float]]:
-        """Return Prometheus' cumulative buckets for some of `BOUNDS`, ascending, `+Inf` last."""
+        """Return Prometheus' cumulative buckets for some of the bounds, ascending, `+Inf` last."""
         buckets: list[tuple[str, float]] = []
         below, start = 0, 0
         for bound in bounds:
-            end = bisect_left(BOUNDS, bound) + 1
+            end = bisect_left(self.bounds, bound) + 1
             below += sum(self.bins[start:end])
             start = end
             buckets.append((str(bound), below))

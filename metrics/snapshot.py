@@ -114,11 +114,11 @@ def streaming_snapshot(
         uptime_s=uptime_s,
         active_turns=active_turns,
         active_readers=active_readers,
-        all=_arms(totals, *labels.ARMS),
-        arms={arm: _arms(totals, arm) for arm in labels.ARMS},
-        gaps=_latency(totals.histogram("gaps")),
-        loop_lag=_latency(totals.histogram("loop_lag")),
-        page_ttft=_latency(totals.histogram("page.ttft")),
+        all=arm_snapshot(totals, *labels.ARMS),
+        arms={arm: arm_snapshot(totals, arm) for arm in labels.ARMS},
+        gaps=latency_of(totals.histogram("gaps")),
+        loop_lag=latency_of(totals.histogram("loop_lag")),
+        page_ttft=latency_of(totals.histogram("page.ttft")),
         tokens={kind: totals.count(f"tokens.{kind}") for kind in labels.TOKEN_KINDS},
         output_tokens_per_s=_pace(totals),
         turns_without_text=totals.count("turns.without_text"),
@@ -130,12 +130,13 @@ def streaming_snapshot(
         requests=totals.group("requests."),
         source_retries=totals.count("source_retries"),
         page_reconnects=totals.count("page.reconnects"),
-        caches={name: _cache(totals, name) for name in labels.CACHES},
+        caches={name: cache_use(totals, name) for name in labels.CACHES},
         speech=_speech(totals),
     )
 
 
-def _arms(totals: WindowTotals, *arms: str) -> ArmSnapshot:
+def arm_snapshot(totals: WindowTotals, *arms: str) -> ArmSnapshot:
+    """Return the turns of these arms together."""
     names = (*labels.OUTCOMES, labels.OTHER)
     return ArmSnapshot(
         started=sum(totals.count(f"started.{arm}") for arm in arms),
@@ -144,12 +145,13 @@ def _arms(totals: WindowTotals, *arms: str) -> ArmSnapshot:
             for name in names
             if name in labels.OUTCOMES or any(totals.count(f"ended.{arm}.{name}") for arm in arms)
         },
-        ttft=_latency(totals.histogram(*(f"ttft.{arm}" for arm in arms))),
-        duration=_latency(totals.histogram(*(f"duration.{arm}" for arm in arms))),
+        ttft=latency_of(totals.histogram(*(f"ttft.{arm}" for arm in arms))),
+        duration=latency_of(totals.histogram(*(f"duration.{arm}" for arm in arms))),
     )
 
 
-def _latency(histogram: Histogram) -> Latency:
+def latency_of(histogram: Histogram) -> Latency:
+    """Return what a histogram says."""
     p50, p95, p99 = (histogram.percentile(share) for share in (0.5, 0.95, 0.99))
     return Latency(histogram.count, histogram.mean, p50, p95, p99)
 
@@ -159,14 +161,15 @@ def _pace(totals: WindowTotals) -> float | None:
     return totals.count("pace.tokens") / seconds if seconds > 0 else None
 
 
-def _cache(totals: WindowTotals, name: str) -> CacheUse:
+def cache_use(totals: WindowTotals, name: str) -> CacheUse:
+    """Return the lookups in a cache."""
     return CacheUse(totals.count(f"cache.{name}.hit"), totals.count(f"cache.{name}.miss"))
 
 
 def _speech(totals: WindowTotals) -> SpeechSnapshot:
     return SpeechSnapshot(
-        first_audio=_latency(totals.histogram("speech.first_audio")),
-        call_duration=_latency(totals.histogram("speech.call_duration")),
+        first_audio=latency_of(totals.histogram("speech.first_audio")),
+        call_duration=latency_of(totals.histogram("speech.call_duration")),
         units=_by_engine(totals.group("speech.units.")),
         calls=_by_engine(totals.group("speech.calls.")),
     )

@@ -22,6 +22,7 @@ from metrics.snapshot import ArmSnapshot, CacheUse, Latency, StreamingSnapshot
 from metrics.turns import TurnMetrics
 from server.body import StrictModel, read_model
 from server.operators import OperatorServices, is_reader, may_read
+from server.routes import charts
 
 _ROOT = Path(__file__).resolve().parents[2]
 _NO_STORE = {"Cache-Control": "no-store"}
@@ -130,6 +131,7 @@ routes: list[Route] = [
     Route("/api/metrics/streaming", read_streaming),
     Route("/api/metrics/streaming/summary", read_summary),
     Route("/metrics", scrape),
+    *charts.routes,
     Route("/api/v1/beacons", take_beacon, methods=["POST"]),
 ]
 

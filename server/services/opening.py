@@ -23,6 +23,7 @@ from server.services.caches import open_cache
 from server.services.duties import Specify, duties, reap_at_start
 from server.services.engines import open_studio
 from server.services.faults import StartError
+from server.services.figures import open_figures
 from server.services.flags import open_flags, wants_abort_now
 from server.services.logs import open_event_log, redis_breaker
 from server.services.services import Services
@@ -54,7 +55,8 @@ async def open_services(settings: Settings, specify: Specify) -> AsyncIterator[S
         if settings.redis_url is None or settings.mongodb_uri is None:
             _claim_data_dir(settings.data_dir, stack)
         worker_id = new_id("worker")
-        metrics = TurnMetrics()
+        figures = open_figures(settings, stack, worker_id=worker_id)
+        metrics = TurnMetrics(figures.window)
         store_breaker = history_breaker(settings, metrics)
         history, chatbots = await open_stores(settings, stack, store_breaker)
         sources = open_sources(settings, metrics)
@@ -105,6 +107,7 @@ async def open_services(settings: Settings, specify: Specify) -> AsyncIterator[S
             sources=sources,
             studio=studio,
             metrics=metrics,
+            figures=figures,
             flags=flags,
             keeper=keeper,
             runner=runner,

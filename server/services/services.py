@@ -5,6 +5,7 @@ from pathlib import Path
 
 from chatbots.base import Chatbots
 from history.base import History
+from metrics.archive.base import Archive
 from metrics.turns import TurnMetrics
 from resilience.breaker import Breaker
 from server.failed_tries import FailedTries
@@ -12,6 +13,7 @@ from server.identity import Guests
 from server.operator_sessions import OperatorSessions
 from server.operator_streams import OperatorStreams
 from server.readers import Readers
+from server.services.figures import Figures
 from server.services.flags import Flags
 from server.settings import Settings
 from streaming.event_log.base import EventLog, Leases
@@ -38,6 +40,7 @@ class Services:
     sources: SourceChain
     studio: Studio
     metrics: TurnMetrics
+    figures: Figures
     flags: Flags
     keeper: RecordKeeper
     runner: TurnRunner
@@ -47,6 +50,11 @@ class Services:
     operator_streams: OperatorStreams
     failed_sign_ins: FailedTries
     worker_id: str
+
+    @property
+    def archive(self) -> Archive:
+        """Figures of the last weeks."""
+        return self.figures.archive
 
     @property
     def model_kind(self) -> str:
