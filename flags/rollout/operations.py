@@ -210,7 +210,7 @@ def _begun(rollout: GuardedRollout, stage: int, reason: str, at: datetime) -> Gu
         reason=reason,
         since=at,
         stage_since=at,
-        # Only what lies below is known to be good: a stage that is left again has to be passed again.
+        # Only what lies below has been passed: this stage has to be passed again.
         last_good=_lower(rollout.last_good, stage),
         is_approved=False,
         restarts=rollout.restarts + 1,

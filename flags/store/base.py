@@ -27,7 +27,11 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Fence:
-    """Whoever writes still leads: the store refuses a token below the highest it has given out."""
+    """Whoever writes still leads: a store refuses a token below the highest that it knows of.
+
+    It knows of those that it was written behind, and of those that whoever gives them out has told
+    it in the same place (`{flags}:fence:<name>` in Redis).
+    """
 
     name: str
     token: int
@@ -39,7 +43,8 @@ class Commit:
 
     `definitions` maps `flag:<key>`, `segment:<name>` and `rollout:<key>` to their new JSON
     (`flags.codec`), or None where it is deleted; one that stays as it is may be there as an answer
-    to its claim. `audit` has one entry for each that changes, all at `version`, which is above `expected_version`: one above, or more where a ruleset that was lost is restored.
+    to its claim. `audit` has one entry for each that changes, all at `version`, which is above
+    `expected_version`: one above, or more where a ruleset that was lost is restored.
     A negative `expected_version` never holds: such a commit only looks for what its claim did
     before. A commit without audit may stay at its version: it keeps a claim for a change that
     nothing needed, and its definitions, which are those that are kept already, as the claim's

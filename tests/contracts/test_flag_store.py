@@ -1,104 +1,22 @@
 """What every flag store promises, over all of them; mostly seen by two of a kind."""
 
-import time
-from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import anyio
 import pytest
-from redis import Redis
 from structlog.testing import capture_logs
 
 from flags.codec import encode
-from flags.errors import IdempotencyMismatchError
+from flags.errors import FencedError, IdempotencyMismatchError
 from flags.model import Ruleset
-from flags.store.base import Claim, Commit, Committed, FlagStore
-from flags.store.file import FileFlagStore
-from flags.store.redis import RedisFlagStore
+from flags.store.base import Claim, Commit, Committed, Fence, FlagStore
 from tests.support.commits import AT, a_commit, a_flag, a_segment
+from tests.support.flag_stores import PATIENCE_S, FileStores, RedisStores, Stores
 from tests.support.redis import RedisServer, running_redis
 
 LIMIT_S = 10.0
-PATIENCE_S = 20.0  # longer than any test may take: who waits for this has not been told
-
-
-class Stores(ABC):
-    """Instances over the same data, and what can happen to it behind their backs."""
-
-    def __init__(self) -> None:
-        self._made: list[FlagStore] = []
-
-    def another(self) -> FlagStore:
-        self._made.append(self.made())
-        return self._made[-1]
-
-    @abstractmethod
-    def made(self) -> FlagStore: ...
-
-    @abstractmethod
-    async def write_silently(self, version: int, definitions: dict[str, str]) -> None: ...
-
-    @abstractmethod
-    def lose(self) -> None: ...
-
-    @abstractmethod
-    def let_claims_expire(self) -> None: ...
-
-    async def close(self) -> None:
-        for store in self._made:
-            await store.close()
-
-
-class RedisStores(Stores):
-    def __init__(self, server: RedisServer) -> None:
-        super().__init__()
-        self._url = server.url
-        self._client: Redis = server.client()
-        self.lose()
-
-    def made(self) -> FlagStore:
-        return RedisFlagStore(self._url, timeout_s=PATIENCE_S)
-
-    async def write_silently(self, version: int, definitions: dict[str, str]) -> None:
-        self._client.set("{flags}:version", version)
-        for name, definition in definitions.items():
-            self._client.hset("{flags}:definitions", name, definition)
-
-    def lose(self) -> None:
-        self._client.flushall()
-
-    def let_claims_expire(self) -> None:
-        keys = list(self._client.scan_iter("{flags}:idempotency:*"))
-        assert keys
-        for key in keys:
-            lives_s = self._client.ttl(key)
-            assert 24 * 3600 - 60 < lives_s <= 24 * 3600
-            self._client.pexpire(key, 0)
-
-    async def close(self) -> None:
-        await super().close()
-        self._client.close()
-
-
-class FileStores(Stores):
-    def __init__(self, folder: Path) -> None:
-        super().__init__()
-        self._path = folder / "flags.json"
-        self._ahead_s = 0.0
-
-    def made(self) -> FlagStore:
-        return FileFlagStore(self._path, clock=lambda: time.time() + self._ahead_s)
-
-    async def write_silently(self, version: int, definitions: dict[str, str]) -> None:
-        store = self.made()  # another instance: it has nobody to tell
-        await store.commit(Commit((await store.read()).version, version, definitions, ()))
-
-    def lose(self) -> None:
-        self._path.unlink(missing_ok=True)
-
-    def let_claims_expire(self) -> None:
-        self._ahead_s += 24 * 3600
 
 
 @pytest.fixture(scope="module")
@@ -389,6 +307,45 @@ async def test_a_claim_ends_after_a_day(store: FlagStore, stores: Stores) -> Non
     again = await store.commit(a_commit(1, a_flag("a", 9), claim=Claim("key", "another")))
 
     assert again == Committed(held=True, version=2)
+
+
+async def test_a_write_behind_a_fence_that_another_has_passed_is_refused(
+    store: FlagStore, stores: Stores
+) -> None:
+    former, present = Fence("rollout", 7), Fence("rollout", 9)
+    await store.commit(replace(a_commit(0, a_flag("a", 1)), fence=former))
+    await stores.another().commit(replace(a_commit(1, a_flag("a", 2)), fence=present))
+    before = await store.read()
+
+    for expected in (1, 2, -1):
+        late = a_commit(expected, a_flag("a", 99), version=5, claim=Claim("key", "change"))
+        with pytest.raises(FencedError):
+            await store.commit(replace(late, fence=former))
+
+    assert await store.read() == before
+    assert len(await store.history("flag:a", limit=9)) == 2
+    again = replace(a_commit(2, a_flag("a", 3), claim=Claim("key", "change")), fence=present)
+    assert await store.commit(again) == Committed(held=True, version=3)
+
+
+async def test_fences_of_different_names_and_writes_without_one_do_not_meet(
+    store: FlagStore,
+) -> None:
+    await store.commit(replace(a_commit(0, a_flag("a", 1)), fence=Fence("rollout", 9)))
+
+    another = replace(a_commit(1, a_flag("a", 2)), fence=Fence("another", 1))
+
+    assert (await store.commit(another)).held
+    assert (await store.commit(a_commit(2, a_flag("a", 3)))).held
+
+
+async def test_a_write_that_does_not_hold_raises_no_fence(store: FlagStore) -> None:
+    behind = replace(a_commit(7, a_flag("a")), fence=Fence("rollout", 9))
+    assert not (await store.commit(behind)).held
+
+    held = await store.commit(replace(a_commit(0, a_flag("a")), fence=Fence("rollout", 8)))
+
+    assert held == Committed(held=True, version=1)
 
 
 async def test_the_history_is_read_page_by_page_newest_first(store: FlagStore) -> None:

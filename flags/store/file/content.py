@@ -5,8 +5,8 @@ from dataclasses import dataclass, field, replace
 import msgspec
 
 from flags.codec import encode_audit
-from flags.errors import IdempotencyMismatchError
-from flags.store.base import IDEMPOTENCY_TTL, Claim, Commit, Committed
+from flags.errors import FencedError, IdempotencyMismatchError
+from flags.store.base import IDEMPOTENCY_TTL, Claim, Commit, Committed, Fence
 
 MAX_ENTRIES = 1_000
 """Changes that are kept, of all flags together: every write writes all of them again."""
@@ -37,12 +37,16 @@ class Claimed:
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """Everything at one version. Audit and claims are in the order of their writes."""
+    """Everything at one version. Audit and claims are in the order of their writes.
+
+    `fences` are the highest tokens that were written behind, by the fence's name.
+    """
 
     version: int = 0
     definitions: dict[str, str] = field(default_factory=dict)
     audit: tuple[Kept, ...] = ()
     claims: tuple[Claimed, ...] = ()
+    fences: dict[str, int] = field(default_factory=dict)
 
     def plain(self) -> dict[str, object]:
         """Return it as JSON values."""
@@ -60,12 +64,19 @@ def committed(content: Content, commit: Commit, *, now: float) -> tuple[Committe
 
     Raises:
         IdempotencyMismatchError: the claim's key came with another change before.
+        FencedError: somebody has written behind the fence with a higher token.
     """
     if commit.claim and (earlier := _earlier(content, commit.claim, now)):
         return Committed(held=True, version=earlier.version, earlier=earlier.definitions), None
+    if commit.fence and commit.fence.token < (highest := _highest(content, commit.fence)):
+        raise FencedError(f"another leads by now, with the token {highest}")
     if content.version != commit.expected_version:
         return Committed(held=False, version=content.version), None
     return Committed(held=True, version=commit.version), _written(content, commit, now)
+
+
+def _highest(content: Content, fence: Fence) -> int:
+    return content.fences.get(fence.name, 0)
 
 
 def _earlier(content: Content, claim: Claim, now: float) -> Claimed | None:
@@ -97,4 +108,5 @@ def _written(content: Content, commit: Commit, now: float) -> Content:
         definitions={name: json for name, json in merged.items() if json is not None},
         audit=(*content.audit, *entries)[-MAX_ENTRIES:],
         claims=tuple(claims[-MAX_CLAIMS:]),
+        fences=content.fences | ({commit.fence.name: commit.fence.token} if commit.fence else {}),
     )

@@ -1,19 +1,25 @@
 -- One write: version check, claim, definitions, audit and announcement hold together or not at all.
 --
--- KEYS  version, definitions, an audit stream for each entry, then the claim's key if there is one.
+-- KEYS  version, definitions, an audit stream for each entry, then the claim's key if there is one,
+--       then the fence's if there is one.
 -- ARGV  1 expected version, 2 new version, 3 channel, 4 entries kept in a stream (about),
 --       5 the claim's change hash or '', 6 seconds that a claim lives, 7 definitions for the claim,
---       8 number of definitions, then of each its name, 'set' or 'delete', and its JSON;
+--       8 the fence's token or '',
+--       9 number of definitions, then of each its name, 'set' or 'delete', and its JSON;
 --       then the audit entries, in the order of their streams.
 -- Returns one of
---   held, version | conflict, version | earlier, version, definitions | mismatch | ahead, stream, version
+--   held, version | conflict, version | earlier, version, definitions | mismatch | fenced, token
+--   | ahead, stream, version
 
 local version_key, definitions_key = KEYS[1], KEYS[2]
 local expected, version, channel, kept = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local change, claim_s, claimed = ARGV[5], ARGV[6], ARGV[7]
-local definitions = tonumber(ARGV[8])
-local claim_key = change ~= '' and KEYS[#KEYS] or nil
-local streams = #KEYS - 2 - (claim_key and 1 or 0)
+local token = ARGV[8]
+local definitions = tonumber(ARGV[9])
+local fence_key = token ~= '' and KEYS[#KEYS] or nil
+local others = #KEYS - (fence_key and 1 or 0)
+local claim_key = change ~= '' and KEYS[others] or nil
+local streams = others - 2 - (claim_key and 1 or 0)
 
 -- Invariant: whatever can fail is asked before the first write, for a script that fails is not undone.
 
@@ -23,6 +29,13 @@ if claim_key then
         return {'earlier', earlier[2], earlier[3]}
     elseif earlier[1] then
         return {'mismatch'}
+    end
+end
+
+if fence_key then
+    local highest = redis.call('GET', fence_key) or '0'
+    if tonumber(token) < tonumber(highest) then
+        return {'fenced', highest}
     end
 end
 
@@ -48,8 +61,11 @@ for i = 1, streams do
 end
 
 redis.call('SET', version_key, version)
+if fence_key then
+    redis.call('SET', fence_key, token) -- a server that lost it knows it again
+end
 for i = 0, definitions - 1 do
-    local name, verb, json = ARGV[9 + 3 * i], ARGV[10 + 3 * i], ARGV[11 + 3 * i]
+    local name, verb, json = ARGV[10 + 3 * i], ARGV[11 + 3 * i], ARGV[12 + 3 * i]
     if verb == 'set' then
         redis.call('HSET', definitions_key, name, json)
     else
@@ -57,7 +73,7 @@ for i = 0, definitions - 1 do
     end
 end
 for i = 1, streams do
-    local entry = ARGV[8 + 3 * definitions + i]
+    local entry = ARGV[9 + 3 * definitions + i]
     redis.call('XADD', KEYS[2 + i], 'MAXLEN', '~', kept, version .. '-0', 'entry', entry)
 end
 if claim_key then

@@ -9,7 +9,7 @@ import msgspec
 from anyio import to_thread
 
 from flags.codec import dump, encode_audit
-from flags.errors import FlagStoreDamagedError, IdempotencyMismatchError
+from flags.errors import FencedError, FlagStoreDamagedError, IdempotencyMismatchError
 from flags.model import AuditEntry, Ruleset
 from flags.store.base import IDEMPOTENCY_TTL, MAX_AUDIT_ENTRIES, Commit, Committed
 from flags.store.definitions import read_audit, read_ruleset
@@ -92,6 +92,11 @@ def _script(name: str) -> str:
     return files(__package__).joinpath(f"{name}.lua").read_text(encoding="utf-8")
 
 
+def fence_key(name: str) -> str:
+    """Return where the highest token of a fence is that was ever given out."""
+    return f"{{flags}}:fence:{name}"
+
+
 def _audit_key(subject: str) -> str:
     return f"{{flags}}:audit:{subject}"
 
@@ -110,7 +115,9 @@ def _script_input(commit: Commit) -> tuple[list[str], list[str | int]]:
         arguments += [commit.claim.change_hash, ttl_s, dump(dict(commit.definitions))]
     else:
         arguments += ["", ttl_s, ""]
-    arguments.append(len(commit.definitions))
+    if commit.fence:
+        keys.append(fence_key(commit.fence.name))
+    arguments += [commit.fence.token if commit.fence else "", len(commit.definitions)]
     for name, definition in commit.definitions.items():
         arguments += [name, "delete" if definition is None else "set", definition or ""]
     arguments += [encode_audit(entry) for entry in commit.audit]
@@ -126,6 +133,8 @@ def _committed(reply: list[bytes]) -> Committed:
             return Committed(held=True, version=_version(version), earlier=earlier)
         case [b"mismatch"]:
             raise IdempotencyMismatchError
+        case [b"fenced", token]:
+            raise FencedError(f"another leads by now, with the token {token.decode()}")
         case [b"ahead", stream, version]:
             raise FlagStoreDamagedError(
                 f"{stream.decode()} is at version {version.decode()}, ahead of the ruleset: "
