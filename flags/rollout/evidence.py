@@ -24,12 +24,15 @@ from flags.rollout.statistics import (
 ABOVE_ALARM = 3.0
 """Scores are capped this much above their alarm; what is completed alarms this much later."""
 
+_OVER = 1.0
+"""What has begun with an alarm is over below this."""
+
 _RATE_OVER_S = 300.0
 
 
 @dataclass(frozen=True, slots=True)
 class Walks:
-    """The detectors: of the arm that is rolled out, of the control arm, of one against the other."""
+    """The detectors: of the arm that is rolled out, of control, and of one against the other."""
 
     error: Walk
     non_success: Walk
@@ -39,17 +42,27 @@ class Walks:
     relative_error: Walk
     relative_non_success: Walk
 
+    @property
+    def control_alarm(self) -> float:
+        """What speaks for an incident of both arms."""
+        return max(self.control_error.alarm, self.control_ttft.alarm)
+
+    @property
+    def relative_alarm(self) -> float:
+        """What speaks for more failures than in the control arm."""
+        return max(self.relative_error.alarm, self.relative_non_success.alarm)
+
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
     """What is remembered; times are the store's clock in seconds.
 
-    `base_on` and `base_off` are the counters when the stage's evidence began (`begun_at`), `last_on` and
-    `last_off` those of the last tick. `clock_from` is when the stage's clock began to run, None
-    while workers do not agree yet. `incident_since` and `is_regressing` are remembered until they
-    are over, not only until they are less than what began them. Ticks count in a row: `alarm_ticks`
-    with an alarm that only the control arm can explain, `skew_ticks` without agreement,
-    `clear_ticks` without any reason to hold, `other_ticks` with another one than the rollout's.
+    `base_on` and `base_off` are the counters when the stage's evidence began (`begun_at`),
+    `last_on` and `last_off` those of the last tick. `clock_from` is when the stage's clock began to
+    run, None while workers do not agree yet. `incident_since` and `is_regressing` last until what
+    began them is over, not only until it is less. Ticks count in a row: `alarm_ticks` with failures
+    that only the control arm could explain, `skew_ticks` without agreement, `clear_ticks` without
+    any reason to hold, `other_ticks` with another one than the rollout's.
     `rate_per_s` is of the requests of the arm that is rolled out.
     """
 
@@ -80,6 +93,10 @@ def observe(evidence: Evidence | None, rollout: GuardedRollout, seen: Observatio
     """
     tests = tests_of(rollout.plan)
     before = _begun(evidence, rollout, seen, tests)
+    walks = _walked(before, seen, tests, alarm_at(rollout) + ABOVE_ALARM)
+    incident_since = _incident_since(before, walks, rollout.plan.alarm, seen.now)
+    if before.incident_since is not None and incident_since is None:
+        walks = _without_incident(walks)
     return Evidence(
         epoch=before.epoch,
         restarts=before.restarts,
@@ -89,10 +106,10 @@ def observe(evidence: Evidence | None, rollout: GuardedRollout, seen: Observatio
         base_off=before.base_off,
         last_on=seen.on,
         last_off=seen.off,
-        walks=_walked(before, seen, tests, cap_of(rollout)),
+        walks=walks,
         clock_from=_clock_from(before, seen),
-        incident_since=before.incident_since,
-        is_regressing=before.is_regressing,
+        incident_since=incident_since,
+        is_regressing=_is_regressing(before, walks, rollout.plan.alarm),
         alarm_ticks=before.alarm_ticks,
         skew_ticks=before.skew_ticks + 1 if seen.is_skewed else 0,
         clear_ticks=before.clear_ticks,
@@ -105,23 +122,6 @@ def alarm_at(rollout: GuardedRollout) -> float:
     """Return the logarithm at which this rollout's detectors alarm."""
     later = ABOVE_ALARM if rollout.state is State.COMPLETED else 0.0
     return rollout.plan.alarm + later
-
-
-def cap_of(rollout: GuardedRollout) -> float:
-    """Return the highest score that this rollout's detectors keep."""
-    return alarm_at(rollout) + ABOVE_ALARM
-
-
-def without_incident(walks: Walks) -> Walks:
-    """Return the detectors as they go on when an incident of both arms is over."""
-    return replace(
-        walks,
-        error=at_rest(len(walks.error.scores)),
-        non_success=at_rest(len(walks.non_success.scores)),
-        ttft=at_rest(len(walks.ttft.scores)),
-        relative_error=at_rest(len(RATE_RATIOS)),
-        relative_non_success=at_rest(len(RATE_RATIOS)),
-    )
 
 
 def encode_evidence(evidence: Evidence) -> bytes:
@@ -182,6 +182,32 @@ def _kept_clock(evidence: Evidence | None, rollout: GuardedRollout) -> float | N
         return None
     is_of_stage = rollout.stage_since.timestamp() <= evidence.clock_from
     return evidence.clock_from if is_of_stage else None
+
+
+def _incident_since(before: Evidence, walks: Walks, alarm: float, now: float) -> float | None:
+    is_over = walks.control_alarm < _OVER
+    if before.incident_since is not None:
+        return None if is_over else before.incident_since
+    return now if walks.control_alarm >= alarm / 2 else None
+
+
+def _without_incident(walks: Walks) -> Walks:
+    """Return the detectors as they go on when an incident of both arms is over.
+
+    Where control has many more requests its alarm falls sooner: the other arm's is of what is past.
+    """
+    return replace(
+        walks,
+        error=at_rest(len(walks.error.scores)),
+        non_success=at_rest(len(walks.non_success.scores)),
+        ttft=at_rest(len(walks.ttft.scores)),
+        relative_error=at_rest(len(RATE_RATIOS)),
+        relative_non_success=at_rest(len(RATE_RATIOS)),
+    )
+
+
+def _is_regressing(before: Evidence, walks: Walks, alarm: float) -> bool:
+    return walks.relative_alarm >= (_OVER if before.is_regressing else alarm)
 
 
 def _clock_from(before: Evidence, seen: Observation) -> float | None:

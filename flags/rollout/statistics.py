@@ -16,7 +16,7 @@ from math import ceil, exp, lgamma, log, log1p
 from operator import mul
 
 from flags.rollout.counters import TTFT_BINS
-from flags.rollout.model import TTFT_T_S, Plan
+from flags.rollout.model import TTFT_T_S, Criteria, Plan
 
 _GATE_ERRORS = (0.05, 0.25, 0.5, 1.0)
 _GATE_NON_SUCCESS = (0.1, 0.4, 0.6, 1.0)
@@ -46,21 +46,28 @@ _SRM_LOSS = 0.1
 class ShareTests:
     """What a failure and a success add to each alternative's logarithm, for shares of requests.
 
-    `needs` is how many requests the gate takes when the share is exactly what promotes.
+    The gate takes `needs` requests when the share is exactly what promotes, `least` without any
+    failure.
     """
 
     gate: tuple[tuple[float, float], ...]
     alarm: tuple[tuple[float, float], ...]
     needs: int
+    least: int
 
 
 @dataclass(frozen=True, slots=True)
 class TtftTests:
-    """What a request in each bin adds to each stake's logarithm."""
+    """What a request in each bin adds to each stake's logarithm.
+
+    The gate takes `needs` requests that are all as late as what promotes, `least` if none takes any
+    time.
+    """
 
     gate: tuple[tuple[float, ...], ...]
     alarm: tuple[tuple[float, ...], ...]
     needs: int
+    least: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,13 +91,18 @@ def tests_of(plan: Plan) -> Tests:
             target,
         ),
         non_success=_share_tests(
-            (1 - plan.promote.success_rate, 1 - plan.roll_back.success_rate),
+            (non_success(plan.promote), non_success(plan.roll_back)),
             (_GATE_NON_SUCCESS, _ALARM_NON_SUCCESS),
             target,
         ),
         ttft=_ttft_tests(plan, target),
         target=target,
     )
+
+
+def non_success(criteria: Criteria) -> float:
+    """Return the share of requests without success at a threshold of success."""
+    return round(1 - criteria.success_rate, 9)
 
 
 def log_mean_exp(logs: Sequence[float]) -> float:
@@ -170,8 +182,13 @@ def _share_tests(
     return ShareTests(
         gate=gate,
         alarm=tuple(_ratio(each, good) for each in alarm),
-        needs=need_more((0.0,) * len(gate), growth, target) or 0,
+        needs=_from_none(growth, target),
+        least=_from_none([passed for _, passed in gate], target),
     )
+
+
+def _from_none(growth: Sequence[float], target: float) -> int:
+    return need_more((0.0,) * len(growth), growth, target) or 0
 
 
 def _ratio(alternative: float, null: float) -> tuple[float, float]:
@@ -191,7 +208,9 @@ def _ttft_tests(plan: Plan, target: float) -> TtftTests:
     alarm = tuple(
         tuple(log1p(stake * (low - good) / good) for low, _ in edges) for stake in _ALARM_STAKES
     )
-    growth = [bet(stake, good) for stake in _GATE_STAKES]
     return TtftTests(
-        gate=gate, alarm=alarm, needs=need_more((0.0,) * len(gate), growth, target) or 0
+        gate=gate,
+        alarm=alarm,
+        needs=_from_none([bet(stake, good) for stake in _GATE_STAKES], target),
+        least=_from_none([bet(stake, 0.0) for stake in _GATE_STAKES], target),
     )

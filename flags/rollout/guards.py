@@ -1,0 +1,196 @@
+"""What keeps a rollout from going on, and what takes it back. Pure.
+
+A rollback asks for three things at once: the detector's alarm, the operator's own threshold on what
+came since the rise began, and more than one or two users. Then it is asked whose fault it is: what
+control suffers as well is an incident, and held.
+"""
+
+from dataclasses import dataclass
+
+from flags.rollout.counters import Observation
+from flags.rollout.detectors import Walk
+from flags.rollout.evidence import Evidence
+from flags.rollout.model import GuardedRollout, Hold, Plan
+from flags.rollout.report import CONFIRM_AT, Literally, Measured, MetricReport
+from flags.rollout.statistics import tests_of
+
+STALE_AFTER_S = 30.0
+"""A worker that has told nothing for longer may hide anything."""
+
+SKEW_TICKS = 3
+"""Ticks in a row in which workers disagree: for a moment they do after every change."""
+
+GRACE_TICKS = 4
+"""Ticks that control has to speak before failures without any explanation roll back."""
+
+LEAST_USERS = 3
+"""Users that must have failed, or been late: one user's bad connection rolls nothing back."""
+
+GRAVEST_FIRST = (
+    Hold.INCIDENT,
+    Hold.SRM,
+    Hold.STALE_METRICS,
+    Hold.SKEW,
+    Hold.RELATIVE_REGRESSION,
+    Hold.APPROVAL,
+    Hold.INCONCLUSIVE,
+    Hold.INSUFFICIENT_DATA,
+)
+
+_US = 1e6
+
+
+@dataclass(frozen=True, slots=True)
+class Alarmed:
+    """A metric that is as bad as what rolls back, beyond doubt.
+
+    `count` requests had this share, or mean in seconds, since the rise began. `relative` is the
+    evidence that control is better, None for first-token times.
+    """
+
+    metric: str
+    count: int
+    level: float
+    relative: float | None
+
+
+def alarmed(evidence: Evidence, measured: Measured, seen: Observation) -> tuple[Alarmed, ...]:
+    """Return the metrics that would roll back, whoever is to blame."""
+    walks = evidence.walks
+    failing, users = seen.on.failing_users, seen.on.users
+    asked = (
+        ("error", walks.error, 1.0, failing, walks.relative_error.alarm),
+        ("non_success", walks.non_success, 1.0, failing, walks.relative_non_success.alarm),
+        ("ttft", walks.ttft, _US, users, None),
+    )
+    return tuple(
+        Alarmed(name, walk.since[0], _level(walk, scale), relative)
+        for name, walk, scale, people, relative in asked
+        if people >= LEAST_USERS and _is_bad(measured.metrics[name], walk, scale)
+    )
+
+
+def to_blame(
+    rollout: GuardedRollout, evidence: Evidence, alarms: tuple[Alarmed, ...]
+) -> tuple[Alarmed, str] | None:
+    """Return the metric that rolls back now, and why it is not an incident's doing; None: none.
+
+    An incident of both arms lasts until its hold is left: what came of it may end later than it.
+    """
+    plan = rollout.plan
+    if plan.on_shared_incident == "rollback":
+        return (alarms[0], "whatever control does") if alarms else None
+    if evidence.incident_since is None and rollout.hold is not Hold.INCIDENT:
+        return _to_blame_alone(evidence, alarms)
+    is_overdue = (
+        evidence.incident_since is not None
+        and evidence.at - evidence.incident_since > plan.incident_max_s
+    )
+    for each in alarms:
+        if each.relative is not None and each.relative >= plan.alarm:
+            return each, "far worse than control even in an incident of both arms"
+        if is_overdue:
+            return each, f"an incident of both arms has lasted {plan.incident_max_s:g} s"
+    return None
+
+
+def _to_blame_alone(evidence: Evidence, alarms: tuple[Alarmed, ...]) -> tuple[Alarmed, str] | None:
+    for each in alarms:
+        if each.relative is None:
+            return each, "control is not late"
+        if each.relative >= CONFIRM_AT:
+            return each, "control is better"
+        if evidence.alarm_ticks > GRACE_TICKS:
+            return each, f"control has not explained it for {GRACE_TICKS} ticks"
+    return None
+
+
+def asks_for_control(evidence: Evidence, alarms: tuple[Alarmed, ...]) -> bool:
+    """Whether there are failures that control may still explain: then it is given some ticks."""
+    return evidence.incident_since is None and any(each.relative is not None for each in alarms)
+
+
+def is_stale(seen: Observation) -> bool:
+    """Whether what is seen is too old to decide on."""
+    return seen.oldest_flush_s is None or seen.oldest_flush_s > STALE_AFTER_S
+
+
+def holds(
+    rollout: GuardedRollout, evidence: Evidence, measured: Measured, seen: Observation
+) -> tuple[Hold, ...]:
+    """Return every reason not to go on that there is now, gravest first."""
+    reasons = {
+        Hold.INCIDENT: evidence.incident_since is not None,
+        Hold.SRM: measured.srm.evidence >= measured.srm.alarm_at,
+        Hold.STALE_METRICS: is_stale(seen),
+        Hold.SKEW: evidence.skew_ticks >= SKEW_TICKS,
+        Hold.RELATIVE_REGRESSION: evidence.is_regressing,
+    }
+    if bake_left_s(rollout, evidence) <= 0:
+        lacking = _lacking(rollout, measured)
+        reasons |= {lacking: True} if lacking is not None else {}
+    return tuple(each for each in GRAVEST_FIRST if reasons.get(each, False))
+
+
+def bake_left_s(rollout: GuardedRollout, evidence: Evidence) -> float:
+    """Return how many seconds the stage still lasts at least."""
+    whole = rollout.plan.final_bake_s if is_last(rollout) else rollout.plan.bake_s
+    if evidence.clock_from is None:
+        return whole
+    return min(whole, max(0.0, evidence.clock_from + whole - evidence.at))
+
+
+def is_last(rollout: GuardedRollout) -> bool:
+    """Whether it is in the last stage: its bake is the final one, and there is no gate."""
+    return rollout.stage == len(rollout.plan.stages) - 1
+
+
+def literally(measured: Measured) -> Literally:
+    """Return what the operator's thresholds say of the stage so far, taken literally."""
+    metrics = measured.metrics.values()
+    if any(each.estimate is not None and each.estimate > each.roll_back_above for each in metrics):
+        return "roll_back"
+    if all(each.estimate is not None and each.estimate < each.promote_below for each in metrics):
+        return "promote"
+    return "neither"
+
+
+def _lacking(rollout: GuardedRollout, measured: Measured) -> Hold | None:
+    """Return what a stage whose time is over still lacks; None: nothing."""
+    metrics = measured.metrics
+    is_calm = all(each.alarm < rollout.plan.alarm / 2 for each in metrics.values())
+    is_good = is_calm and literally(measured) == "promote"
+    if is_good and (is_last(rollout) or all(map(_is_passed, metrics.values()))):
+        needs_approval = rollout.percentage in rollout.plan.approval_at
+        return Hold.APPROVAL if needs_approval and not rollout.is_approved else None
+    if is_last(rollout):
+        is_short = measured.on.n == 0
+    else:
+        needs = _needs(rollout.plan)
+        is_short = any(
+            not _is_passed(each) and each.n < needs[name] for name, each in metrics.items()
+        )
+    return Hold.INSUFFICIENT_DATA if is_short else Hold.INCONCLUSIVE
+
+
+def _needs(plan: Plan) -> dict[str, int]:
+    tests = tests_of(plan)
+    return {
+        "error": tests.error.needs,
+        "non_success": tests.non_success.needs,
+        "ttft": tests.ttft.needs,
+    }
+
+
+def _is_passed(metric: MetricReport) -> bool:
+    return metric.promote_evidence >= metric.promote_needed
+
+
+def _is_bad(metric: MetricReport, walk: Walk, scale: float) -> bool:
+    is_alarmed = metric.alarm >= metric.alarm_at
+    return is_alarmed and _level(walk, scale) > metric.roll_back_above
+
+
+def _level(walk: Walk, scale: float) -> float:
+    count, total = walk.since
+    return total / scale / count if count else 0.0
