@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Concatenate, ParamSpec
 
 from metrics import labels
+from metrics.alerts import AlertSeries
 from metrics.base import Window
 from metrics.labels import arm, known
 from metrics.memory import MemoryWindow
@@ -90,6 +91,7 @@ class TurnMetrics:  # noqa: PLR0904 - one short method for each thing that can b
         self._speech = SpeechSeries(registry)
         self._flags = FlagSeries(registry)
         self._page = PageSeries(registry)
+        self.alerts = AlertSeries(registry)
         self._routes = labels.RouteLabels()
 
     @_fails_open

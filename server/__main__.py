@@ -9,6 +9,7 @@ import anyio
 from history.errors import HistoryUnavailableError
 from server.observability import configure_logging
 from server.services import StartError, choose_stores, store_fault
+from server.services.alerts import send_test
 from server.serving import bind, serve
 from server.settings import EX_CONFIG, Settings, load_settings
 from server.settings_page import settings_table
@@ -21,9 +22,9 @@ def main() -> None:
         "command",
         nargs="?",
         default="serve",
-        choices=["serve", "settings", "verify-indexes"],
+        choices=["serve", "settings", "verify-indexes", "test-alert"],
         help="serve (default); settings: print the table of all settings; verify-indexes: check"
-        " that the history has the indexes its queries need",
+        " that the history has the indexes its queries need; test-alert: send operators a message",
     )
     command = parser.parse_args().command
     if command == "settings":
@@ -34,6 +35,8 @@ def main() -> None:
     try:
         if command == "verify-indexes":
             raise SystemExit(anyio.run(_verify_indexes, settings))
+        if command == "test-alert":
+            raise SystemExit(anyio.run(send_test, settings))
         with closing(bind(settings)) as sock:
             anyio.run(serve, settings, sock, backend_options={"use_uvloop": True})
     except StartError as error:

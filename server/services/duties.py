@@ -13,6 +13,7 @@ from history.errors import HistoryError
 from history.model import TurnRecord
 from resilience.loop_watch import LoopWatch
 from resilience.supervised import supervised
+from server.services.alerts import alerting
 from server.services.faults import StartError
 from server.services.services import Services
 from server.services.stores import store_fault
@@ -105,9 +106,9 @@ async def duties(services: Services, specify: Specify) -> AsyncIterator[None]:
     ]
 
     with LoopWatch(on_blocked=_tell_blocked):
-        async with anyio.create_task_group() as tasks:
+        async with alerting(services) as alert_rounds, anyio.create_task_group() as tasks:
             tasks.start_soon(_warm_up, services.studio)
-            for name, step, every_s in rounds:
+            for name, step, every_s in (*rounds, *alert_rounds):
                 tasks.start_soon(partial(supervised, name, step, every_s=every_s, log=log))
             try:
                 yield

@@ -6,11 +6,12 @@ this class (`python -m server settings`).
 
 import sys
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import SettingsConfigDict
 
+from server.settings.alerts import AlertSettings
 from server.settings.kinds import MIN_SECRET_CHARS, Hosts, Seconds, lower, split, unset_if_empty
 from server.settings.models import ModelSettings
 from server.settings.rollout import RolloutSettings
@@ -20,7 +21,7 @@ EX_CONFIG = 78
 """Exit status for a setting that cannot be used (sysexits.h)."""
 
 
-class Settings(RolloutSettings, SpeechSettings, ModelSettings):
+class Settings(AlertSettings, RolloutSettings, SpeechSettings, ModelSettings):
     """The service's settings, from the environment or `.env`; unknown names are ignored."""
 
     model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True)
@@ -227,12 +228,11 @@ def fault_lines(error: ValidationError) -> list[str]:
     for found in error.errors(include_url=False):
         message = found["msg"].removeprefix("Value error, ")
         name = str(found["loc"][0])
-        secret = (
-            "secret" in name
-            or name in {"redis_url", "cache_redis_url", "mongodb_uri"}
-            or name.rpartition("_")[2] == "token"
-            or "key" in name
-        )
-        got = "" if secret else f" (got {found.get('input')!r})"
+        got = "" if _is_secret(name) else f" (got {found.get('input')!r})"
         lines.append(f"{name.upper()}{got}: {message}.".replace("..", "."))
     return lines
+
+
+def _is_secret(name: str) -> bool:
+    field = Settings.model_fields.get(name)
+    return field is None or SecretStr in {field.annotation, *get_args(field.annotation)}
