@@ -24,7 +24,7 @@ class Walk:
     @property
     def alarm(self) -> float:
         """The logarithm of the evidence: 0 where nothing is amiss."""
-        return log_mean_exp(self.scores)
+        return log_mean_exp(self.scores) if any(self.scores) else 0.0
 
     @property
     def since(self) -> tuple[int, int]:
