@@ -116,7 +116,7 @@ class RedisConnection:
         return FlagStoreUnavailableError(reason)
 
 
-async def ask(client: Redis, *command: str | int) -> Any:
+async def ask(client: Redis, *command: str | int | bytes) -> Any:
     """Return the answer to one command."""
     answer: Any = await client.execute_command(*command)  # type: ignore[no-untyped-call]
     return answer
