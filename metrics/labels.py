@@ -55,6 +55,31 @@ SPEECH_CODES = (
 UNIT_OUTCOMES = ("spoken", "not_requested", *SPEECH_CODES)
 CALL_OUTCOMES = ("spoken", "cancelled", *SPEECH_CODES)
 PAGE_GAPS = ("p50", "p95", "max")
+FIRST_TOKEN_PARTS = ("planning", "connect", "upstream", "flush")
+DUPLICATES = ("join", "append")
+"""«join»: text that a continued answer repeated; «append»: entries that Redis had already."""
+
+DEPENDENCIES = ("history", "redis", "model")
+ROLLOUT_ACTIONS = (
+    "start",
+    "promote",
+    "hold",
+    "release",
+    "roll_back",
+    "complete",
+    "pause",
+    "resume",
+    "approve",
+)
+ROLLOUT_STATES = (
+    "idle",
+    "running",
+    "hold",
+    "final_bake",
+    "completed",
+    "rolled_back",
+    "paused",
+)
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 MAX_ROUTES = 64

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from metrics import labels
-from metrics.base import WindowTotals
+from metrics.base import Live, WindowTotals
 from metrics.histogram import Histogram
 
 
@@ -71,23 +71,35 @@ class SpeechSnapshot:
     call_duration: Latency
     units: Mapping[str, Mapping[str, int]]
     calls: Mapping[str, Mapping[str, int]]
+    sentences: int
+    gaps: Latency
+
+
+@dataclass(frozen=True, slots=True)
+class DependencyUse:
+    """Calls to something that turns are made with."""
+
+    duration: Latency
+    errors: int
 
 
 @dataclass(frozen=True, slots=True)
 class StreamingSnapshot:
-    """The last minutes: everything counts within `window_s` but the three figures of now.
+    """The last minutes of all workers: everything counts within `window_s` but what is in `live`.
 
-    Mappings name only what was counted. `tokens` is by kind; `output_tokens_per_s` is the pace of
-    an answer from its first delta to its end, over all turns that tell.
+    Mappings name only what was counted. `ttft_parts` are by `labels.FIRST_TOKEN_PARTS`, `tokens` by
+    kind; `output_tokens_per_s` is the pace of an answer from its first delta to its end, over all
+    turns that tell.
     """
 
     window_s: float
-    uptime_s: float
-    active_turns: int
-    active_readers: int
+    live: Live
     all: ArmSnapshot
     arms: Mapping[str, ArmSnapshot]
+    queue_wait: Latency
+    ttft_parts: Mapping[str, Latency]
     gaps: Latency
+    stalls: int
     loop_lag: Latency
     page_ttft: Latency
     tokens: Mapping[str, int]
@@ -100,23 +112,37 @@ class StreamingSnapshot:
     history_failures: Mapping[str, int]
     requests: Mapping[str, int]
     source_retries: int
+    duplicates: Mapping[str, int]
+    dependencies: Mapping[str, DependencyUse]
     page_reconnects: int
     caches: Mapping[str, CacheUse]
     speech: SpeechSnapshot
 
+    @property
+    def active_turns(self) -> int:
+        """Turns that run now."""
+        return self.live.gauge("active_turns")
 
-def streaming_snapshot(
-    totals: WindowTotals, *, uptime_s: float, active_turns: int, active_readers: int
-) -> StreamingSnapshot:
+    @property
+    def active_readers(self) -> int:
+        """Event streams that are open now."""
+        return self.live.gauge("active_readers")
+
+
+def streaming_snapshot(totals: WindowTotals) -> StreamingSnapshot:
     """Return what the window's totals say; the names are those that `TurnMetrics` records."""
     return StreamingSnapshot(
         window_s=totals.covers_s,
-        uptime_s=uptime_s,
-        active_turns=active_turns,
-        active_readers=active_readers,
+        live=totals.live,
         all=arm_snapshot(totals, *labels.ARMS),
         arms={arm: arm_snapshot(totals, arm) for arm in labels.ARMS},
+        queue_wait=latency_of(totals.histogram("queue_wait")),
+        ttft_parts={
+            part: latency_of(totals.histogram(f"ttft_part.{part}"))
+            for part in labels.FIRST_TOKEN_PARTS
+        },
         gaps=latency_of(totals.histogram("gaps")),
+        stalls=totals.count("stalls"),
         loop_lag=latency_of(totals.histogram("loop_lag")),
         page_ttft=latency_of(totals.histogram("page.ttft")),
         tokens={kind: totals.count(f"tokens.{kind}") for kind in labels.TOKEN_KINDS},
@@ -129,6 +155,8 @@ def streaming_snapshot(
         history_failures=totals.group("history_failures."),
         requests=totals.group("requests."),
         source_retries=totals.count("source_retries"),
+        duplicates=totals.group("duplicates."),
+        dependencies={name: _dependency(totals, name) for name in labels.DEPENDENCIES},
         page_reconnects=totals.count("page.reconnects"),
         caches={name: cache_use(totals, name) for name in labels.CACHES},
         speech=_speech(totals),
@@ -166,12 +194,21 @@ def cache_use(totals: WindowTotals, name: str) -> CacheUse:
     return CacheUse(totals.count(f"cache.{name}.hit"), totals.count(f"cache.{name}.miss"))
 
 
+def _dependency(totals: WindowTotals, name: str) -> DependencyUse:
+    return DependencyUse(
+        latency_of(totals.histogram(f"dependency.{name}")),
+        totals.count(f"dependency_errors.{name}"),
+    )
+
+
 def _speech(totals: WindowTotals) -> SpeechSnapshot:
     return SpeechSnapshot(
         first_audio=latency_of(totals.histogram("speech.first_audio")),
         call_duration=latency_of(totals.histogram("speech.call_duration")),
         units=_by_engine(totals.group("speech.units.")),
         calls=_by_engine(totals.group("speech.calls.")),
+        sentences=totals.count("speech.sentences"),
+        gaps=latency_of(totals.histogram("speech.gaps")),
     )
 
 

@@ -55,20 +55,30 @@ class Beacon(StrictModel):
 
 
 async def read_service(request: Request) -> Response:
-    """`GET /api/metrics`: this process."""
-    snapshot = _open_to_operators(request).metrics.snapshot()
-    use = process_use()
+    """`GET /api/metrics`: this process, and the totals of all."""
+    metrics = _open_to_operators(request).metrics
+    snapshot, use = metrics.snapshot(), process_use()
+    live = snapshot.live
     return _json(
         {
             "service": "chatstream",
             "version": _version(),
             "python_version": platform.python_version(),
-            "uptime_s": round(snapshot.uptime_s, 3),
+            "uptime_s": round(metrics.uptime_s, 3),
             "memory_bytes": use.memory_bytes,
             "cpu_s": round(use.cpu_s, 3),
-            "connections": {"sockets": use.open_sockets, "readers": snapshot.active_readers},
-            "active_turns": snapshot.active_turns,
+            "connections": {"sockets": use.open_sockets, "readers": metrics.active_readers},
+            "active_turns": metrics.active_turns,
             "requests": {"window_s": snapshot.window_s, **snapshot.requests},
+            "deployment": {
+                "workers": live.workers,
+                "active_turns": snapshot.active_turns,
+                "active_readers": snapshot.active_readers,
+                "uptime_s": {
+                    "longest": round(live.oldest_s, 3),
+                    "shortest": round(live.youngest_s, 3),
+                },
+            },
         }
     )
 
@@ -89,7 +99,13 @@ async def read_health(request: Request) -> Response:
 async def read_streaming(request: Request) -> Response:
     """`GET /api/metrics/streaming`: all of the window."""
     snapshot = _open_to_operators(request).metrics.snapshot()
-    return _json({"window_s": snapshot.window_s, "metrics": _streaming(snapshot)})
+    return _json(
+        {
+            "window_s": snapshot.window_s,
+            "workers": snapshot.live.workers,
+            "metrics": _streaming(snapshot),
+        }
+    )
 
 
 async def read_summary(request: Request) -> Response:
@@ -98,6 +114,7 @@ async def read_summary(request: Request) -> Response:
     return _json(
         {
             "window_s": snapshot.window_s,
+            "workers": snapshot.live.workers,
             "active_streams": snapshot.active_turns,
             "active_readers": snapshot.active_readers,
             **arm_json(snapshot.all),
@@ -154,17 +171,31 @@ def _streaming(snapshot: StreamingSnapshot) -> dict[str, object]:
             "started": snapshot.all.started,
             **snapshot.all.outcomes,
             "without_text": snapshot.turns_without_text,
+            "stalls": snapshot.stalls,
+            "duplicates_dropped": snapshot.duplicates,
+            "log_bytes": snapshot.live.gauge("log_bytes"),
         },
         "latency": {
             "ttft_ms": _latency(snapshot.all.ttft),
+            "queue_wait_ms": _latency(snapshot.queue_wait),
+            "ttft_part_ms": {name: _latency(part) for name, part in snapshot.ttft_parts.items()},
             "inter_token_ms": _latency(snapshot.gaps),
             "turn_duration_ms": _latency(snapshot.all.duration),
             "event_loop_lag_ms": _latency(snapshot.loop_lag),
             "page_ttft_ms": _latency(snapshot.page_ttft),
             "ttfa_ms": _latency(snapshot.speech.first_audio),
             "speech_call_ms": _latency(snapshot.speech.call_duration),
+            "audio_gap_ms": _latency(snapshot.speech.gaps),
         },
-        "speech": {"units": snapshot.speech.units, "calls": snapshot.speech.calls},
+        "speech": {
+            "units": snapshot.speech.units,
+            "calls": snapshot.speech.calls,
+            "sentences": snapshot.speech.sentences,
+        },
+        "dependencies": {
+            name: {"duration_ms": _latency(use.duration), "errors": use.errors}
+            for name, use in snapshot.dependencies.items()
+        },
         "cache": {name: _cache(use) for name, use in snapshot.caches.items()},
         "tokens": {**snapshot.tokens, "output_per_s": _rounded(snapshot.output_tokens_per_s, 1)},
         "errors": {

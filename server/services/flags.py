@@ -14,7 +14,7 @@ from flags.exposures import Exposure, Exposures
 from flags.kills import LocalKills
 from flags.model import Attributes, Decision, Flag, FlagType, InFlight, Ruleset
 from flags.store.base import FlagStore
-from metrics.prometheus import FlagFigures
+from metrics.series.flags import FlagFigures
 from metrics.turns import TurnMetrics
 from server.services.faults import StartError
 from server.settings import Settings

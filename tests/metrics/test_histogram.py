@@ -8,7 +8,7 @@ import statistics
 import pytest
 
 from metrics.histogram import BOUNDS, Histogram
-from metrics.prometheus import GAP_BOUNDS_S
+from metrics.series.turns import GAP_BOUNDS_S
 
 
 def test_bounds_rise_in_even_steps_from_a_tenth_of_a_millisecond_to_a_thousand_seconds() -> None:

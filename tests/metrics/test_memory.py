@@ -3,7 +3,8 @@
 import pytest
 
 from metrics.base import Window
-from metrics.memory import MAX_NAMES, MemoryWindow
+from metrics.delta import MAX_NAMES
+from metrics.memory import MemoryWindow
 
 
 class FakeClock:

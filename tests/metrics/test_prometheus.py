@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families as read_text
 
-from metrics.prometheus import FlagFigures
-from metrics.turns import EndedTurn, TurnMetrics
+from metrics.series.flags import FlagFigures, RolloutFigures
+from metrics.series.service import SharingFigures
+from metrics.turns import EndedTurn, FirstTokenParts, TurnMetrics
 
 DOCS = Path(__file__).parents[2] / "docs" / "monitoring.md"
 
@@ -20,9 +21,12 @@ def a_busy_recorder() -> TurnMetrics:
     metrics = TurnMetrics()
     for streaming in (True, False):
         metrics.turn_started(streaming=streaming)
-        metrics.first_delta(0.2, streaming=streaming)
+        metrics.first_delta(0.2, streaming=streaming, parts=FirstTokenParts(0.02, 0.08, 0.1))
+        metrics.first_flush(0.001)
         metrics.turn_ended(
-            EndedTurn("failed", streaming, 2.0, 0.2, [0.02], 3, 4, "exact", "upstream_timeout")
+            EndedTurn(
+                "failed", streaming, 2.0, 0.2, [0.02], 3, 4, "exact", "upstream_timeout", 0.01, 1
+            )
         )
     metrics.reader_opened()
     metrics.reader_closed("end")
@@ -50,7 +54,21 @@ def a_busy_recorder() -> TurnMetrics:
     metrics.flag_failed()
     metrics.watch_flags(lambda: FlagFigures(3, False, 0.5, 0.05, False))
     metrics.page_reported(ttft_s=0.3, gaps_s={"p50": 0.1, "p95": 0.2, "max": 1.0}, reconnects=1)
+    record_what_is_watched(metrics)
     return metrics
+
+
+def record_what_is_watched(metrics: TurnMetrics) -> None:
+    """Record the rest: of speech, logs, dependencies, the rollout and the process."""
+    metrics.sentences_completed(4)
+    metrics.audio_gap(0.3)
+    metrics.repeated("append")
+    metrics.watch_logs(lambda: 4096)
+    metrics.dependency_called("redis", 0.001, is_ok=True)
+    metrics.rollout_moved("promote")
+    metrics.watch_rollout(lambda: RolloutFigures("running", is_leader=True))
+    metrics.watch_sharing(lambda: SharingFigures(0.5, 0))
+    metrics.introduce("0.1.0", "3.11.7")
 
 
 def promtool(*check: str, stdin: bytes = b"") -> tuple[int, str]:

@@ -1,0 +1,1 @@
+"""What can be recorded, by subject; `metrics.turns.TurnMetrics` is all of it."""
