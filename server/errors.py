@@ -1,5 +1,6 @@
 """Every error as `application/problem+json` (RFC 9457), and the one table from class to status."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import cast
 
@@ -23,6 +24,7 @@ from flags.errors import (
     FlagStoreDamagedError,
     FlagStoreUnavailableError,
     IdempotencyMismatchError,
+    RolloutRefusedError,
     VersionConflictError,
 )
 from history.errors import (
@@ -91,6 +93,7 @@ STATUS: dict[type[Exception], tuple[int, str]] = {
         409,
         "This Idempotency-Key came with another change; use a new key.",
     ),
+    RolloutRefusedError: (409, "The rollout cannot do this where it stands."),
     FlagStoreUnavailableError: (
         503,
         f"The flags' store cannot be reached; a change may have held: read it first. {_KILL_HERE}",
@@ -179,6 +182,10 @@ def _tell_more(problem: ProblemError, error: Exception) -> None:
     match error:
         case FlagInvalidError():
             problem.errors = [{"field": error.path, "message": error.reason}]
+        case RolloutRefusedError():
+            problem.detail = _sentence(str(error))
+            if error.wait_s is not None:
+                problem.headers = {"Retry-After": str(math.ceil(error.wait_s))}
         case VersionConflictError() | ChatbotChangedError():
             problem.extra = {"version": error.version}
             if error.version:
@@ -186,6 +193,10 @@ def _tell_more(problem: ProblemError, error: Exception) -> None:
         case _:
             turn_id = getattr(error, "turn_id", None)
             problem.extra = {"turn_id": turn_id} if turn_id else {}
+
+
+def _sentence(said: str) -> str:
+    return f"{said[:1].upper()}{said[1:].rstrip('.')}."
 
 
 def _from_http(error: HTTPException) -> ProblemError:
