@@ -12,9 +12,11 @@ MODULES = sorted(path for path in WEB.rglob("*.js") if path.parent.name != "vend
 
 
 def test_vendored_libraries_are_the_recorded_ones() -> None:
-    row = re.compile(r"^\| `([\w-]+\.js)` .* `([0-9a-f]{64})` \|$", re.MULTILINE)
+    row = re.compile(r"^\| `([\w-]+\.(?:js|css))` .* `([0-9a-f]{64})` \|$", re.MULTILINE)
     recorded = row.findall((WEB / "vendor/README.md").read_text())
-    found = {path.name: path for path in (WEB / "vendor").glob("*.js")}
+    found = {
+        path.name: path for path in (WEB / "vendor").iterdir() if path.suffix in {".js", ".css"}
+    }
 
     assert sorted(name for name, _ in recorded) == sorted(found)
     for name, digest in recorded:
@@ -45,14 +47,15 @@ class _Attributes(HTMLParser):
         self.addresses += [named[name] or "" for name in ("src", "href") if name in named]
 
 
-def test_index_html_has_nothing_inline_and_names_only_files_that_exist() -> None:
+@pytest.mark.parametrize("name", ["index.html", "admin/index.html"])
+def test_a_page_has_nothing_inline_and_names_only_files_that_exist(name: str) -> None:
     page = _Attributes()
-    page.feed((WEB / "index.html").read_text())
+    page.feed((WEB / name).read_text())
 
     assert page.refused == []
     assert any(address.endswith("app.js") for address in page.addresses)
     for address in page.addresses:
-        if address.startswith("#"):
+        if address.startswith("#") or address == "/admin":
             continue
         assert address.startswith("/assets/"), address
         assert (WEB / address.removeprefix("/assets/")).is_file(), address
