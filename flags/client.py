@@ -4,7 +4,7 @@ Flags fail open: a lost store never fails, delays or changes an evaluation. What
 on being served, its reason is «stale», and `status` says why.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
@@ -116,6 +116,8 @@ class FlagClient:
         self._fault: str | None = None
         self._listeners: list[Listener] = []
         self._refreshing = anyio.Lock()
+        self._compiled_for: tuple[Collection[str], bool] | None = None
+        self._snapshot = Snapshot(_NOTHING, {})
         self._snapshot = self._compiled(fallbacks.defaults)
 
     @property
@@ -336,9 +338,17 @@ class FlagClient:
                 _tell(listener, before, ruleset)
 
     def _compiled(self, ruleset: Ruleset) -> Snapshot:
-        return compile_ruleset(
-            ruleset, killed=killed_of(self._killed, ruleset.flags), is_stale=self._is_stale
-        )
+        """Return rules ready to be asked; where a rollout alone has changed, nothing is compiled.
+
+        Versions tell flags apart that Python takes for equal, such as of 1 and of true.
+        """
+        served = self._snapshot.ruleset
+        wanted = (killed_of(self._killed, ruleset.flags), self._is_stale)
+        is_alike = (ruleset.flags, ruleset.segments) == (served.flags, served.segments)
+        if is_alike and wanted == self._compiled_for:
+            return Snapshot(ruleset, self._snapshot.evaluators)
+        self._compiled_for = wanted
+        return compile_ruleset(ruleset, killed=wanted[0], is_stale=wanted[1])
 
 
 def _tell(listener: Listener, before: Ruleset, after: Ruleset) -> None:

@@ -51,9 +51,9 @@ class RedisRolloutStores(RolloutStores):
 
     def pass_time(self, by_s: float) -> None:
         for worker, beat in self.direct.hgetall(BEATS).items():
-            version, at_ms = beat.split()
+            version, at_ms = str(beat).split()
             self.direct.hset(BEATS, worker, f"{version} {int(at_ms) - by_s * 1000:.0f}")
-        left_ms = self.direct.pttl("{flags}:rollout:lease")
+        left_ms: int = self.direct.pttl("{flags}:rollout:lease")
         if left_ms >= 0:
             self.direct.pexpire("{flags}:rollout:lease", max(left_ms - round(by_s * 1000), 0))
 
