@@ -24,7 +24,7 @@ from flags.rollout.statistics import (
 ABOVE_ALARM = 3.0
 """Scores are capped this much above their alarm; what is completed alarms this much later."""
 
-_OVER = 1.0
+OVER = 1.0
 """What has begun with an alarm is over below this."""
 
 _RATE_OVER_S = 300.0
@@ -60,9 +60,10 @@ class Evidence:
     `base_on` and `base_off` are the counters when the stage's evidence began (`begun_at`),
     `last_on` and `last_off` those of the last tick. `clock_from` is when the stage's clock began to
     run, None while workers do not agree yet. `incident_since` and `is_regressing` last until what
-    began them is over, not only until it is less. Ticks count in a row: `alarm_ticks` with failures
-    that only the control arm could explain, `skew_ticks` without agreement, `clear_ticks` without
-    any reason to hold, `other_ticks` with another one than the rollout's.
+    began them is over, not only until it is less. Ticks count in a row: `alarm_ticks` with an alarm
+    that the control arm may explain by its `alarm_control_n` requests in them, `skew_ticks` without
+    agreement, `clear_ticks` without any reason to hold, `other_ticks` with another one than the
+    rollout's.
     `rate_per_s` is of the requests of the arm that is rolled out.
     """
 
@@ -79,6 +80,7 @@ class Evidence:
     incident_since: float | None = None
     is_regressing: bool = False
     alarm_ticks: int = 0
+    alarm_control_n: int = 0
     skew_ticks: int = 0
     clear_ticks: int = 0
     other_ticks: int = 0
@@ -111,6 +113,7 @@ def observe(evidence: Evidence | None, rollout: GuardedRollout, seen: Observatio
         incident_since=incident_since,
         is_regressing=_is_regressing(before, walks, rollout.plan.alarm),
         alarm_ticks=before.alarm_ticks,
+        alarm_control_n=before.alarm_control_n + seen.off.n - before.last_off.n,
         skew_ticks=before.skew_ticks + 1 if seen.is_skewed else 0,
         clear_ticks=before.clear_ticks,
         other_ticks=before.other_ticks,
@@ -185,7 +188,7 @@ def _kept_clock(evidence: Evidence | None, rollout: GuardedRollout) -> float | N
 
 
 def _incident_since(before: Evidence, walks: Walks, alarm: float, now: float) -> float | None:
-    is_over = walks.control_alarm < _OVER
+    is_over = walks.control_alarm < OVER
     if before.incident_since is not None:
         return None if is_over else before.incident_since
     return now if walks.control_alarm >= alarm / 2 else None
@@ -207,7 +210,7 @@ def _without_incident(walks: Walks) -> Walks:
 
 
 def _is_regressing(before: Evidence, walks: Walks, alarm: float) -> bool:
-    return walks.relative_alarm >= (_OVER if before.is_regressing else alarm)
+    return walks.relative_alarm >= (OVER if before.is_regressing else alarm)
 
 
 def _clock_from(before: Evidence, seen: Observation) -> float | None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from flags.rollout.counters import Observation
 from flags.rollout.detectors import Walk
-from flags.rollout.evidence import Evidence
+from flags.rollout.evidence import OVER, Evidence
 from flags.rollout.model import GuardedRollout, Hold, Plan
 from flags.rollout.report import CONFIRM_AT, Literally, Measured, MetricReport
 from flags.rollout.statistics import tests_of
@@ -22,6 +22,9 @@ SKEW_TICKS = 3
 
 GRACE_TICKS = 4
 """Ticks that control has to speak before failures without any explanation roll back."""
+
+CONTROL_SPOKEN = 20
+"""Requests of control after which its silence says that it is not late as well."""
 
 LEAST_USERS = 3
 """Users that must have failed, or been late: one user's bad connection rolls nothing back."""
@@ -38,6 +41,7 @@ GRAVEST_FIRST = (
 )
 
 _US = 1e6
+_WHOLE = 100.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +75,7 @@ def alarmed(evidence: Evidence, measured: Measured, seen: Observation) -> tuple[
 
 
 def to_blame(
-    rollout: GuardedRollout, evidence: Evidence, alarms: tuple[Alarmed, ...]
+    rollout: GuardedRollout, evidence: Evidence, alarms: tuple[Alarmed, ...], seen: Observation
 ) -> tuple[Alarmed, str] | None:
     """Return the metric that rolls back now, and why it is not an incident's doing; None: none.
 
@@ -81,7 +85,7 @@ def to_blame(
     if plan.on_shared_incident == "rollback":
         return (alarms[0], "whatever control does") if alarms else None
     if evidence.incident_since is None and rollout.hold is not Hold.INCIDENT:
-        return _to_blame_alone(evidence, alarms)
+        return _to_blame_alone(evidence, alarms, seen)
     is_overdue = (
         evidence.incident_since is not None
         and evidence.at - evidence.incident_since > plan.incident_max_s
@@ -94,20 +98,28 @@ def to_blame(
     return None
 
 
-def _to_blame_alone(evidence: Evidence, alarms: tuple[Alarmed, ...]) -> tuple[Alarmed, str] | None:
+def _to_blame_alone(
+    evidence: Evidence, alarms: tuple[Alarmed, ...], seen: Observation
+) -> tuple[Alarmed, str] | None:
     for each in alarms:
-        if each.relative is None:
+        if each.relative is None and _is_control_in_time(evidence, seen):
             return each, "control is not late"
-        if each.relative >= CONFIRM_AT:
+        if each.relative is not None and each.relative >= CONFIRM_AT:
             return each, "control is better"
         if evidence.alarm_ticks > GRACE_TICKS:
             return each, f"control has not explained it for {GRACE_TICKS} ticks"
     return None
 
 
-def asks_for_control(evidence: Evidence, alarms: tuple[Alarmed, ...]) -> bool:
-    """Whether there are failures that control may still explain: then it is given some ticks."""
-    return evidence.incident_since is None and any(each.relative is not None for each in alarms)
+def _is_control_in_time(evidence: Evidence, seen: Observation) -> bool:
+    """Whether control has said that it is not late, or there is none that could say so.
+
+    An outage without a single token is seen by the larger arm a tick or two before the smaller one.
+    """
+    if seen.percentage >= _WHOLE:
+        return True
+    has_spoken = evidence.alarm_control_n >= CONTROL_SPOKEN
+    return has_spoken and evidence.walks.control_alarm < OVER
 
 
 def is_stale(seen: Observation) -> bool:

@@ -14,7 +14,6 @@ from flags.rollout.evidence import Evidence, observe
 from flags.rollout.guards import (
     Alarmed,
     alarmed,
-    asks_for_control,
     bake_left_s,
     holds,
     is_last,
@@ -97,21 +96,16 @@ def _tick(rollout: GuardedRollout, observed: Evidence, seen: Observation) -> _Ti
     is_other = is_held and bool(reasons) and reasons[0] is not rollout.hold
     counted = replace(
         observed,
-        alarm_ticks=_alarm_ticks(observed, alarms, seen),
+        alarm_ticks=observed.alarm_ticks + (not is_stale(seen)) if alarms else 0,
+        alarm_control_n=observed.alarm_control_n if alarms else 0,
         clear_ticks=observed.clear_ticks + 1 if is_held and not reasons else 0,
         other_ticks=observed.other_ticks + 1 if is_other else 0,
     )
     return _Tick(rollout, counted, measured, seen, alarms, reasons)
 
 
-def _alarm_ticks(observed: Evidence, alarms: tuple[Alarmed, ...], seen: Observation) -> int:
-    if is_stale(seen):
-        return observed.alarm_ticks
-    return observed.alarm_ticks + 1 if asks_for_control(observed, alarms) else 0
-
-
 def _transition(tick: _Tick) -> Transition | None:
-    blamed = to_blame(tick.rollout, tick.evidence, tick.alarms)
+    blamed = to_blame(tick.rollout, tick.evidence, tick.alarms, tick.seen)
     if blamed is not None and not is_stale(tick.seen):
         return _rolled_back(tick, *blamed)
     if tick.rollout.state is State.HOLD:
