@@ -118,7 +118,7 @@ class _Conversation(smtplib.SMTP):
                 raise smtplib.SMTPConnectError(code, "")
             self._encrypt()
             if self._server.user:
-                self.login(self._server.user, self._server.password)
+                self._sign_in(self._server.user, self._server.password)
             refused = self.send_message(message)
             if refused:  # the others have it: told, not tried again
                 log.warning("alert.recipients_refused", recipients=len(refused))
@@ -126,6 +126,8 @@ class _Conversation(smtplib.SMTP):
                 self.quit()
         finally:
             self.close()
+            for link in self._links:
+                link.close()
 
     def _encrypt(self) -> None:
         server = self._server
@@ -138,6 +140,16 @@ class _Conversation(smtplib.SMTP):
             self.ehlo()
         elif server.user or not server.is_here:
             raise _NoTlsError
+
+    def _sign_in(self, user: str, password: str) -> None:
+        self.ehlo_or_helo_if_needed()
+        if "PLAIN" in self.esmtp_features.get("auth", "").upper().split():
+            # Not by one way after another, as `login` does: who refuses us may hang up on the
+            # second, and then the first one's reason is lost.
+            self.user, self.password = user, password
+            self.auth("PLAIN", self.auth_plain)
+        else:
+            self.login(user, password)
 
     def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
         """Connect, as the library asks for; with TLS at once where the address says so."""

@@ -1,6 +1,7 @@
 """Who is told without asking, and how."""
 
 from email.utils import parseaddr
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings
@@ -46,8 +47,12 @@ class AlertSettings(BaseSettings):
     def _is_web_address(cls, value: SecretStr | None) -> SecretStr | None:
         if value is None:
             return None
-        scheme, separator, rest = value.get_secret_value().partition("://")
-        if scheme not in {"http", "https"} or not separator or not rest.partition("/")[0]:
+        try:
+            url = urlsplit(value.get_secret_value())
+            is_good = url.scheme in {"http", "https"} and url.hostname and url.port != 0
+        except ValueError:
+            is_good = False
+        if not is_good or not value.get_secret_value().isprintable():
             raise ValueError("must be an address such as https://hooks.example.com/services/…")
         return value
 

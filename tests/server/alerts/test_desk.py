@@ -1,0 +1,182 @@
+"""Where messages wait: a bound, an order, and one sender."""
+
+import anyio
+from prometheus_client import CollectorRegistry
+
+from metrics.alerts import AlertSeries
+from server.alerts.channels import ChannelError, ChannelName
+from server.alerts.claims import MAX_AN_HOUR, Claims, MemoryClaims
+from server.alerts.desk import GIVE_UP_S, MAX_WAITING, TRY_AGAIN_S, Desk
+from server.alerts.model import Notice, Severity
+from tests.server.alerts.notices import a_notice
+
+
+class Kept:
+    """A channel that keeps what it is sent, or refuses it."""
+
+    def __init__(self, name: ChannelName = "webhook", *, refuses: bool = False) -> None:
+        self.name = name
+        self.refuses = refuses
+        self.sent: list[Notice] = []
+
+    async def send(self, notice: Notice) -> None:
+        if self.refuses:
+            raise ChannelError("status 404", is_passing=False)
+        self.sent.append(notice)
+
+    async def close(self) -> None:
+        return
+
+    @property
+    def headings(self) -> list[str]:
+        """What was sent, in order."""
+        return [notice.heading.partition(":")[0] for notice in self.sent]
+
+
+class Office:
+    """A desk, its channels, and the time that passes."""
+
+    def __init__(self, *channels: Kept, claims: Claims | None = None) -> None:
+        self.now = 0.0
+        self.registry = CollectorRegistry()
+        self.channels = channels or (Kept(),)
+        self.desk = Desk(
+            self.channels,
+            claims or MemoryClaims(repeat_s=3600.0, clock=lambda: self.now),
+            series=AlertSeries(self.registry),
+            clock=lambda: self.now,
+        )
+
+    async def after(self, seconds: float, *notices: Notice) -> list[str]:
+        """Let time pass, post these, work, and return what the first channel has had so far."""
+        self.now += seconds
+        for notice in notices:
+            self.desk.post(notice)
+        with anyio.fail_after(5):
+            await self.desk.work()
+        return self.channels[0].headings
+
+    def counted(self, channel: str, outcome: str) -> float:
+        """Return a count."""
+        labels = {"channel": channel, "outcome": outcome}
+        return self.registry.get_sample_value("chat_alerts_total", labels) or 0.0
+
+
+async def test_a_message_goes_out_on_every_channel() -> None:
+    webhook, mail = Kept("webhook"), Kept("email")
+    office = Office(webhook, mail)
+
+    await office.after(0, a_notice())
+
+    assert webhook.sent == mail.sent == [a_notice()]
+    assert office.counted("webhook", "sent") == office.counted("email", "sent") == 1
+
+
+async def test_what_lasts_is_told_once_in_its_time_and_then_again() -> None:
+    office = Office()
+
+    for _ in range(1000):
+        await office.after(5, a_notice())
+
+    assert office.channels[0].headings == ["warning", "warning"]
+
+
+async def test_the_end_follows_the_beginning() -> None:
+    office = Office()
+    await office.after(0, a_notice())
+
+    told = await office.after(5, a_notice(is_resolved=True))
+
+    assert told == ["warning", "resolved"]
+
+
+async def test_what_ended_before_it_could_be_told_is_not_told_at_all() -> None:
+    office = Office()
+    office.desk.post(a_notice())
+
+    told = await office.after(0, a_notice(is_resolved=True))
+
+    assert told == []
+
+
+async def test_a_message_that_one_channel_takes_is_told() -> None:
+    broken, works = Kept("email", refuses=True), Kept("webhook")
+    office = Office(broken, works)
+
+    await office.after(0, a_notice())
+    await office.after(TRY_AGAIN_S, a_notice())
+
+    assert works.headings == ["warning"]
+    assert office.counted("email", "failed") == 1
+
+
+async def test_a_message_that_nobody_takes_is_tried_again_and_given_up_in_the_end() -> None:
+    channel = Kept(refuses=True)
+    office = Office(channel)
+    event = a_notice("rollout:streaming:v8", lasts=False)
+
+    await office.after(0, event)
+    for _ in range(100):
+        await office.after(TRY_AGAIN_S / 2)
+    channel.refuses = False
+    await office.after(TRY_AGAIN_S)
+
+    assert channel.sent == []
+    assert office.counted("webhook", "failed") == GIVE_UP_S / TRY_AGAIN_S + 1
+    assert office.counted("none", "dropped") == 1
+
+
+async def test_what_failed_is_sent_once_the_channel_is_back() -> None:
+    channel = Kept(refuses=True)
+    office = Office(channel)
+    await office.after(0, a_notice(lasts=False))
+
+    channel.refuses = False
+    assert await office.after(TRY_AGAIN_S / 2) == []
+
+    assert await office.after(TRY_AGAIN_S / 2) == ["warning"]
+
+
+async def test_only_so_many_wait_and_the_oldest_are_dropped_and_counted() -> None:
+    channel = Kept(refuses=True)
+    office = Office(channel)
+    for n in range(MAX_WAITING + 7):
+        office.desk.post(a_notice(f"rollout:streaming:v{n}", lasts=False))
+
+    assert office.counted("none", "dropped") == 7
+
+
+async def test_after_twenty_in_an_hour_one_more_says_so_and_the_rest_waits() -> None:
+    office = Office()
+    events = [a_notice(f"rollout:streaming:v{n}", lasts=False) for n in range(MAX_AN_HOUR + 5)]
+
+    await office.after(0, *events)
+    await office.after(TRY_AGAIN_S)
+
+    sent = office.channels[0].sent
+    assert len(sent) == MAX_AN_HOUR + 1
+    assert sent[-1].summary.startswith("20 messages within an hour: no more are sent")
+    assert office.counted("none", "held") == 5
+
+
+async def test_what_still_lasts_after_that_hour_is_told_then() -> None:
+    office = Office()
+    events = [a_notice(f"rollout:streaming:v{n}", lasts=False) for n in range(MAX_AN_HOUR)]
+    await office.after(0, *events)
+    await office.after(5, a_notice(severity=Severity.CRITICAL))
+    assert office.channels[0].sent[-1].subject == "alerts:full"
+
+    for _ in range(60):
+        await office.after(TRY_AGAIN_S, a_notice(severity=Severity.CRITICAL))
+
+    assert office.channels[0].headings[-1] == "critical"
+
+
+async def test_tries_in_vain_use_up_none_of_the_hours_messages() -> None:
+    channel = Kept(refuses=True)
+    office = Office(channel)
+    for _ in range(3 * MAX_AN_HOUR):
+        await office.after(TRY_AGAIN_S, a_notice())
+    channel.refuses = False
+
+    assert await office.after(TRY_AGAIN_S, a_notice()) == ["warning"]
