@@ -25,6 +25,7 @@ test-long: .venv/.dev ## run those that take minutes: further journeys of pages,
 acceptance: .venv/.dev ## the seeded tests and the runs of faults at full length: hours, and the figures in docs/
 	@$(PYTEST) --runs 10000 -k "whatever_happens"
 	@$(BIN)/python -m tests.benchmarks.sentences
+	@$(BIN)/python -m tests.rollout_simulation
 	@$(BIN)/python -m tests.chaos.kills --kills 200 --seed 1
 	@for seed in $$(seq 1 20); do $(BIN)/python -m tests.chaos --seed $$seed --minutes 3 || exit 1; done
 
