@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from metrics.delta import Delta
 
@@ -37,6 +38,9 @@ class Backlog:
         self._number = 0
         self.dropped = 0
 
+    def __len__(self) -> int:
+        return len(self._batches)
+
     def __iter__(self) -> Iterator[Batch]:
         return iter(self._batches)
 
@@ -56,17 +60,21 @@ class Backlog:
             self.dropped += 1
 
     def to_send(self, at_most: int) -> Sequence[Batch]:
-        """Return the oldest batches, to be sent in this order; they do not change any more."""
-        batches = [batch for batch, _ in zip(self._batches, range(at_most), strict=False)]
+        """Return the oldest batches, to be sent in this order; they do not change any more.
+
+        What was sent and not confirmed comes alone: what is behind it can still be put together.
+        """
+        sent = [batch for batch in self._batches if batch.is_sent]
+        batches = sent or list(islice(self._batches, at_most))
         for batch in batches:
             batch.is_sent = True
         return batches
 
     def confirm(self, batches: Sequence[Batch]) -> None:
         """Forget batches that have arrived."""
-        for batch in batches:
-            if self._batches and self._batches[0] is batch:
-                self._batches.popleft()
+        confirmed = {batch.number for batch in batches}
+        while self._batches and self._batches[0].number in confirmed:
+            self._batches.popleft()
 
     def age_s(self, batch: Batch) -> float:
         """Return how long ago a batch was recorded."""

@@ -35,19 +35,21 @@ _STEPS = (
 
 
 class SqliteArchive:
-    """Periods as rows. The file is opened with the first call, and closed by whoever made it.
+    """Periods as rows. The file is opened with the first call; one that cannot be is tried again.
 
     Args:
-        database: The file.
+        make: Returns the file, not opened yet.
         clock: Seconds since 1970. One that is set back or forward moves figures, and loses none
             but those that it makes older than they may become.
     """
 
-    def __init__(self, database: SqliteDatabase, *, clock: Callable[[], float] = time.time) -> None:
-        self._database = database
+    def __init__(
+        self, make: Callable[[], SqliteDatabase], *, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._make = make
         self._clock = clock
         self._opening = anyio.Lock()
-        self._is_open = False
+        self._database: SqliteDatabase | None = None
 
     async def add(self, charted: Sequence[Charted]) -> None:
         now = self._clock()
@@ -59,8 +61,8 @@ class SqliteArchive:
             _expire(connection, now)
 
         try:
-            await self._open()
-            await self._database.write(work)
+            database = await self._opened()
+            await database.write(work)
         except StorageError as error:
             raise ArchiveUnavailableError(str(error)) from error
 
@@ -78,8 +80,8 @@ class SqliteArchive:
             return [(row["number"], row["figures"]) for row in rows]
 
         try:
-            await self._open()
-            rows = await self._database.read(work)
+            database = await self._opened()
+            rows = await database.read(work)
         except StorageError as error:
             raise ArchiveUnavailableError(str(error)) from error
         return [
@@ -87,12 +89,24 @@ class SqliteArchive:
             for number, figures in rows
         ]
 
-    async def _open(self) -> None:
+    async def close(self) -> None:
+        """Close the file; safe to call twice."""
+        database, self._database = self._database, None
+        if database is not None:
+            await database.close()
+
+    async def _opened(self) -> SqliteDatabase:
         async with self._opening:
-            if not self._is_open:
-                await self._database.open()
-                await self._database.migrate("archive", _STEPS)
-                self._is_open = True
+            if self._database is None:
+                database = self._make()
+                await database.open()
+                try:
+                    await database.migrate("archive", _STEPS)
+                except StorageError:
+                    await database.close()
+                    raise
+                self._database = database
+            return self._database
 
 
 def _is_new(connection: sqlite3.Connection, charted: Charted, now: float) -> bool:

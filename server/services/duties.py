@@ -101,7 +101,7 @@ async def duties(services: Services, specify: Specify) -> AsyncIterator[None]:
         ("loop_lag", measure_lag, LAG_PAUSE_S),
         ("follow_flags", services.flags.client.run, FOLLOW_FLAGS_AGAIN_S),
         ("event_log", services.event_log.run, SHARE_AGAIN_S),
-        *services.figures.rounds(),
+        *services.figures.rounds(services.metrics),
         *_rescue(services, specify, reap_silent),
     ]
 

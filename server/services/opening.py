@@ -3,6 +3,7 @@
 import fcntl
 import gc
 import os
+import platform
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
@@ -30,6 +31,7 @@ from server.services.services import Services
 from server.services.sources import open_sources
 from server.services.stores import history_breaker, open_stores
 from server.settings import Settings
+from server.version import VERSION
 from streaming.keeper import RecordKeeper
 from streaming.operators import Operators
 from streaming.runner import RunnerLimits, TurnRunner
@@ -57,6 +59,8 @@ async def open_services(settings: Settings, specify: Specify) -> AsyncIterator[S
         worker_id = new_id("worker")
         figures = open_figures(settings, stack, worker_id=worker_id)
         metrics = TurnMetrics(figures.window)
+        metrics.introduce(VERSION, platform.python_version())
+        metrics.watch_sharing(figures.sharing)
         store_breaker = history_breaker(settings, metrics)
         history, chatbots = await open_stores(settings, stack, store_breaker)
         sources = open_sources(settings, metrics)

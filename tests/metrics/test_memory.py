@@ -5,16 +5,7 @@ import pytest
 from metrics.base import Window
 from metrics.delta import MAX_NAMES
 from metrics.memory import MemoryWindow
-
-
-class FakeClock:
-    """Monotonic seconds that move when told."""
-
-    def __init__(self) -> None:
-        self.now = 1_000.0
-
-    def __call__(self) -> float:
-        return self.now
+from tests.metrics.clocks import FakeClock
 
 
 def a_window(clock: FakeClock, *, window_s: float = 300.0, bucket_s: float = 5.0) -> Window:
