@@ -50,9 +50,9 @@ async def get_segment(invocation: Invocation) -> Answer:
 
 
 async def show_history(invocation: Invocation) -> Answer:
-    """Show who changed a flag or a segment; also of what has been deleted since."""
+    """Show who changed a flag, segment or rollout; also of what has been deleted since."""
     arguments = invocation.arguments
-    kind = "segment" if arguments.segment else "flag"
+    kind = "segment" if arguments.segment else "rollout" if arguments.rollout else "flag"
     subject = f"{kind}:{arguments.key}"
     entries = await invocation.store.history(subject, limit=arguments.limit)
     if not entries:

@@ -12,12 +12,14 @@ from urllib.parse import urlsplit
 
 from flags.errors import FlagStoreError
 from flags.kills import LocalKills
+from flags.rollout.store.base import RolloutStore
 from flags.store.base import FlagStore
 
 REDIS_TIMEOUT_S = 2.0
 """A Redis that does not answer costs one command this long."""
 
 _FILE_NAME = "flags.json"
+_ROLLOUT_FILE_NAME = "rollout.json"
 _KILL_FILE_NAME = "killed-flags"
 _ENV_FILE = Path(".env")
 
@@ -53,6 +55,8 @@ class Settings:
     data_dir: Path = Path("data")
     redis_url: str | None = field(default=None, repr=False)
     killed_flags: tuple[str, ...] = ()
+    rollout: Mapping[str, str] = field(default_factory=dict)
+    """What is said of guarded rollouts, as it was written, by lower-case names."""
 
     def kills(self) -> LocalKills:
         """Return the kills that hold on this machine without any store."""
@@ -71,6 +75,7 @@ def read_settings(environment: Mapping[str, str] = _ENVIRONMENT) -> Settings:
         data_dir=Path(given.get("data_dir", "data")),
         redis_url=given.get("redis_url") or None,
         killed_flags=tuple(key.strip() for key in killed if key.strip()),
+        rollout={name: value for name, value in given.items() if name.startswith("rollout_")},
     )
 
 
@@ -108,6 +113,21 @@ def open_store(place: Place) -> FlagStore:
     except FlagStoreError as error:
         name = "REDIS_URL" if place.is_default else "--redis"
         raise ConfigurationError(f"{name}: {error}", is_usage=not place.is_default) from None
+
+
+def open_rollout_store(place: Place) -> RolloutStore:
+    """Return where the figures of rollouts are: in the same Redis, or in the file beside.
+
+    Raises:
+        FlagStoreError: the address of a Redis cannot be used.
+    """
+    if place.path is not None:
+        from flags.rollout.store.memory import MemoryRolloutStore  # noqa: PLC0415  # see above
+
+        return MemoryRolloutStore(place.path.with_name(_ROLLOUT_FILE_NAME))
+    from flags.rollout.store.redis import RedisRolloutStore  # noqa: PLC0415  # see above
+
+    return RedisRolloutStore(place.url or "", timeout_s=REDIS_TIMEOUT_S)
 
 
 def shown_url(url: str) -> str:

@@ -16,7 +16,7 @@ import anyio
 import structlog
 
 from flags.cli import changing, documents, looking
-from flags.cli.arguments import EX_USAGE, parse
+from flags.cli.arguments import parse
 from flags.cli.invocation import (
     EX_CONFIG,
     EX_SIGNAL,
@@ -26,6 +26,7 @@ from flags.cli.invocation import (
     RefusedError,
 )
 from flags.cli.output import Answer, as_json, printable
+from flags.cli.parsers import EX_USAGE
 from flags.cli.place import (
     ConfigurationError,
     Place,
@@ -35,6 +36,8 @@ from flags.cli.place import (
     read_settings,
 )
 from flags.cli.ramp import ramp
+from flags.cli.rollouts import acting, reading
+from flags.cli.rollouts.watch import watch
 from flags.cli.values import without_credentials
 from flags.errors import (
     FlagNotFoundError,
@@ -45,7 +48,7 @@ from flags.errors import (
 )
 
 COMMAND_S = 8.0
-"""A command is given up after this, whatever it waits for; a ramp waits on purpose."""
+"""A command is given up after this, whatever it waits for; a ramp and a watch wait on purpose."""
 
 _WARNING = 30
 _UNWRITTEN = "The answer could not be written: standard output takes no more."
@@ -64,12 +67,23 @@ COMMANDS: Mapping[str, Command] = {
     "end-kill": changing.end_kill,
     "delete": changing.delete,
     "ramp": ramp,
+    "rollout-start": acting.start,
+    "rollout-pause": acting.pause,
+    "rollout-resume": acting.resume,
+    "rollout-approve": acting.approve,
+    "rollout-status": reading.status,
+    "rollout-watch": watch,
+    "rollout-replay": reading.replay,
     "put": documents.put,
     "import": documents.import_document,
     "export": documents.export_document,
 }
-_LOOKING = frozenset({"list", "get", "explain", "history", "segments", "segment", "export"})
-_ASKING_SETTINGS = frozenset({"explain"})
+_LOOKING = frozenset(
+    {"list", "get", "explain", "history", "segments", "segment", "export"}
+    | {"rollout-status", "rollout-watch", "rollout-replay"}
+)
+_ASKING_SETTINGS = frozenset({"explain", "rollout-start"})
+_UNBOUNDED = frozenset({"ramp", "rollout-watch"})
 _GIVEN: Mapping[str, Callable[[str], object]] = {
     "put": documents.read_definition,
     "import": documents.read_document,
@@ -145,7 +159,7 @@ def _settings(arguments: Namespace) -> Settings:
 
 async def _carried_out(invocation: Invocation) -> Answer:
     arguments = invocation.arguments
-    is_bounded = arguments.command != "ramp"
+    is_bounded = arguments.command not in _UNBOUNDED
     try:
         with anyio.fail_after(COMMAND_S if is_bounded else None):
             return await COMMANDS[arguments.command](invocation)

@@ -1,0 +1,1 @@
+"""The command `rollout`: guarded rollouts from a shell."""
