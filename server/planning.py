@@ -15,7 +15,6 @@ import msgspec
 
 from chatbots.errors import ChatbotNotFoundError, ChatbotsError
 from chatbots.model import Chatbot
-from flags.model import Reason
 from history.errors import ConversationNotFoundError, HistoryError, MessageNotFoundError
 from history.model import Conversation, Idempotency, Message, NewTurn, TurnRecord, TurnStatus
 from server.audio import check_voice
@@ -24,6 +23,7 @@ from server.holders import last_turn_id
 from server.identity import Owner
 from server.ids import new_id
 from server.services import Services
+from server.services.rollouts import dealt_epoch, is_dealt
 from streaming.errors import SpecificationError, SpecificationLostError
 from streaming.llm.base import Prompt, PromptMessage
 from streaming.speech.turn_speech import SpeechSpec
@@ -79,7 +79,6 @@ async def plan_turn(
         owner.owner_id, {"chatbot_id": chatbot.chatbot_id, "role": owner.role}
     )
     streaming = decision.value is True
-    is_dealt = decision.reason in {Reason.SPLIT, Reason.DEFAULT}
     speech = await _speech(services, chatbot, wanted) if streaming else None
     spec = TurnSpec(
         turn_id=turn_id,
@@ -99,7 +98,7 @@ async def plan_turn(
         speech=speech,
         on_break=chatbot.on_break,
         former_turn_id=asked.former_turn_id,
-        flag_epoch=decision.epoch if is_dealt else None,
+        flag_epoch=decision.epoch if is_dealt(decision) else None,
     )
     new_turn = NewTurn(
         turn_id=turn_id,
@@ -123,7 +122,7 @@ async def plan_turn(
                 "reason": decision.reason.value,
                 "version": decision.version,
                 "epoch": decision.epoch,
-                "dealt": is_dealt,
+                "dealt": is_dealt(decision),
             },
         },
         metadata=wanted.metadata,
@@ -133,6 +132,7 @@ async def plan_turn(
         idempotency=idempotency,
     )
     services.flags.exposures.record(decision, owner.owner_id)
+    services.rollouts.assigned(decision, owner.owner_id)
     return Plan(new_turn, spec, needs_title=not asked.is_new and not asked.conversation.title)
 
 
@@ -175,7 +175,7 @@ async def specify_again(services: Services, record: TurnRecord) -> TurnSpec:
         received_at=monotonic(),
         speech=speech_of(kept),
         on_break=_on_break(kept.get("on_break")),
-        flag_epoch=_flag_epoch(kept.get("flag")),
+        flag_epoch=dealt_epoch(kept),
     )
 
 
@@ -338,14 +338,6 @@ def _on_break(value: object) -> OnBreak:
     """Return the policy of a record; of one that has none, from 0.1.0, the default."""
     policies: tuple[OnBreak, ...] = get_args(OnBreak)
     return next((policy for policy in policies if policy == value), "continue")
-
-
-def _flag_epoch(flag: object) -> int | None:
-    """Return the epoch of a record in which `streaming` was dealt by percentage, if it was."""
-    if not isinstance(flag, Mapping) or flag.get("dealt") is not True:
-        return None
-    epoch = flag.get("epoch")
-    return epoch if isinstance(epoch, int) else None
 
 
 def _number(value: object) -> float | None:

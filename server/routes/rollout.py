@@ -14,9 +14,11 @@ from flags.client import FlagsStatus
 from flags.codec import read_flag
 from flags.errors import FlagInvalidError
 from flags.model import Flag
+from flags.rollout.model import GuardedRollout
 from server.body import StrictModel, read_model
 from server.changes import NO_STORE, Why, change_of, plain, serve_now, versioned
 from server.operators import admin, may_read
+from server.rollout_view import guarded, rollout_evidence
 from server.routes.metrics import arm_json
 from server.services import Services
 from server.services.flags import STREAMING
@@ -44,17 +46,22 @@ class SetRollout(StrictModel):
 async def read_flags(request: Request) -> Response:
     """`GET /api/metrics/feature-flags`: each flag's state, and how well it is known."""
     may_read(request)
-    services = services_of(request)
-    status = services.flags.client.status
-    flags = dict(services.flags.client.ruleset.flags)
+    return JSONResponse(flags_body(services_of(request)), headers=NO_STORE)
+
+
+def flags_body(services: Services) -> Json:
+    """Return how every flag stands, its rollout, and what that is decided by."""
+    client = services.flags.client
+    status, ruleset = client.status, client.ruleset
+    flags = dict(ruleset.flags)
     flags.setdefault(STREAMING, read_flag({"enabled": False}, STREAMING, strict=True))
     shown = {
-        key: _flag(flag, is_killed_here=key in status.killed_here)
+        key: _flag(flag, ruleset.rollouts.get(key), is_killed_here=key in status.killed_here)
         for key, flag in sorted(flags.items())
     }
-    shown[STREAMING]["evidence"] = _evidence(services)
-    store = _store(services.flags.store.kind, status)
-    return JSONResponse({"flags": shown, "store": store}, headers=NO_STORE)
+    seen = rollout_evidence(services.rollouts.report(STREAMING))
+    shown[STREAMING]["evidence"] = {**_arms(services), **seen}
+    return {"flags": shown, "store": _store(services.flags.store.kind, status)}
 
 
 async def set_rollout(request: Request) -> Response:
@@ -76,7 +83,7 @@ async def set_rollout(request: Request) -> Response:
     return versioned(answer, flag)
 
 
-def _flag(flag: Flag, *, is_killed_here: bool) -> Json:
+def _flag(flag: Flag, rollout: GuardedRollout | None, *, is_killed_here: bool) -> Json:
     is_killed = flag.kill or is_killed_here
     return {
         "type": flag.type.value,
@@ -84,15 +91,25 @@ def _flag(flag: Flag, *, is_killed_here: bool) -> Json:
         "rolloutPercentage": plain(flag.rollout.percentage),
         "kill": flag.kill,
         "killedHere": is_killed_here,
-        "state": "killed" if is_killed else "idle" if flag.enabled else "disabled",
+        "state": state_of(flag, rollout, is_killed=is_killed),
         "salt": flag.rollout.salt,
         "variants": flag.variants,
         "version": flag.version,
         "epoch": flag.epoch,
         "updatedAt": None if flag.updated_at is None else instant(flag.updated_at),
         "sinceSeconds": _since(flag),
+        "rollout": None if rollout is None else guarded(rollout),
         "evidence": None,
     }
+
+
+def state_of(flag: Flag, rollout: GuardedRollout | None, *, is_killed: bool) -> str:
+    """Return a flag's state in one word: a kill lies above all, then whether it is enabled."""
+    if is_killed:
+        return "killed"
+    if not flag.enabled:
+        return "disabled"
+    return "idle" if rollout is None else rollout.state.value
 
 
 def _since(flag: Flag) -> float | None:
@@ -101,7 +118,7 @@ def _since(flag: Flag) -> float | None:
     return round(max(0.0, (datetime.now(UTC) - flag.updated_at).total_seconds()), 1)
 
 
-def _evidence(services: Services) -> Json:
+def _arms(services: Services) -> Json:
     """Return how each arm does: the same figures as in the summary."""
     snapshot = services.metrics.snapshot()
     arms: Mapping[str, Json] = {name: arm_json(arm) for name, arm in snapshot.arms.items()}

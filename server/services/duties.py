@@ -55,6 +55,7 @@ async def reap_at_start(services: Services) -> None:
             services.history,
             is_ours=lambda _: False,
             silent_after_s=None if embedded else SILENT_AFTER_S,
+            on_reaped=services.rollouts.reaped,
         ):
             pass
     except HistoryError as error:
@@ -86,7 +87,12 @@ async def duties(services: Services, specify: Specify) -> AsyncIterator[None]:
     is_ours = partial(_is_ours, services)
 
     async def reap_silent() -> None:
-        await reap(services.history, is_ours=is_ours, silent_after_s=SILENT_AFTER_S)
+        await reap(
+            services.history,
+            is_ours=is_ours,
+            silent_after_s=SILENT_AFTER_S,
+            on_reaped=services.rollouts.reaped,
+        )
 
     async def sweep() -> None:
         await services.history.sweep(datetime.now(UTC))
@@ -100,6 +106,7 @@ async def duties(services: Services, specify: Specify) -> AsyncIterator[None]:
         ("sweep", sweep, SWEEP_EVERY_S),
         ("loop_lag", measure_lag, LAG_PAUSE_S),
         ("follow_flags", services.flags.client.run, FOLLOW_FLAGS_AGAIN_S),
+        ("rollout", services.rollouts.controller.run, FOLLOW_FLAGS_AGAIN_S),
         ("event_log", services.event_log.run, SHARE_AGAIN_S),
         *services.figures.rounds(services.metrics),
         *_rescue(services, specify, reap_silent),
@@ -146,7 +153,13 @@ def _rescue(
         try:
             await takeovers.look_for_silent()
         except LogUnavailableError:  # who holds what cannot be told: only the long dead are ended
-            await reap(services.history, is_ours=is_ours, silent_after_s=LONG_SILENT_S, watch=watch)
+            await reap(
+                services.history,
+                is_ours=is_ours,
+                silent_after_s=LONG_SILENT_S,
+                watch=watch,
+                on_reaped=services.rollouts.reaped,
+            )
 
     return [
         ("take_over", look, LOOK_EVERY_S),

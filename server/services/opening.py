@@ -27,6 +27,7 @@ from server.services.faults import StartError
 from server.services.figures import open_figures
 from server.services.flags import open_flags, wants_abort_now
 from server.services.logs import open_event_log, redis_breaker
+from server.services.rollouts import open_rollouts
 from server.services.services import Services
 from server.services.sources import open_sources
 from server.services.stores import history_breaker, open_stores
@@ -73,6 +74,7 @@ async def open_services(settings: Settings, specify: Specify) -> AsyncIterator[S
         # Behind all that can refuse the start: a refusal is one line, and leaves no flag behind.
         flags = await open_flags(settings, metrics)
         stack.push_async_callback(flags.store.close)
+        rollouts = open_rollouts(settings, stack, flags, metrics, worker=worker_id)
         keeper = RecordKeeper(history, metrics)
         shared_breaker = redis_breaker(settings, metrics)
         event_log, leases = open_event_log(
@@ -87,7 +89,7 @@ async def open_services(settings: Settings, specify: Specify) -> AsyncIterator[S
             keeper=keeper,
             event_log=event_log,
             sources=sources,
-            operators=Operators(metrics),
+            operators=Operators(metrics, [rollouts.turns]),
             limits=RunnerLimits(
                 Deadlines(
                     first_token_s=settings.first_token_timeout_s,
@@ -113,6 +115,7 @@ async def open_services(settings: Settings, specify: Specify) -> AsyncIterator[S
             metrics=metrics,
             figures=figures,
             flags=flags,
+            rollouts=rollouts,
             keeper=keeper,
             runner=runner,
             readers=Readers(

@@ -15,6 +15,7 @@ from server.operator_streams import OperatorStreams
 from server.readers import Readers
 from server.services.figures import Figures
 from server.services.flags import Flags
+from server.services.rollouts import Rollouts
 from server.settings import Settings
 from streaming.event_log.base import EventLog, Leases
 from streaming.keeper import RecordKeeper
@@ -42,6 +43,7 @@ class Services:
     metrics: TurnMetrics
     figures: Figures
     flags: Flags
+    rollouts: Rollouts
     keeper: RecordKeeper
     runner: TurnRunner
     readers: Readers
