@@ -13,12 +13,12 @@ from flags.rollout.detectors import Walk, at_rest, walk_on
 from flags.rollout.model import GuardedRollout, State
 from flags.rollout.statistics import (
     RATE_RATIOS,
-    ShareTests,
-    Tests,
+    ShareWeights,
+    Weights,
     relative_step,
     share_logs,
-    tests_of,
     ttft_logs,
+    weights_of,
 )
 
 ABOVE_ALARM = 3.0
@@ -93,9 +93,9 @@ def observe(evidence: Evidence | None, rollout: GuardedRollout, seen: Observatio
     What is kept of another epoch leaves this epoch's counters whole; what is kept of this epoch
     with other restarts, or nothing at all, begins at the counters as they are now.
     """
-    tests = tests_of(rollout.plan)
-    before = _begun(evidence, rollout, seen, tests)
-    walks = _walked(before, seen, tests, alarm_at(rollout) + ABOVE_ALARM)
+    weights = weights_of(rollout.plan)
+    before = _begun(evidence, rollout, seen, weights)
+    walks = _walked(before, seen, weights, alarm_at(rollout) + ABOVE_ALARM)
     incident_since = _incident_since(before, walks, rollout.plan.alarm, seen.now)
     if before.incident_since is not None and incident_since is None:
         walks = _without_incident(walks)
@@ -146,10 +146,10 @@ def decode_evidence(kept: bytes | str | None) -> Evidence | None:
 
 
 def _begun(
-    evidence: Evidence | None, rollout: GuardedRollout, seen: Observation, tests: Tests
+    evidence: Evidence | None, rollout: GuardedRollout, seen: Observation, weights: Weights
 ) -> Evidence:
     is_of_epoch = evidence is not None and evidence.epoch == seen.epoch
-    if evidence is not None and is_of_epoch and _goes_on(evidence, rollout, seen, tests):
+    if evidence is not None and is_of_epoch and _goes_on(evidence, rollout, seen, weights):
         return evidence
     counts_all = evidence is not None and not is_of_epoch
     on, off = (NOTHING_COUNTED, NOTHING_COUNTED) if counts_all else (seen.on, seen.off)
@@ -162,20 +162,22 @@ def _begun(
         base_off=off,
         last_on=on,
         last_off=off,
-        walks=_rested(tests),
+        walks=_rested(weights),
         clock_from=_kept_clock(evidence, rollout) if is_of_epoch else None,
     )
 
 
-def _goes_on(evidence: Evidence, rollout: GuardedRollout, seen: Observation, tests: Tests) -> bool:
+def _goes_on(
+    evidence: Evidence, rollout: GuardedRollout, seen: Observation, weights: Weights
+) -> bool:
     """Whether evidence of this epoch is of this rollout as it is, and counters only grew since."""
     walks = evidence.walks
     return (
         evidence.restarts == rollout.restarts
         and seen.on.n >= evidence.last_on.n
         and seen.off.n >= evidence.last_off.n
-        and len(walks.error.scores) == len(tests.error.alarm)
-        and len(walks.non_success.scores) == len(tests.non_success.alarm)
+        and len(walks.error.scores) == len(weights.error.alarm)
+        and len(walks.non_success.scores) == len(weights.non_success.alarm)
     )
 
 
@@ -231,9 +233,9 @@ def _rate(before: Evidence, seen: Observation) -> float | None:
     return before.rate_per_s + weight * (now - before.rate_per_s)
 
 
-def _rested(tests: Tests) -> Walks:
-    errors, amiss = len(tests.error.alarm), len(tests.non_success.alarm)
-    times, ratios = len(tests.ttft.alarm), len(RATE_RATIOS)
+def _rested(weights: Weights) -> Walks:
+    errors, amiss = len(weights.error.alarm), len(weights.non_success.alarm)
+    times, ratios = len(weights.ttft.alarm), len(RATE_RATIOS)
     return Walks(
         error=at_rest(errors),
         non_success=at_rest(amiss),
@@ -245,15 +247,17 @@ def _rested(tests: Tests) -> Walks:
     )
 
 
-def _walked(before: Evidence, seen: Observation, tests: Tests, cap: float) -> Walks:
+def _walked(before: Evidence, seen: Observation, weights: Weights, cap: float) -> Walks:
     walks = before.walks
     on, off = seen.on.minus(before.last_on), seen.off.minus(before.last_off)
     return Walks(
-        error=_share_walk(walks.error, tests.error, (on.n, on.errors), cap),
-        non_success=_share_walk(walks.non_success, tests.non_success, (on.n, on.non_success), cap),
-        ttft=_ttft_walk(walks.ttft, tests, on, cap),
-        control_error=_share_walk(walks.control_error, tests.error, (off.n, off.errors), cap),
-        control_ttft=_ttft_walk(walks.control_ttft, tests, off, cap),
+        error=_share_walk(walks.error, weights.error, (on.n, on.errors), cap),
+        non_success=_share_walk(
+            walks.non_success, weights.non_success, (on.n, on.non_success), cap
+        ),
+        ttft=_ttft_walk(walks.ttft, weights, on, cap),
+        control_error=_share_walk(walks.control_error, weights.error, (off.n, off.errors), cap),
+        control_ttft=_ttft_walk(walks.control_ttft, weights, off, cap),
         relative_error=_relative_walk(
             walks.relative_error, (on.n, on.errors), (off.n, off.errors), cap
         ),
@@ -263,17 +267,17 @@ def _walked(before: Evidence, seen: Observation, tests: Tests, cap: float) -> Wa
     )
 
 
-def _share_walk(walk: Walk, tests: ShareTests, seen: tuple[int, int], cap: float) -> Walk:
+def _share_walk(walk: Walk, weights: ShareWeights, seen: tuple[int, int], cap: float) -> Walk:
     if not seen[0]:
         return walk
-    return walk_on(walk, share_logs(tests.alarm, *seen), seen, cap)
+    return walk_on(walk, share_logs(weights.alarm, *seen), seen, cap)
 
 
-def _ttft_walk(walk: Walk, tests: Tests, seen: Counters, cap: float) -> Walk:
+def _ttft_walk(walk: Walk, weights: Weights, seen: Counters, cap: float) -> Walk:
     if not any(seen.ttft):
         return walk
     counted = sum(seen.ttft), seen.ttft_us
-    return walk_on(walk, ttft_logs(tests.ttft.alarm, seen.ttft), counted, cap)
+    return walk_on(walk, ttft_logs(weights.ttft.alarm, seen.ttft), counted, cap)
 
 
 def _relative_walk(walk: Walk, on: tuple[int, int], off: tuple[int, int], cap: float) -> Walk:

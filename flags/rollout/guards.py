@@ -12,7 +12,7 @@ from flags.rollout.detectors import Walk
 from flags.rollout.evidence import OVER, Evidence
 from flags.rollout.model import GuardedRollout, Hold, Plan
 from flags.rollout.report import CONFIRM_AT, Literally, Measured, MetricReport
-from flags.rollout.statistics import tests_of
+from flags.rollout.statistics import weights_of
 
 STALE_AFTER_S = 30.0
 """A worker that has told nothing for longer may hide anything."""
@@ -186,11 +186,11 @@ def _lacking(rollout: GuardedRollout, measured: Measured) -> Hold | None:
 
 
 def _needs(plan: Plan) -> dict[str, int]:
-    tests = tests_of(plan)
+    weights = weights_of(plan)
     return {
-        "error": tests.error.needs,
-        "non_success": tests.non_success.needs,
-        "ttft": tests.ttft.needs,
+        "error": weights.error.needs,
+        "non_success": weights.non_success.needs,
+        "ttft": weights.ttft.needs,
     }
 
 

@@ -11,15 +11,15 @@ from flags.rollout.evidence import Evidence, alarm_at
 from flags.rollout.model import GuardedRollout
 from flags.rollout.statistics import (
     SRM_ALARM,
-    ShareTests,
+    ShareWeights,
     log_mean_exp,
     need_more,
     non_success,
     share_logs,
     srm_evidence,
     srm_has_power,
-    tests_of,
     ttft_logs,
+    weights_of,
 )
 
 Literally = Literal["promote", "roll_back", "neither"]
@@ -181,21 +181,21 @@ class _SoFar:
 
 
 def _metrics(rollout: GuardedRollout, evidence: Evidence, on: Counters) -> dict[str, MetricReport]:
-    tests, walks = tests_of(rollout.plan), evidence.walks
+    weights, walks = weights_of(rollout.plan), evidence.walks
     good, bad = rollout.plan.promote, rollout.plan.roll_back
     times = _SoFar(
-        sum(on.ttft), _mean_ttft_s(on), ttft_logs(tests.ttft.gate, on.ttft), tests.ttft.least
+        sum(on.ttft), _mean_ttft_s(on), ttft_logs(weights.ttft.gate, on.ttft), weights.ttft.least
     )
     told = (
         (
             "error",
-            _share(tests.error, on.n, on.errors),
+            _share(weights.error, on.n, on.errors),
             (good.error_rate, bad.error_rate),
             walks.error,
         ),
         (
             "non_success",
-            _share(tests.non_success, on.n, on.non_success),
+            _share(weights.non_success, on.n, on.non_success),
             (non_success(good), non_success(bad)),
             walks.non_success,
         ),
@@ -209,18 +209,18 @@ def _metrics(rollout: GuardedRollout, evidence: Evidence, on: Counters) -> dict[
             promote_below=below,
             roll_back_above=above,
             promote_evidence=log_mean_exp(so_far.logs),
-            promote_needed=tests.target,
+            promote_needed=weights.target,
             alarm=walk.alarm,
             alarm_at=at,
-            need_more=_need_more(so_far, below, tests.target),
+            need_more=_need_more(so_far, below, weights.target),
         )
         for name, so_far, (below, above), walk in told
     }
 
 
-def _share(tests: ShareTests, n: int, failures: int) -> _SoFar:
+def _share(weights: ShareWeights, n: int, failures: int) -> _SoFar:
     estimate = failures / n if n else None
-    return _SoFar(n, estimate, share_logs(tests.gate, n, failures), tests.least)
+    return _SoFar(n, estimate, share_logs(weights.gate, n, failures), weights.least)
 
 
 def _need_more(so_far: _SoFar, below: float, target: float) -> int | None:

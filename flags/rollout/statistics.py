@@ -43,7 +43,7 @@ _SRM_LOSS = 0.1
 
 
 @dataclass(frozen=True, slots=True)
-class ShareTests:
+class ShareWeights:
     """What a failure and a success add to each alternative's logarithm, for shares of requests.
 
     The gate takes `needs` requests when the share is exactly what promotes, `least` without any
@@ -57,7 +57,7 @@ class ShareTests:
 
 
 @dataclass(frozen=True, slots=True)
-class TtftTests:
+class TtftWeights:
     """What a request in each bin adds to each stake's logarithm.
 
     The gate takes `needs` requests that are all as late as what promotes, `least` if none takes any
@@ -71,31 +71,31 @@ class TtftTests:
 
 
 @dataclass(frozen=True, slots=True)
-class Tests:
-    """The tests of one plan. `target` is what a gate's logarithm must reach."""
+class Weights:
+    """The weights of one plan. `target` is what a gate's logarithm must reach."""
 
-    error: ShareTests
-    non_success: ShareTests
-    ttft: TtftTests
+    error: ShareWeights
+    non_success: ShareWeights
+    ttft: TtftWeights
     target: float
 
 
 @lru_cache(maxsize=64)
-def tests_of(plan: Plan) -> Tests:
-    """Return the tests with the thresholds of a plan."""
+def weights_of(plan: Plan) -> Weights:
+    """Return the weights that follow from the thresholds of a plan."""
     target = -log(plan.beta)
-    return Tests(
-        error=_share_tests(
+    return Weights(
+        error=_share_weights(
             (plan.promote.error_rate, plan.roll_back.error_rate),
             (_GATE_ERRORS, _ALARM_ERRORS),
             target,
         ),
-        non_success=_share_tests(
+        non_success=_share_weights(
             (non_success(plan.promote), non_success(plan.roll_back)),
             (_GATE_NON_SUCCESS, _ALARM_NON_SUCCESS),
             target,
         ),
-        ttft=_ttft_tests(plan, target),
+        ttft=_ttft_weights(plan, target),
         target=target,
     )
 
@@ -168,18 +168,18 @@ def _log_beta(one: float, two: float) -> float:
     return lgamma(one) + lgamma(two) - lgamma(one + two)
 
 
-def _share_tests(
+def _share_weights(
     thresholds: tuple[float, float],
     multiples: tuple[tuple[float, ...], tuple[float, ...]],
     target: float,
-) -> ShareTests:
+) -> ShareWeights:
     good, bad = (min(max(each, _LEAST_SHARE), 1 - _LEAST_SHARE) for each in thresholds)
     # Alternatives stay below 1, and distinct: 0.9 at the usual thresholds.
     most = 1 - (1 - bad) / 10
     gate = tuple(_ratio(good * each, bad) for each in multiples[0])
     alarm = sorted({min(bad * each, most) for each in multiples[1]})
     growth = [good * failed + (1 - good) * passed for failed, passed in gate]
-    return ShareTests(
+    return ShareWeights(
         gate=gate,
         alarm=tuple(_ratio(each, good) for each in alarm),
         needs=_from_none(growth, target),
@@ -195,7 +195,7 @@ def _ratio(alternative: float, null: float) -> tuple[float, float]:
     return log(alternative / null), log1p(-alternative) - log1p(-null)
 
 
-def _ttft_tests(plan: Plan, target: float) -> TtftTests:
+def _ttft_weights(plan: Plan, target: float) -> TtftWeights:
     good, bad = plan.promote.ttft_s, plan.roll_back.ttft_s
     most = min(plan.max_ttft_s, TTFT_T_S)
     edges = [(min(low, most), min(high, most)) for low, high in TTFT_BINS]
@@ -208,7 +208,7 @@ def _ttft_tests(plan: Plan, target: float) -> TtftTests:
     alarm = tuple(
         tuple(log1p(stake * (low - good) / good) for low, _ in edges) for stake in _ALARM_STAKES
     )
-    return TtftTests(
+    return TtftWeights(
         gate=gate,
         alarm=alarm,
         needs=_from_none([bet(stake, good) for stake in _GATE_STAKES], target),
