@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from metrics.alerts import AlertSeries
 from metrics.base import Window
+from metrics.limits import LimitSeries
 from metrics.recording.dependencies import DependencyRecording
 from metrics.recording.flags import FlagRecording
 from metrics.recording.readers import ReaderRecording
@@ -38,6 +39,7 @@ class TurnMetrics(
 
     Attributes:
         alerts: The series of messages to operators.
+        limits: The series of what this process takes at most.
     """
 
     def __init__(
@@ -46,6 +48,7 @@ class TurnMetrics(
         super().__init__(window, clock=clock)
         self._started_at = clock()
         self.alerts = AlertSeries(self._registry)
+        self.limits = LimitSeries(self._registry)
 
     def snapshot(self) -> StreamingSnapshot:
         """Return what the window says now, of all workers it knows of; a few ms of work."""

@@ -61,6 +61,7 @@ async def open_services(settings: Settings, specify: Specify) -> AsyncIterator[S
         figures = open_figures(settings, stack, worker_id=worker_id)
         metrics = TurnMetrics(figures.window)
         metrics.introduce(VERSION, platform.python_version())
+        metrics.limits.set(turns=settings.max_live_turns, readers=settings.max_readers)
         metrics.watch_sharing(figures.sharing)
         store_breaker = history_breaker(settings, metrics)
         history, chatbots = await open_stores(settings, stack, store_breaker)
