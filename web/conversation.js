@@ -7,8 +7,10 @@
  */
 
 import * as api from "./api.js";
+import { Beacon } from "./beacon.js";
 import { toExchanges, withoutOrphans } from "./exchanges.js";
 import { ProblemError, sentence } from "./problems.js";
+import { rate } from "./rating.js";
 import { Reader } from "./reader.js";
 import { SpokenTurn } from "./speech/spoken_turn.js";
 import { newKey, postUntilAnswered } from "./starting.js";
@@ -44,6 +46,8 @@ export class OpenConversation {
   #answer = null;
   /** @type {Reader|null} */
   #reader = null;
+  /** @type {Beacon|null} */
+  #beacon = null;
   #isClosed = false;
   #isStopWanted = false;
   #giveUp = new AbortController();
@@ -75,6 +79,7 @@ export class OpenConversation {
     this.#isClosed = true;
     this.#giveUp.abort();
     this.#reader?.close();
+    this.#beacon?.leave();
     this.around.speaking.stop();
   }
 
@@ -173,7 +178,7 @@ export class OpenConversation {
   #make = (text) =>
     new ExchangeView(text, {
       retry: () => this.retry(),
-      rate: (messageId, rating) => this.#rate(messageId, rating),
+      rate: (messageId, rating) => rate(messageId, rating, this.around),
       turnPage: () => {},
       announce: this.around.announce,
       listen: (answer, turn) => this.#speech.listen(answer, turn),
@@ -186,18 +191,6 @@ export class OpenConversation {
     this.around.setLink(navigator.onLine ? "reconnecting" : "offline");
     this.#answer?.setWaiting("Waiting for the network…");
   };
-
-  /** @param {string} messageId @param {"up"|"down"} rating */
-  async #rate(messageId, rating) {
-    try {
-      await api.rate(messageId, rating);
-      this.around.announce("Thank you for your rating.");
-      return true;
-    } catch (error) {
-      this.around.notify(sentence(error));
-      return false;
-    }
-  }
 
   /** A message without an answer has a turn, running or just ended. @param {string|null|undefined} activeTurnId */
   async #resume(activeTurnId) {
@@ -213,6 +206,8 @@ export class OpenConversation {
     const state = await api.turn(turnId);
     if (this.#isClosed) return;
     exchange.turnId = turnId;
+    this.#beacon?.leave();
+    this.#beacon = null; // another tab's turn, or from before a reload: its beginning was not seen
     this.#follow(newTurn({ turnId, conversationId: this.id }), exchange.addAnswer());
     this.#apply({ type: "turn.state", data: state });
     if (this.#goesOn) this.#read();
@@ -233,7 +228,7 @@ export class OpenConversation {
     this.#reader = new Reader({
       url: () => api.eventsUrl(this.#turn?.turnId ?? "", this.#turn?.cursor ?? "", this.#turn?.keepsAudio),
       onEvent: (event) => this.#apply(event),
-      onLink: (link) => this.around.setLink(link),
+      onLink: (link) => { this.around.setLink(link); this.#beacon?.link(link); },
       check: () => this.#check(),
     });
   }
@@ -267,6 +262,7 @@ export class OpenConversation {
     const turn = reduce(before, event);
     if (turn === before) return;
     this.#turn = turn;
+    this.#beacon?.follow(before, turn);
     if (turn.gap && turn.gap !== before.gap) this.#reader?.attach();
     this.#answer?.show(turn);
     this.#speech.follow(before, turn);
@@ -294,6 +290,7 @@ export class OpenConversation {
     this.#apply({ type: "turn.left", data: {} });
     const answer = exchange.addAnswer();
     this.#giveUp = new AbortController();
+    this.#beacon = new Beacon();
     this.#follow(newTurn({ keepsAudio: Boolean(start.body.speech) }), answer);
     try {
       const started = await postUntilAnswered(start, this.#giveUp.signal, this.#waiting);
@@ -350,6 +347,7 @@ export class OpenConversation {
    */
   async #notStarted(error, { start, exchange, answer }) {
     this.#turn = null;
+    this.#beacon?.leave();
     this.around.setLink("idle");
     this.around.composer.setBusy(false);
     const status = error instanceof ProblemError ? error.status : 0;
