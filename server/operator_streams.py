@@ -5,7 +5,6 @@ the others take it as it is. Who reads slowly is shown fewer states, never older
 looks nothing is made.
 """
 
-import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 
 import anyio
@@ -75,11 +74,11 @@ class OperatorStreams:
     async def _next(self, seen: int, make: Make) -> int:
         """Return the number of a state that is newer than the one that was seen."""
         async with self._turn:
-            if self._number == seen or time.monotonic() >= self._due_at:
-                with anyio.move_on_after(max(0.0, self._due_at - time.monotonic())):
+            if self._number == seen or anyio.current_time() >= self._due_at:
+                with anyio.move_on_after(max(0.0, self._due_at - anyio.current_time())):
                     await self._leaving.wait()
                 if not self._leaving.is_set():
-                    self._due_at = time.monotonic() + self._every_s
+                    self._due_at = anyio.current_time() + self._every_s
                     self._frame = await _made(make)
                     self._number += 1
             return self._number

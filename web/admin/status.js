@@ -34,22 +34,15 @@ export function showStatus(place, state) {
 }
 
 /** @param {import("./live.js").State} state @returns {[string, string][]} */
-function factsOf({ service, health, workers }) {
+function factsOf({ service, health, streaming }) {
   const seconds = service?.uptime_s;
   return [
     ["Version", service?.version ?? health?.version ?? ""],
     // By the minute: a figure that moves each second is read by nobody.
     ["Up", duration(seconds >= 120 ? seconds - (seconds % 60) : seconds)],
-    ["Workers", workersOf(service, workers)],
+    ["Workers", streaming?.workers === undefined ? "" : count(streaming.workers)],
     ["Draining", health?.draining ? "yes" : ""],
   ].filter(([, value]) => value !== "").map(([name, value]) => [name, value]);
-}
-
-/** @param {any} service @param {any} workers */
-function workersOf(service, workers) {
-  const known = workers ?? service?.workers;
-  if (Array.isArray(known)) return count(known.length);
-  return typeof known === "number" ? count(known) : "";
 }
 
 /** @param {any} health @returns {Check[]} */
