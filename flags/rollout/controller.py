@@ -216,7 +216,10 @@ class RolloutController:
             percentage=transition.percentage,
             reason=after.reason,
         )
-        self._on_transition(key, before, after, transition.action)
+        try:
+            self._on_transition(key, before, after, transition.action)
+        except Exception:
+            log.exception("rollout.listener_failed")
 
     async def _lead(self) -> None:
         was_leader = self.is_leader
