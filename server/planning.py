@@ -24,6 +24,7 @@ from server.identity import Owner
 from server.ids import new_id
 from server.services import Services
 from server.services.rollouts import dealt_epoch, is_dealt
+from server.turnstile import Arrival
 from streaming.errors import SpecificationError, SpecificationLostError
 from streaming.llm.base import Prompt, PromptMessage
 from streaming.speech.turn_speech import SpeechSpec
@@ -62,7 +63,7 @@ async def plan_turn(
     wanted: Wanted,
     *,
     idempotency: Idempotency | None,
-    received_at: float,
+    arrived: Arrival,
 ) -> Plan:
     """Return the plan of a turn. Nothing is stored yet.
 
@@ -94,11 +95,12 @@ async def plan_turn(
         ),
         streaming=streaming,
         max_response_chars=chatbot.max_response_chars or services.settings.max_response_chars,
-        received_at=received_at,
+        received_at=arrived.came_at,
         speech=speech,
         on_break=chatbot.on_break,
         former_turn_id=asked.former_turn_id,
         flag_epoch=decision.epoch if is_dealt(decision) else None,
+        queued_s=arrived.waited_s,
     )
     new_turn = NewTurn(
         turn_id=turn_id,

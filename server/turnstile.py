@@ -6,11 +6,29 @@ first waits; together they would stand between the running turns and their next 
 
 import asyncio
 from collections import deque
+from dataclasses import dataclass
+from time import monotonic
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 AT_ONCE = 8
 """Requests that begin between two looks of the loop at its sockets and timers."""
+
+_ARRIVAL = "chatstream.arrival"
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """When a request came, in monotonic seconds, and how long it waited to be let in."""
+
+    came_at: float
+    waited_s: float
+
+
+def arrival(scope: Scope) -> Arrival:
+    """Return when a request came; now, where it did not come through the turnstile."""
+    known = scope.get(_ARRIVAL)
+    return known if isinstance(known, Arrival) else Arrival(monotonic(), 0.0)
 
 
 class TurnstileMiddleware:
@@ -23,7 +41,9 @@ class TurnstileMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
+            came_at = monotonic()
             await self._pass()
+            scope[_ARRIVAL] = Arrival(came_at, monotonic() - came_at)
         await self._app(scope, receive, send)
 
     async def _pass(self) -> None:

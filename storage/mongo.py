@@ -24,6 +24,7 @@ from pymongo.errors import (
 
 from resilience.breaker import Breaker, BreakerOpenError
 from storage.errors import StorageError, StorageOpenError, StorageUnavailableError
+from storage.timing import OnCall, timed
 
 DEFAULT_DATABASE = "chatstream"
 
@@ -66,13 +67,22 @@ class MongoDatabase:
             of write concern, deadline or pool is overridden: our promises depend on them.
         timeout_s: Deadline of a call, finding a server and waiting for a connection included.
         breaker: Hears how all adapters' calls end; while it is open they fail at once.
+        on_call: Told how long calls took; not of those that an open breaker refused.
 
     Raises:
         StorageOpenError: the URI is not one.
     """
 
-    def __init__(self, uri: str, *, timeout_s: float = 2.0, breaker: Breaker | None = None) -> None:
+    def __init__(
+        self,
+        uri: str,
+        *,
+        timeout_s: float = 2.0,
+        breaker: Breaker | None = None,
+        on_call: OnCall | None = None,
+    ) -> None:
         self.timeout_s = timeout_s
+        self._on_call = on_call
         self._breaker = breaker
         timeout_ms = int(timeout_s * 1000)
         try:
@@ -172,11 +182,13 @@ class MongoDatabase:
     @contextmanager
     def _guarded(self) -> Iterator[None]:
         if self._breaker is None:
-            yield
+            with timed(self._on_call, _is_lost):
+                yield
             return
         with self._breaker.attempt() as attempt:
             try:
-                yield
+                with timed(self._on_call, _is_lost):
+                    yield
             except PyMongoError as exc:
                 attempt.failed() if _is_lost(exc) else attempt.succeeded()
                 raise
@@ -201,9 +213,11 @@ class MongoDatabase:
             raise
 
 
-def _is_lost(error: PyMongoError) -> bool:
+def _is_lost(error: Exception) -> bool:
     """Whether no server answered; one that refuses a command is there."""
-    return error.timeout or isinstance(error, ConnectionFailure)
+    return isinstance(error, PyMongoError) and (
+        error.timeout or isinstance(error, ConnectionFailure)
+    )
 
 
 def _is_same(index: Index, found: Mapping[str, Any]) -> bool:

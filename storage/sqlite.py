@@ -13,8 +13,9 @@ from typing import TypeVar
 
 import anyio
 
-from storage.errors import StorageError, StorageOpenError
+from storage.errors import StorageError, StorageOpenError, StorageUnavailableError
 from storage.sqlite_worker import SqliteWorker
+from storage.timing import OnCall, timed
 
 T = TypeVar("T")
 
@@ -43,12 +44,19 @@ class SqliteDatabase:
         path: The file; it and its folder are made where missing, readable by their owner only.
         timeout_s: Deadline of a call, waiting included.
         max_pending: Calls that may wait for each thread.
+        on_call: Told how long calls took, waiting included.
     """
 
     def __init__(
-        self, path: Path, *, timeout_s: float = 2.0, max_pending: int = MAX_PENDING
+        self,
+        path: Path,
+        *,
+        timeout_s: float = 2.0,
+        max_pending: int = MAX_PENDING,
+        on_call: OnCall | None = None,
     ) -> None:
         self.path = path
+        self._on_call = on_call
         self._timeout_s = timeout_s
         self._opening = anyio.Lock()
         self._is_open = False
@@ -113,7 +121,8 @@ class SqliteDatabase:
             StorageUnavailableError: failed, or not done within the deadline.
             StorageConflictError: a constraint refused it.
         """
-        return await self._writer.run(work, timeout_s=self._timeout_s)
+        with timed(self._on_call, _is_fault):
+            return await self._writer.run(work, timeout_s=self._timeout_s)
 
     async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Run `work` on one snapshot, in the reading thread; it cannot write.
@@ -121,7 +130,8 @@ class SqliteDatabase:
         Raises:
             StorageUnavailableError: failed, or not done within the deadline.
         """
-        return await self._reader.run(work, timeout_s=self._timeout_s)
+        with timed(self._on_call, _is_fault):
+            return await self._reader.run(work, timeout_s=self._timeout_s)
 
     async def check(self) -> None:
         """Prove that both threads answer and that the file can be locked for writing.
@@ -193,6 +203,10 @@ def insert_row(
     places = ", ".join(f":{column}" for column in values)
     statement = f"INSERT INTO {table} ({columns}) VALUES ({places}) {conflict}"  # noqa: S608  # names from code
     connection.execute(statement, values)
+
+
+def _is_fault(error: Exception) -> bool:
+    return isinstance(error, StorageUnavailableError)
 
 
 def _create_private(path: Path) -> None:

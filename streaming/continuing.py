@@ -76,11 +76,12 @@ class Join:
             and more, exactly) and then went on in other words. What the pushes have returned is
             then a whole answer of its own. A model that used other words from the start is not
             recognised.
+        has_repeated: Whether it said what was there already, and that was left out.
     """
 
     __slots__ = (
         "_before", "_gap", "_is_decided", "_preface", "_repetition", "_stage", "_written",
-        "started_over",
+        "has_repeated", "started_over",
     )  # fmt: skip
 
     def __init__(self, written: str) -> None:
@@ -92,6 +93,7 @@ class Join:
         self._stage: Callable[[str], str] = self._skip_space
         self._is_decided = not written
         self.started_over = False
+        self.has_repeated = False
 
     def push(self, text: str) -> str:
         """Return what may be appended now."""
@@ -118,6 +120,7 @@ class Join:
             return self._close_gap(self._preface)
         repetition = self._repetition
         repetition.end()
+        self.has_repeated = repetition.is_proved or repetition.begins_anew
         if repetition.is_proved:
             return self._close_gap(repetition.rest)
         if repetition.begins_anew:
@@ -144,6 +147,7 @@ class Join:
         if not repetition.feed(text):
             return ""
         if repetition.is_proved:
+            self.has_repeated = True
             return self._close_gap(repetition.rest)
         self.started_over = self.started_over or repetition.begins_anew
         said = self._preface + self._before + repetition.rest

@@ -1,12 +1,14 @@
 """What operators are told of turns: figures, one line in the log, and whoever else watches them."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
+from time import monotonic
 from typing import Protocol
 
 import structlog
 
-from metrics.turns import EndedTurn, TurnMetrics
+from metrics.turns import EndedTurn, FirstTokenParts, TurnMetrics
 from streaming.ending import Ending
 from streaming.turn import LiveTurn, TurnSpec
 
@@ -68,9 +70,13 @@ class Operators:
         """Tell that a turn of a lost worker goes on here in the middle of its text."""
         self._metrics.turn_continued("worker_lost")
 
-    def first_token(self, spec: TurnSpec, seconds: float) -> None:
-        """Tell that a turn has its first text."""
-        self._metrics.first_delta(seconds, streaming=spec.streaming)
+    def first_token(self, turn: LiveTurn) -> None:
+        """Tell that a turn has its first text, which its readers are about to be sent."""
+        spec, seconds = turn.spec, turn.ttft_s or 0.0
+        self._metrics.first_delta(seconds, streaming=spec.streaming, parts=_parts(turn, seconds))
+        if spec.streaming:
+            # The readers that wait here were woken before: they are served before this is called.
+            asyncio.get_running_loop().call_soon(self._flushed, spec.received_at + seconds)
         for watcher in self._watchers:
             watcher.first_token(spec, seconds)
 
@@ -89,8 +95,12 @@ class Operators:
                 output_tokens=end.usage.output_tokens,
                 usage_source=end.usage.source,
                 error_code=error_code,
+                queued_s=turn.spec.queued_s,
+                repeated=turn.repeated,
             )
         )
+        if turn.speech is not None:
+            self._metrics.sentences_completed(turn.speech.sentence_count)
         log.info(
             "turn.ended",
             turn_id=end.turn_id,
@@ -105,9 +115,20 @@ class Operators:
         for watcher in self._watchers:
             watcher.ended(turn.spec, result)
 
+    def _flushed(self, shown_at: float) -> None:
+        self._metrics.first_flush(max(0.0, monotonic() - shown_at))
+
     def left(self, spec: TurnSpec, reason: str) -> None:
         """Tell that a turn goes on elsewhere."""
         self._metrics.turn_left(streaming=spec.streaming)
         for watcher in self._watchers:
             watcher.left(spec)
         log.info("turn.left", turn_id=spec.turn_id, reason=reason)
+
+
+def _parts(turn: LiveTurn, ttft_s: float) -> FirstTokenParts:
+    """Cut a time to first token where a model was asked, and where it had begun to answer."""
+    received_at = turn.spec.received_at
+    asked_s = min(max((turn.asking.asked_at or received_at) - received_at, 0.0), ttft_s)
+    opened_s = min(max((turn.asking.opened_at or received_at) - received_at, asked_s), ttft_s)
+    return FirstTokenParts(asked_s, opened_s - asked_s, ttft_s - opened_s)

@@ -199,7 +199,7 @@ class TurnRunner:  # noqa: PLR0904  # starting is admitted, commands are obeyed,
         return self._set_going(turn)
 
     def _made(self, spec: TurnSpec, writer: EventWriter) -> LiveTurn:
-        turn = LiveTurn(spec, writer, partial(self._operators.first_token, spec))
+        turn = LiveTurn(spec, writer, self._operators.first_token)
         turn.speech = self._speech(turn)
         return turn
 

@@ -41,7 +41,8 @@ class Deadlines:
 class TurnSpec:
     """All a turn needs, as values: nothing past it asks a flag, a setting or a user.
 
-    `received_at` is monotonic time; what users wait for is counted from there. `former_turn_id` is
+    `received_at` is monotonic time; what users wait for is counted from there. `queued_s` of it
+    nothing was done yet; None where that is not known. `former_turn_id` is
     the conversation's turn before this one, whose speech this one cuts. `flag_epoch` is the one in
     which `streaming` was dealt, None where it was not dealt by percentage.
     """
@@ -60,6 +61,7 @@ class TurnSpec:
     on_break: OnBreak = "continue"
     former_turn_id: str | None = None
     flag_epoch: int | None = None
+    queued_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,16 +100,26 @@ Outcome = Finished | Failed | Cancelled | Interrupted
 
 
 @dataclass(eq=False, slots=True)
+class Asking:
+    """When a model was first asked, and when one last began to answer; monotonic seconds."""
+
+    asked_at: float | None = None
+    opened_at: float | None = None
+
+
+@dataclass(eq=False, slots=True)
 class LiveTurn:
     """A turn in this process. Its text and cursor are read together, between two awaits."""
 
     spec: TurnSpec
     writer: EventWriter
-    on_first_delta: Callable[[float], None]
+    on_first_delta: Callable[["LiveTurn"], None]
     draft: Draft = field(default_factory=Draft)
     speech: TurnSpeech | None = None
     gaps_s: list[float] = field(default_factory=list)
     ttft_s: float | None = None
+    asking: Asking = field(default_factory=Asking)
+    repeated: int = 0
     is_continued: bool = False
     is_restarted: bool = False
     is_text_told: bool = False
@@ -145,9 +157,9 @@ class LiveTurn:
         """Show a piece of the answer, and keep it."""
         if not text:
             return
-        if self.ttft_s is None:
+        is_first = self.ttft_s is None
+        if is_first:
             self.ttft_s = now - self.spec.received_at
-            self.on_first_delta(self.ttft_s)
         else:
             self.gaps_s.append(now - self._last_delta_at)
         self._last_delta_at = now
@@ -159,3 +171,5 @@ class LiveTurn:
         self.draft.add(text, seq)
         if self.speech is not None:
             self.speech.hear(text)
+        if is_first:  # its readers have been woken by now
+            self.on_first_delta(self)

@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import aclosing, contextmanager
 from dataclasses import replace
+from functools import partial
 
 import anyio
 import structlog
@@ -19,7 +20,16 @@ from streaming.events import TurnReset
 from streaming.limit import ResponseLimit
 from streaming.llm.base import Finish, TokenSource
 from streaming.llm.choice import Failure, SourceChoice
-from streaming.turn import Cancelled, Deadlines, Failed, Finished, Interrupted, LiveTurn, Outcome
+from streaming.turn import (
+    Asking,
+    Cancelled,
+    Deadlines,
+    Failed,
+    Finished,
+    Interrupted,
+    LiveTurn,
+    Outcome,
+)
 
 log = structlog.get_logger(__name__)
 
@@ -68,6 +78,7 @@ class TextWriting:
             if not isinstance(turn.outcome, Cancelled) and not self._limit.is_full:
                 is_whole = isinstance(turn.outcome, Finished)
                 held = self._limit.push(self._join.flush()) if is_whole else ""
+                turn.repeated += self._join.has_repeated
                 turn.emit(held + self._limit.flush(), self._clock())
         return turn.conclude(Interrupted("shutdown"))
 
@@ -108,7 +119,11 @@ class TextWriting:
         """
         turn, deadlines = self._turn, self._deadlines
         written = self._written()
-        prompt = replace(turn.spec.prompt, prefix=written) if written else turn.spec.prompt
+        # Not a method of ours: whoever keeps a prompt must not keep the turn.
+        on_open = partial(_note_opened, turn.asking, self._clock)
+        prompt = replace(turn.spec.prompt, prefix=written, on_open=on_open)
+        if turn.asking.asked_at is None:
+            turn.asking.asked_at = self._clock()
         expired: list[SourceTimeoutError] = []
         with anyio.CancelScope() as scope:
 
@@ -123,6 +138,7 @@ class TextWriting:
                 deadlines.inter_token_s, first_limit_s=deadlines.first_token_s, on_expire=expire
             ) as dog:
                 # What the last one's join held back is a repetition, or comes again.
+                turn.repeated += self._join.has_repeated
                 self._join = Join(written)
                 async with aclosing(source.stream(prompt)) as items:
                     turn.conclude(await self._pull(items, dog))
@@ -173,3 +189,7 @@ class TextWriting:
             yield
         finally:
             timer.cancel()
+
+
+def _note_opened(asking: Asking, clock: Callable[[], float]) -> None:
+    asking.opened_at = clock()

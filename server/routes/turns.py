@@ -3,7 +3,6 @@
 import re
 from collections.abc import Mapping
 from contextlib import suppress
-from time import monotonic
 from typing import Annotated, Literal, Self
 
 import anyio
@@ -22,6 +21,7 @@ from server.errors import ProblemError
 from server.identity import Owner
 from server.planning import Plan, Wanted, idempotency_of, plan_turn, title_of
 from server.services import Services
+from server.turnstile import arrival
 from server.whole_answer import WholeAnswerResponse
 from server.wire import (
     Json,
@@ -102,7 +102,7 @@ class Playback(StrictModel):
 
 async def start_turn(request: Request) -> Response:
     """Start a turn; answer with its events, with where they are, or (off arm) with the end."""
-    received_at = monotonic()
+    arrived = arrival(request.scope)
     services, owner = services_of(request), owner_of(request)
     body = await read_model(request, StartTurn)
     _check_sizes(services, body)
@@ -110,9 +110,7 @@ async def start_turn(request: Request) -> Response:
     key = idempotency_key(request)
     idempotency = None if key is None else idempotency_of(owner, key, wanted)
     with services.runner.admission():
-        plan = await plan_turn(
-            services, owner, wanted, idempotency=idempotency, received_at=received_at
-        )
+        plan = await plan_turn(services, owner, wanted, idempotency=idempotency, arrived=arrived)
         record = await _begin(services, owner, plan)
     headers = {
         "X-Turn-ID": record.turn_id,

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import AsyncExitStack
+from functools import partial
 from time import monotonic
 
 import structlog
@@ -39,6 +40,7 @@ def open_event_log(
     *,
     worker_id: str,
     breaker: Breaker | None,
+    metrics: TurnMetrics,
     on_command: Callable[[str, bytes], bool],
     on_read: Callable[[str, float], None],
 ) -> tuple[EventLog, Leases | None]:
@@ -64,6 +66,7 @@ def open_event_log(
             settings.redis_url.get_secret_value(),
             timeout_s=settings.redis_timeout_s,
             breaker=breaker,
+            on_call=partial(metrics.dependency_called, "redis"),
         )
     except StorageError as error:
         raise StartError(f"REDIS_URL: {error}") from None
@@ -79,5 +82,6 @@ def open_event_log(
         keep_s=keep_s,
         on_command=on_command,
         on_read=on_read,
+        on_repeated=partial(metrics.repeated, "append"),
     )
     return shared, RedisLeases(connection, shared, worker_id=worker_id, keep_s=keep_s)

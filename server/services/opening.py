@@ -64,7 +64,7 @@ async def open_services(settings: Settings, specify: Specify) -> AsyncIterator[S
         metrics.limits.set(turns=settings.max_live_turns, readers=settings.max_readers)
         metrics.watch_sharing(figures.sharing)
         store_breaker = history_breaker(settings, metrics)
-        history, chatbots = await open_stores(settings, stack, store_breaker)
+        history, chatbots = await open_stores(settings, stack, store_breaker, metrics)
         sources = open_sources(settings, metrics)
         stack.push_async_callback(sources.close)
         cache = await open_cache(settings, stack, metrics)
@@ -83,9 +83,11 @@ async def open_services(settings: Settings, specify: Specify) -> AsyncIterator[S
             stack,
             worker_id=worker_id,
             breaker=shared_breaker,
+            metrics=metrics,
             on_command=lambda turn_id, command: runner.obey(turn_id, command),  # noqa: PLW0108
             on_read=lambda turn_id, for_s: runner.readership.read_elsewhere(turn_id, for_s),  # noqa: PLW0108
         )
+        metrics.watch_logs(lambda: event_log.size_bytes)
         runner = TurnRunner(
             keeper=keeper,
             event_log=event_log,

@@ -1,6 +1,7 @@
 """Where the record and the chatbots are kept, as the settings say."""
 
 from contextlib import AsyncExitStack
+from functools import partial
 
 import structlog
 
@@ -16,6 +17,7 @@ from server.services.faults import StartError
 from server.settings import Settings
 from storage.errors import StorageError
 from storage.sqlite import SqliteDatabase
+from storage.timing import OnCall
 
 BREAKER_OPEN_S = 1.0
 BREAKER_MAX_OPEN_S = 5.0
@@ -38,18 +40,23 @@ def history_breaker(settings: Settings, metrics: TurnMetrics) -> Breaker | None:
     )
 
 
-def choose_stores(settings: Settings, breaker: Breaker | None = None) -> tuple[History, Chatbots]:
+def choose_stores(
+    settings: Settings, breaker: Breaker | None = None, *, on_call: OnCall | None = None
+) -> tuple[History, Chatbots]:
     """Return the stores the settings ask for, not opened yet.
 
     Args:
         settings: Of the process.
         breaker: Told how calls to a MongoDB end, and asked before the next one.
+        on_call: Told how long calls took.
 
     Raises:
         StartError: the address of a store cannot be used.
     """
     if settings.mongodb_uri is None:
-        file = SqliteDatabase(settings.data_dir / "chat.db", timeout_s=settings.history_timeout_s)
+        file = SqliteDatabase(
+            settings.data_dir / "chat.db", timeout_s=settings.history_timeout_s, on_call=on_call
+        )
         return SqliteHistory(file), SqliteChatbots(file)
     from chatbots.mongo import MongoChatbots  # noqa: PLC0415  # only what is used
     from history.mongo.history import MongoHistory  # noqa: PLC0415
@@ -60,6 +67,7 @@ def choose_stores(settings: Settings, breaker: Breaker | None = None) -> tuple[H
             settings.mongodb_uri.get_secret_value(),
             timeout_s=settings.history_timeout_s,
             breaker=breaker,
+            on_call=on_call,
         )
     except StorageError as error:
         raise StartError(f"MONGODB_URI: {error}") from None
@@ -67,14 +75,15 @@ def choose_stores(settings: Settings, breaker: Breaker | None = None) -> tuple[H
 
 
 async def open_stores(
-    settings: Settings, stack: AsyncExitStack, breaker: Breaker | None
+    settings: Settings, stack: AsyncExitStack, breaker: Breaker | None, metrics: TurnMetrics
 ) -> tuple[History, Chatbots]:
     """Return the stores, opened; the stack closes them.
 
     Raises:
         StartError: a store cannot be used.
     """
-    history, chatbots = choose_stores(settings, breaker)
+    on_call = partial(metrics.dependency_called, "history")
+    history, chatbots = choose_stores(settings, breaker, on_call=on_call)
     stack.push_async_callback(history.close)
     try:
         await history.open()

@@ -17,6 +17,7 @@ from storage.redis.drivers import server_client, service_client
 from storage.redis.script import Script
 from storage.redis.server import FAULTS, Argument, Server, is_of_the_link
 from storage.redis.subscription import Subscription
+from storage.timing import OnCall, timed
 
 
 class RedisConnection:
@@ -32,6 +33,7 @@ class RedisConnection:
             deadline. A subscription has a link beside them.
         breaker: Hears how calls end; while it is open they fail at once. Not in a Cluster, where
             one lost node says nothing of the others.
+        on_call: Told how long calls took; not of those that an open breaker refused.
 
     Raises:
         StorageOpenError: the address cannot be used; the message never quotes it.
@@ -44,11 +46,13 @@ class RedisConnection:
         timeout_s: float,
         max_connections: int = 32,
         breaker: Breaker | None = None,
+        on_call: OnCall | None = None,
     ) -> None:
         self._address = parse_address(url)
         self._timeout_s = timeout_s
         self.is_cluster = self._address.topology is Topology.CLUSTER
         self._breaker = None if self.is_cluster else breaker
+        self._on_call = on_call
         self._client = _client(self._address, timeout_s, max_connections)
 
     @asynccontextmanager
@@ -63,7 +67,7 @@ class RedisConnection:
                 have held.
         """
         limit_s = self._timeout_s if timeout_s is None else timeout_s
-        with self._translating(), self._attempt() as attempt:
+        with self._translating(), self._attempt() as attempt, timed(self._on_call, _is_fault):
             with anyio.move_on_after(limit_s) as scope:
                 yield self._client
                 attempt.succeeded()
@@ -135,6 +139,10 @@ class RedisConnection:
     def _translated(self, error: Exception) -> StorageUnavailableError:
         # Never chained: what the driver says may quote the password.
         return StorageUnavailableError(self._address.hidden(f"{type(error).__name__}: {error}"))
+
+
+def _is_fault(error: Exception) -> bool:
+    return isinstance(error, (*FAULTS, StorageUnavailableError))
 
 
 def _client(address: Address, timeout_s: float, max_connections: int) -> Client:

@@ -145,6 +145,11 @@ class EventLog(Protocol):
         ...
 
     @property
+    def size_bytes(self) -> int:
+        """What the logs that are held in this process's memory take, about."""
+        ...
+
+    @property
     def is_down(self) -> bool:
         """Whether what is produced here cannot be shared with other processes now."""
         ...

@@ -210,7 +210,7 @@ class MemoryWriter:
         self._log.abandon()
 
 
-class MemoryEventLog:
+class MemoryEventLog:  # noqa: PLR0904  # the seam, and what a shared log needs of it
     """All logs of this process."""
 
     is_down = False
@@ -225,6 +225,11 @@ class MemoryEventLog:
         self._replay_window_s = replay_window_s
         self._max_bytes = max_bytes
         self._clock = clock
+
+    @property
+    def size_bytes(self) -> int:
+        """What the frames held here take, of ended turns and of those that run."""
+        return self._ended_bytes + sum(log.size_bytes for log in self._live.values())
 
     def create(self, turn_id: str, on_lost: Callable[[], None] | None = None) -> MemoryWriter:  # noqa: ARG002  # never lost here
         """Begin a turn's log."""

@@ -3,8 +3,8 @@
 An OpenAI-compatible API and the offline model both keep these promises.
 """
 
-from collections.abc import AsyncGenerator
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Callable
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 FinishReason = Literal["stop", "length"]
@@ -24,13 +24,20 @@ class Prompt:
     """What the model is asked: everything it gets to see, oldest message first.
 
     `prefix` is the beginning of the answer, which is there already: the model goes on with it,
-    from its last visible character; white space at its end does not count.
+    from its last visible character; white space at its end does not count. `on_open` is for whoever
+    measures.
     """
 
     messages: tuple[PromptMessage, ...]
     model: str
     temperature: float | None = None
     prefix: str = ""
+    on_open: Callable[[], None] | None = field(default=None, compare=False, repr=False)
+
+    def opened(self) -> None:
+        """Say that the model has begun to answer this; a source does, with each try."""
+        if self.on_open is not None:
+            self.on_open()
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,6 +55,7 @@ class OfflineTokenSource:
     async def stream(self, prompt: Prompt) -> AsyncGenerator[str | Finish, None]:
         # In a thread: the first turn reads the documentation, later ones may bring long messages.
         pieces, finish = await run_sync(self._answer, prompt)
+        prompt.opened()
         if self._pause_s:
             await self._sleep(FIRST_TOKEN_S)
         for place, piece in enumerate(pieces):

@@ -148,6 +148,7 @@ class OpenAITokenSource:
     async def _begin(self, prompt: Prompt) -> tuple[OpenAIAnswer, Iterator[str]]:
         """Open an answer and read up to its first item, before which it can still be retried."""
         answer = OpenAIAnswer(await self._open(prompt))
+        prompt.opened()
         try:
             while True:
                 texts = await answer.read()

@@ -174,8 +174,7 @@ class TurnSpeech:  # noqa: PLR0904  # text, listeners and engines meet here
         if self._heard_at is None:
             self._heard_at = self._clock()
         with self._contained():
-            sentences = self._splitter.push(text)
-            for sentence in sentences:
+            for sentence in (sentences := self._splitter.push(text)):
                 self._complete(sentence)
             if sentences or not self.units:
                 self._changed.set()
@@ -338,8 +337,7 @@ class TurnSpeech:  # noqa: PLR0904  # text, listeners and engines meet here
             self._append(made)
 
     def _append(self, made: MadeAudio | str) -> None:
-        index = self.next_index
-        sentence = self.units[index].sentence
+        index, sentence = self.next_index, self.units[self.next_index].sentence
         self.next_index += 1
         if isinstance(made, str):
             self._writer.append(SpeechFailed(index, sentence, made))
@@ -347,6 +345,8 @@ class TurnSpeech:  # noqa: PLR0904  # text, listeners and engines meet here
             return
         if self._out_s == 0:
             self._metrics.first_audio(self._clock() - self._received_at, made.engine)
+        elif gap_s := self.audience.dry_s(self._clock(), self._out_s):
+            self._metrics.audio_gap(gap_s)
         audio, audio_id = made.audio, f"{self.turn_id}.{index}"
         self._out_s += audio.duration_s
         chunk = SpeechChunk(

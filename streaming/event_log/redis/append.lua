@@ -8,7 +8,8 @@
 --       No frames: the lease is renewed only.
 -- Returns: the server's time in ms; then for each turn {status, number, ms, command, ...}:
 --       "held" (number: last seq of the log), "fenced" (number: the epoch that has the turn now),
---       "gap" (number: last seq of the log; send again what follows it). The turn is known to be
+--       "repeated" (the same; it had these entries already), "gap" (number: last seq of the log; send
+--       again what follows it). The turn is known to be
 --       read elsewhere for so many ms; -1: that was not asked.
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -32,7 +33,9 @@ for turn = 1, #KEYS / 4 do
         local status = 'held'
         -- Without a lease nobody knows where a log ends: what is left of it would refuse its entries.
         if not held_epoch then redis.call('DEL', log) end
-        if frames ~= '' and have < last then
+        if frames ~= '' and have >= last then
+            status = 'repeated'
+        elseif frames ~= '' then
             if have == first - 1 then
                 redis.call('XADD', log, last .. '-0', 'e', written, 'p', before, 's', first, 'f', frames)
                 have = last
@@ -42,7 +45,7 @@ for turn = 1, #KEYS / 4 do
             end
         end
         local live_until = now + lease_ms
-        if ended and status == 'held' then live_until = 0 end
+        if ended and status ~= 'gap' then live_until = 0 end
         redis.call('HSET', lease, 'epoch', epoch, 'worker', worker, 'until', live_until, 'last', have)
         redis.call('PEXPIRE', lease, keep_ms)
         redis.call('PEXPIRE', log, keep_ms)

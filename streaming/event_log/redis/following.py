@@ -140,6 +140,11 @@ class Mirrors:
         self._woken: set[str] = set()
         self._due = asyncio.Event()
 
+    @property
+    def size_bytes(self) -> int:
+        """What the frames held here of other workers' turns take."""
+        return sum(mirror.log.size_bytes for mirror in self._mirrors.values())
+
     async def reach(self, turn_id: str, cursor: Cursor, *, is_running: bool) -> None:
         """Mirror a log as it is now; of a running turn wait a moment for what a reader has seen.
 

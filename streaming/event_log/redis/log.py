@@ -11,11 +11,21 @@ from streaming.event_log.base import EventReader
 from streaming.event_log.memory import MemoryEventLog, MemoryLog
 from streaming.event_log.redis.fitness import unfit
 from streaming.event_log.redis.following import Mirrors
-from streaming.event_log.redis.writing import OnCommand, OnRead, Outbox, RedisWriter
+from streaming.event_log.redis.writing import (
+    OnCommand,
+    OnRead,
+    OnRepeated,
+    Outbox,
+    RedisWriter,
+)
 
 log = structlog.get_logger(__name__)
 
 LOOK_FOR_REDIS_EVERY_S = 0.5
+
+
+def _nothing() -> None:
+    """Nobody wants to know."""
 
 
 class RedisEventLog:  # noqa: PLR0904  # the seam, and what the leases need of it
@@ -28,6 +38,7 @@ class RedisEventLog:  # noqa: PLR0904  # the seam, and what the leases need of i
         keep_s: How long logs stay in Redis after their last entry.
         on_command: Told of commands for turns that are held here.
         on_read: Told for how many seconds yet turns held here are known to be read elsewhere.
+        on_repeated: Told of entries that Redis had already, as its answer had been lost.
     """
 
     def __init__(
@@ -39,6 +50,7 @@ class RedisEventLog:  # noqa: PLR0904  # the seam, and what the leases need of i
         keep_s: float,
         on_command: OnCommand,
         on_read: OnRead,
+        on_repeated: OnRepeated = _nothing,
     ) -> None:
         self._connection = connection
         self._memory = memory
@@ -48,6 +60,7 @@ class RedisEventLog:  # noqa: PLR0904  # the seam, and what the leases need of i
             keep_s=keep_s,
             on_command=on_command,
             on_read=on_read,
+            on_repeated=on_repeated,
         )
         self._mirrors = Mirrors(connection, worker_id=worker_id, on_told=self._outbox.look)
 
@@ -55,6 +68,11 @@ class RedisEventLog:  # noqa: PLR0904  # the seam, and what the leases need of i
     def is_down(self) -> bool:
         """Whether Redis could not be reached when something was last sent."""
         return self._outbox.is_down
+
+    @property
+    def size_bytes(self) -> int:
+        """What the logs held here take, those of other workers included."""
+        return self._memory.size_bytes + self._mirrors.size_bytes
 
     @property
     def listening_since(self) -> float | None:
@@ -121,7 +139,3 @@ class RedisEventLog:  # noqa: PLR0904  # the seam, and what the leases need of i
             await anyio.sleep(LOOK_FOR_REDIS_EVERY_S)
         for hint in await unfit(self._connection):
             log.warning("event_log.redis_unfit", hint=hint)
-
-
-def _nothing() -> None:
-    """Nobody wants to know."""

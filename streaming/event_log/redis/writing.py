@@ -48,6 +48,7 @@ _APPEND = Script(Path(__file__).with_name("append.lua"))
 OnCommand = Callable[[str, bytes], bool]
 """Told of a command for a turn; False: the turn is not running yet, tell it again."""
 OnRead = Callable[[str, float], None]
+OnRepeated = Callable[[], None]
 
 
 class RedisWriter:
@@ -128,6 +129,7 @@ class Outbox:
         keep_s: How long logs stay in Redis after their last entry.
         on_command: Told of commands that other processes left for turns held here.
         on_read: Told for how many seconds yet turns held here are known to be read elsewhere.
+        on_repeated: Told of entries that Redis had already, as its answer had been lost.
     """
 
     def __init__(
@@ -138,12 +140,14 @@ class Outbox:
         keep_s: float,
         on_command: OnCommand,
         on_read: OnRead,
+        on_repeated: OnRepeated,
     ) -> None:
         self._connection = connection
         self._worker_id = worker_id
         self._keep_ms = kept_ms(keep_s)
         self._on_command = on_command
         self._on_read = on_read
+        self._on_repeated = on_repeated
         self._held: dict[str, RedisWriter] = {}
         self._dirty: dict[RedisWriter, None] = {}
         self._due = asyncio.Event()
@@ -274,8 +278,7 @@ class Outbox:
             writer.on_lost()
             return
         writer.flushed = min(number, writer.log.last_seq)
-        if status == b"gap":  # Redis has lost entries, so maybe also the list of running turns
-            writer.is_listed = False
+        self._take_status(writer, status)
         if read_ms >= 0:
             self._on_read(turn_id, read_ms / 1000)
         for command in commands:
@@ -286,6 +289,12 @@ class Outbox:
         elif writer.is_closed:
             self.drop(turn_id)
             self._unlisted.add(turn_id)
+
+    def _take_status(self, writer: RedisWriter, status: bytes) -> None:
+        if status == b"gap":  # Redis has lost entries, so maybe also the list of running turns
+            writer.is_listed = False
+        elif status == b"repeated":
+            self._on_repeated()
 
     async def _list(self, writers: Iterable[RedisWriter], now_ms: int) -> None:
         """Keep the list that reapers look at, and strike off commands that were obeyed."""

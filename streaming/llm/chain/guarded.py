@@ -9,6 +9,7 @@ nobody else could go on with them.
 
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, replace
+from time import monotonic
 from typing import Literal
 
 import structlog
@@ -106,7 +107,8 @@ class GuardedSource:
             prompt = replace(prompt, model=self._source.default_model)
         item: str | Finish | None = None
         outcome = "left"
-        items = self._source.stream(prompt)
+        opening = _Opening(self._metrics, prompt)
+        items = self._source.stream(replace(prompt, on_open=opening.succeeded))
         try:
             item = await self._first(items)
             yield item
@@ -114,6 +116,7 @@ class GuardedSource:
                 yield item
         except SourceError as error:
             outcome = self._error_code = error.code
+            opening.failed()
             if item is not None and _is_outage(error):
                 self._broke_off()
             raise
@@ -158,6 +161,28 @@ class GuardedSource:
         if self.is_well and not self._is_alone:
             with self._breaker.attempt() as attempt:
                 attempt.failed()
+
+
+class _Opening:
+    """Times how long a model takes to begin to answer; told once, whatever follows."""
+
+    def __init__(self, metrics: TurnMetrics, prompt: Prompt) -> None:
+        self._metrics = metrics
+        self._prompt = prompt
+        self._began_at = monotonic()
+        self._is_told = False
+
+    def succeeded(self) -> None:
+        self._prompt.opened()
+        self._tell(is_ok=True)
+
+    def failed(self) -> None:
+        self._tell(is_ok=False)
+
+    def _tell(self, *, is_ok: bool) -> None:
+        if not self._is_told:
+            self._is_told = True
+            self._metrics.dependency_called("model", monotonic() - self._began_at, is_ok=is_ok)
 
 
 def _is_outage(error: SourceError) -> bool:
