@@ -10,7 +10,7 @@ from metrics.alerts import AlertSeries
 from server.alerts.channels import Channel, ChannelError
 from server.alerts.claims import MAX_AN_HOUR, Claim, Claims, Permit
 from server.alerts.delivery import deliver
-from server.alerts.model import Notice, Severity
+from server.alerts.model import Notice, Section, Severity
 
 log = structlog.get_logger(__name__)
 
@@ -31,7 +31,7 @@ _FULL = Notice(
     severity=Severity.WARNING,
     summary=f"{MAX_AN_HOUR} messages within an hour: no more are sent until it is over.",
     detail="What is amiss is in GET /health and in the log of each worker.",
-    section="too-many-messages",
+    section=Section.TOO_MANY,
     lasts=False,
 )
 

@@ -5,12 +5,10 @@ from datetime import datetime, timedelta
 
 from flags.model import Flag, Ruleset
 from flags.rollout.model import GuardedRollout, Hold, State
-from server.alerts.model import Notice, Severity
+from server.alerts.model import Notice, Section, Severity
 
 FRESH_FOR = timedelta(minutes=15)
 """What changed longer ago is no news: a process that has just found its store learns old things."""
-
-_SECTION = "rollouts"
 
 
 def notices(before: Ruleset, after: Ruleset, now: datetime) -> list[Notice]:
@@ -50,7 +48,7 @@ def kill_notice(key: str, place: str, *, is_killed: bool, detail: str = "") -> N
         severity=Severity.WARNING if is_killed else Severity.INFO,
         summary=f"The flag {key} is {word}.",
         detail=detail,
-        section="kills",
+        section=Section.KILLS,
         lasts=False,
     )
 
@@ -110,7 +108,7 @@ def _notice(rollout: GuardedRollout, severity: Severity, summary: str) -> Notice
         severity=severity,
         summary=summary,
         detail=rollout.reason,
-        section=_SECTION,
+        section=Section.ROLLOUTS,
         lasts=False,
     )
 

@@ -29,7 +29,7 @@ def body(notice: Notice, sender: Sender, at: datetime) -> str:
     if notice.is_resolved:
         minutes = f"{sender.repeat_s / 60:g} min"
         lines.append(f"Should it come back: the same is told at most once in {minutes}.")
-    elif notice.section:
+    else:
         lines.append(f"What to do: docs/alerts.md#{notice.section}")
     lines.append(f"{at:%Y-%m-%d %H:%M:%S} UTC, {sender.worker_id}")
     return "\n".join(lines)

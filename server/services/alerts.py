@@ -12,7 +12,7 @@ from server.alerts.channels import Channel, ChannelError
 from server.alerts.claims import Claims, MemoryClaims
 from server.alerts.delivery import send_once
 from server.alerts.desk import Desk
-from server.alerts.model import Notice, Severity
+from server.alerts.model import Notice, Section, Severity
 from server.alerts.rollouts import kill_notice, notices
 from server.alerts.watch import Condition, Watch
 from server.alerts.wording import Sender
@@ -31,9 +31,9 @@ STALE_FOR_S = 60.0
 Round = tuple[str, Callable[[], Awaitable[object]], float]
 
 _CHECKS = {
-    "error_rate": ("Turns fail", "error-rate"),
-    "time_to_first_token_s": ("First words come late", "first-token"),
-    "event_loop_lag_s": ("The event loop is late", "event-loop"),
+    "error_rate": ("Turns fail", Section.ERROR_RATE),
+    "time_to_first_token_s": ("First words come late", Section.FIRST_WORDS),
+    "event_loop_lag_s": ("The event loop is late", Section.EVENT_LOOP),
 }
 
 _TEST = Notice(
@@ -41,7 +41,7 @@ _TEST = Notice(
     severity=Severity.INFO,
     summary="A test: messages reach you.",
     detail="Sent by `python -m server test-alert`.",
-    section="delivery",
+    section=Section.DELIVERY,
     lasts=False,
 )
 
@@ -181,7 +181,7 @@ def _conditions(services: Services) -> Iterator[Condition]:
 def _unwell(check: Check, window_s: float) -> Notice:
     is_grave = check.status is HealthStatus.UNHEALTHY
     limit = check.unhealthy_above if is_grave else check.degraded_above
-    what, section = _CHECKS.get(check.name, (f"{check.name} is too high", "error-rate"))
+    what, section = _CHECKS.get(check.name, (f"{check.name} is too high", Section.ERROR_RATE))
     return Notice(
         subject=f"health:{check.name}",
         severity=Severity.CRITICAL if is_grave else Severity.WARNING,
@@ -199,19 +199,19 @@ def _breakers(services: Services) -> Iterator[Condition]:
         if source.breaker.state != "closed":
             severity = Severity.CRITICAL if are_all_open else Severity.WARNING
             code = f"Last error: {source.error_code}." if source.error_code else ""
-            yield _left_alone(f"model:{source.name}", "breaker-model", severity, code)
+            yield _left_alone(f"model:{source.name}", Section.BREAKER_MODEL, severity, code)
     for engine in services.studio.maker.health():
         if engine.breaker.state != "closed":
-            yield _left_alone(f"speech:{engine.engine}", "breaker-speech", Severity.WARNING)
+            yield _left_alone(f"speech:{engine.engine}", Section.BREAKER_SPEECH, Severity.WARNING)
     history = services.history_breaker
     if history is not None and history.state != "closed":
-        yield _left_alone("history", "breaker-history", Severity.CRITICAL)
+        yield _left_alone("history", Section.BREAKER_HISTORY, Severity.CRITICAL)
 
 
-def _left_alone(name: str, section: str, severity: Severity, detail: str = "") -> Condition:
+def _left_alone(name: str, section: Section, severity: Severity, detail: str = "") -> Condition:
     shown = name.replace(":", " ")
     summary = f"The {shown} keeps failing and is left alone."
-    notice = Notice(f"breaker:{name}", severity, summary, detail, section)
+    notice = Notice(f"breaker:{name}", severity, summary, section, detail)
     return Condition(notice, BREAKER_FOR_S)
 
 
@@ -221,12 +221,13 @@ def _stores(services: Services) -> Iterator[Condition]:
     if services.leases is not None and (services.event_log.is_down or is_left_alone):
         summary = "Redis is lost: turns are not shared with other workers."
         detail = "Answers go on; what a worker that dies now has not shared is lost."
-        notice = Notice("breaker:redis", Severity.CRITICAL, summary, detail, "breaker-redis")
+        notice = Notice("breaker:redis", Severity.CRITICAL, summary, Section.BREAKER_REDIS, detail)
         yield Condition(notice, BREAKER_FOR_S)
     status = services.flags.client.status
     if status.is_stale:
         summary = "The flags are out of date: their store cannot be reached."
         detail = f"Served: version {status.version}, from the {status.source.value}."
         yield Condition(
-            Notice("flags:stale", Severity.WARNING, summary, detail, "flags-stale"), STALE_FOR_S
+            Notice("flags:stale", Severity.WARNING, summary, Section.FLAGS_STALE, detail),
+            STALE_FOR_S,
         )

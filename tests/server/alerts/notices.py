@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from server.alerts.model import Notice, Severity
+from server.alerts.model import Notice, Section, Severity
 from server.alerts.wording import Sender
 
 SENDER = Sender("shop", "worker_1", 3600.0)
@@ -15,6 +15,6 @@ def a_notice(subject: str = "health:error_rate", **values: object) -> Notice:
         severity=Severity.WARNING,
         summary="Turns fail: the service is degraded.",
         detail="error_rate is 0.05, above 0.02; 200 samples in 300 s.",
-        section="error-rate",
+        section=Section.ERROR_RATE,
     )
     return replace(notice, **values)  # type: ignore[arg-type]  # by name
