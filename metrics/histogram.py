@@ -74,7 +74,7 @@ class Histogram:
     def coarse(self) -> "Histogram":
         """Return the same values in the bins of `COARSE_BOUNDS`; only where these are `BOUNDS`."""
         coarse = Histogram(COARSE_BOUNDS)
-        coarse.bins = list(map(operator.add, self.bins[::2], [0, *self.bins[1::2]]))
+        coarse.bins = list(map(operator.add, [*self.bins[::2], 0], [0, *self.bins[1::2]]))
         coarse.sum = self.sum
         return coarse
 

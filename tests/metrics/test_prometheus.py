@@ -16,9 +16,9 @@ from metrics.turns import EndedTurn, FirstTokenParts, TurnMetrics
 DOCS = Path(__file__).parents[2] / "docs" / "monitoring.md"
 
 
-def a_busy_recorder() -> TurnMetrics:
+def a_busy_recorder(metrics: TurnMetrics | None = None) -> TurnMetrics:
     """Return a recorder in which every series has a sample."""
-    metrics = TurnMetrics()
+    metrics = metrics or TurnMetrics()
     for streaming in (True, False):
         metrics.turn_started(streaming=streaming)
         metrics.first_delta(0.2, streaming=streaming, parts=FirstTokenParts(0.02, 0.08, 0.1))

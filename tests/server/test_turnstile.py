@@ -6,7 +6,7 @@ import anyio
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
-from server.turnstile import AT_ONCE, TurnstileMiddleware
+from server.turnstile import AT_ONCE, TurnstileMiddleware, arrival
 
 WAIT_S = 10.0
 HTTP: Scope = {"type": "http"}
@@ -48,6 +48,23 @@ async def test_few_of_a_crowd_begin_in_one_turn_of_the_loop_and_in_their_order()
     turns = [turn for turn, _ in app.begun]
     assert [number for _, number in app.begun] == list(range(crowd))
     assert max(turns.count(turn) for turn in turns) <= AT_ONCE
+
+
+async def test_a_request_brings_with_it_when_it_came_and_how_long_it_waited() -> None:
+    waits: list[float] = []
+
+    async def app(scope: Scope, _receive: Receive, _send: Send) -> None:
+        waits.append(arrival(scope).waited_s)
+        await asyncio.sleep(0)
+
+    turnstile = TurnstileMiddleware(app)
+    async with anyio.create_task_group() as tasks:
+        for _ in range(5 * AT_ONCE):
+            tasks.start_soon(turnstile, {**HTTP}, nothing, nobody)
+
+    assert len(waits) == 5 * AT_ONCE
+    assert max(waits[:AT_ONCE]) < min(waits[4 * AT_ONCE :])
+    assert arrival(HTTP).waited_s == 0
 
 
 async def test_a_lone_request_begins_at_once() -> None:

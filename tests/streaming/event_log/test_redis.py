@@ -215,6 +215,23 @@ async def test_the_same_batch_twice_is_there_once(two: list[Worker]) -> None:
     assert await read_to_end(await b.reader()) == (places(1, 1, 5), False)
 
 
+@on_two_workers
+async def test_entries_that_redis_has_already_are_told_of_and_left_out(two: list[Worker]) -> None:
+    a, b = two
+    writer = a.log.create(TURN)
+    say(writer, 3)
+    writer.append(END)
+    await shared(a, 4)
+    before = a.repeated
+    writer.flushed = 1  # as where the answer to a write was lost
+
+    writer.close()
+
+    await until(lambda: claim(a.repeated == 1))
+    assert before == 0
+    assert await read_to_end(await b.reader()) == (places(1, 1, 4), False)
+
+
 @pytest.mark.fault(21)
 @on_two_workers
 async def test_a_log_that_redis_lost_is_whole_again(two: list[Worker]) -> None:

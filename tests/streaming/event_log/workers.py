@@ -30,6 +30,7 @@ class Worker:
     Attributes:
         commands: What was asked of turns held here.
         read: For how long they were said to be read elsewhere.
+        repeated: How often Redis was sent what it had.
         on_command: Told of the former, too.
         on_read: Told of the latter, too.
     """
@@ -37,6 +38,7 @@ class Worker:
     def __init__(self, url: str, name: str, *, keep_s: float = 60) -> None:
         self.commands: list[tuple[str, bytes]] = []
         self.read: list[tuple[str, float]] = []
+        self.repeated = 0
         self.on_command: Callable[[str, bytes], bool] = lambda _turn_id, _command: True
         self.on_read: Callable[[str, float], None] = _nobody
         self.lost: list[str] = []
@@ -49,6 +51,7 @@ class Worker:
             keep_s=keep_s,
             on_command=self._commanded,
             on_read=self._was_read,
+            on_repeated=self._has_repeated,
         )
         self.leases = RedisLeases(self.connection, self.log, worker_id=name, keep_s=keep_s)
         self._scope = anyio.CancelScope()
@@ -56,6 +59,9 @@ class Worker:
     def _commanded(self, turn_id: str, command: bytes) -> bool:
         self.commands.append((turn_id, command))
         return self.on_command(turn_id, command)
+
+    def _has_repeated(self) -> None:
+        self.repeated += 1
 
     def _was_read(self, turn_id: str, for_s: float) -> None:
         self.read.append((turn_id, for_s))
