@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from flags.rollout.counters import NOTHING_COUNTED, TTFT_BINS, Counters, Observation, ttft_bin
 from flags.rollout.evidence import Evidence
 from flags.rollout.machine import Verdict, decide, state_at
-from flags.rollout.model import FAILING_USERS_KEPT, GuardedRollout, Plan, State
+from flags.rollout.model import FAILING_USERS_KEPT, GuardedRollout, Plan
 from flags.rollout.report import Report
 
 START = 1_780_315_200.0
@@ -14,9 +14,9 @@ TICK_S = 5.0
 
 
 def counted(
-    n: int = 0, errors: int = 0, *, amiss: int = 0, ttft_s: float = 0.5, users: int | None = None
+    n: int = 0, errors: int = 0, *, amiss: int = 0, ttft_s: float = 0.5, users: int = 0
 ) -> Counters:
-    """Return so many requests, each of another user and all with the same first-token time."""
+    """Return so many requests with the same first-token time; each failure is of another user."""
     bins = [0] * len(TTFT_BINS)
     bins[ttft_bin(ttft_s)] = n
     failing = min(errors + amiss, FAILING_USERS_KEPT)
@@ -27,7 +27,7 @@ def counted(
         ttft=tuple(bins),
         ttft_us=round(n * ttft_s * 1e6),
         failing_users=failing,
-        users=n if users is None else users,
+        users=users,
     )
 
 
@@ -41,14 +41,17 @@ def a_rollout(plan: Plan | None = None, stage: int = 0) -> GuardedRollout:
 
 
 class Ride:
-    """A rollout under way; what a tick decides is carried out at once."""
+    """A rollout under way; what a tick decides is carried out at once.
+
+    Each epoch begins with a few users who were dealt as they should be.
+    """
 
     def __init__(self, plan: Plan | None = None, stage: int = 0) -> None:
         self.rollout = a_rollout(plan, stage)
         self.percentage = self.rollout.percentage
         self.epoch = 1
         self.now = START
-        self.on = self.off = NOTHING_COUNTED
+        self.on, self.off = _dealt(self.percentage)
         self.evidence: Evidence | None = None
         self.steps: list[str] = []
         self.look()
@@ -88,21 +91,29 @@ class Ride:
             if step.percentage is not None and step.percentage != self.percentage:
                 self.percentage = step.percentage
                 self.epoch += 1
-                self.on = self.off = NOTHING_COUNTED
+                self.on, self.off = _dealt(self.percentage)
         return verdict
 
     def bake(self) -> Verdict:
         """Let the stage's time pass in health, up to the tick that decides on it."""
-        plan = self.rollout.plan
-        is_last = self.rollout.state is State.FINAL_BAKE
-        count = round((plan.final_bake_s if is_last else plan.bake_s) / TICK_S)
-        return self.ticks(count, counted(50), counted(50))
+        steps = len(self.steps)
+        while True:
+            verdict = self.tick(counted(50), counted(50))
+            if len(self.steps) > steps or verdict.report.bake_left_s <= 0:
+                return verdict
 
     @property
     def report(self) -> Report:
         """What is to be seen now, without a tick."""
         told = Observation(self.now, self.epoch, self.percentage, self.on, self.off)
         return decide(self.rollout, self.evidence, told).report
+
+
+def _dealt(percentage: float) -> tuple[Counters, Counters]:
+    """Return three users of the arm, and as many of control as go with them."""
+    if not percentage:
+        return NOTHING_COUNTED, NOTHING_COUNTED
+    return counted(users=3), counted(users=round(3 * (100 - percentage) / percentage))
 
 
 def _sum(so_far: Counters, more: Counters) -> Counters:
