@@ -7,7 +7,7 @@ import pytest
 
 from tests.e2e.conftest import World, chat_page
 
-pytestmark = pytest.mark.services
+pytestmark = [pytest.mark.services, pytest.mark.long]
 
 
 async def streaming(world: World) -> dict[str, Any]:
@@ -51,7 +51,6 @@ async def test_a_page_tells_once_how_soon_it_saw_an_answer() -> None:
     assert figures["readers"]["page_reconnects"] == 1
 
 
-@pytest.mark.long
 async def test_a_page_that_goes_elsewhere_tells_what_it_had_seen() -> None:
     async with chat_page() as world:
         telling = await world.ask("A long story")
