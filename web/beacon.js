@@ -25,7 +25,8 @@ export class Beacon {
   #sentAt;
   /** @type {number|null} */
   #ttftMs = null;
-  #textAt = 0;
+  /** @type {number|null} */
+  #textAt = null;
   /** @type {number[]} */
   #gapsMs = [];
   #longestMs = 0;
@@ -47,7 +48,8 @@ export class Beacon {
   follow(before, turn) {
     this.#turnId = turn.turnId;
     // A terminal event repeats the text: only what grew while it was written was waited for.
-    if (turn.text.length > before.text.length && isWriting(before)) this.#sawText();
+    // An answer that comes whole has no first token to be compared.
+    if (turn.text.length > before.text.length && isWriting(before) && turn.isStreaming) this.#sawText();
     if (isFinal(turn)) this.leave();
   }
 
@@ -73,7 +75,7 @@ export class Beacon {
 
   #sawText() {
     const at = this.now();
-    if (this.#ttftMs === null) this.#ttftMs = rounded(at - this.#sentAt);
+    if (this.#textAt === null) this.#ttftMs = rounded(at - this.#sentAt);
     else this.#sawGap(at - this.#textAt);
     this.#textAt = at;
   }

@@ -75,12 +75,12 @@ export class Chart {
       width: this.plot.clientWidth,
       height: HEIGHT,
       legend: { show: false },
-      padding: [8, 8, 0, 0],
+      padding: [8, 20, 0, 0],
       cursor: { sync: { key: SYNC }, drag: { x: false, y: false }, points: { size: 7 }, y: false },
-      scales: { y: this.spec.isLogarithmic ? { distr: 3 } : { range: fromZero } },
+      scales: { y: { range: (/** @type {unknown} */ _, /** @type {number} */ __, /** @type {number|null} */ high) => [0, Math.max(this.spec.least, (high ?? 0) * 1.08)] } },
       axes: [
         { ...axis, size: 26, space: 64, values: (/** @type {unknown} */ _, /** @type {number[]} */ at) => at.map((each) => clock(each, this.#range)) },
-        { ...axis, size: 54, space: 34, ...(this.spec.isLogarithmic ? { splits: powersOfTen } : {}), values: (/** @type {unknown} */ _, /** @type {(number|null)[]} */ at) => at.map((value) => (value === null ? "" : this.spec.shown(value))) },
+        { ...axis, size: 54, space: 34, values: (/** @type {unknown} */ _, /** @type {number[]} */ at) => at.map((value) => this.spec.shown(value)) },
       ],
       series: [
         {},
@@ -119,16 +119,6 @@ export class Chart {
       h("tbody", {}, ...rows(this.spec, this.#data).map(({ at, values }) =>
         h("tr", {}, h("th", { scope: "row" }, clock(at, "table")), ...values.map((value) => h("td", {}, value)))))));
   }
-}
-
-/** @param {unknown} _plot @param {number} _low @param {number} high */
-const fromZero = (_plot, _low, high) => [0, high > 0 ? high * 1.12 : 1];
-
-/** @param {unknown} _plot @param {number} _axis @param {number} low @param {number} high */
-function powersOfTen(_plot, _axis, low, high) {
-  const found = [];
-  for (let power = 10 ** Math.ceil(Math.log10(low)); power <= high; power *= 10) found.push(power);
-  return found;
 }
 
 /** Points that stand alone have no line to be seen by. @param {(number|null)[]} column */

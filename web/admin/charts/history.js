@@ -38,7 +38,7 @@ import { count, isKnown, milliseconds, NOTHING, percent } from "../words.js";
  * @property {string} about  One line below the name.
  * @property {(value: number|null|undefined) => string} shown
  * @property {Series[]} series
- * @property {boolean} [isLogarithmic]  Where one arm takes ten times as long as the other.
+ * @property {number} least  The axis reaches to this at least: nothing but zeros is no drama.
  */
 
 /** @param {string} name @param {Series["colour"]} colour @param {Series["line"]} line @param {Series["figure"]} figure */
@@ -48,9 +48,8 @@ const series = (name, colour, line, figure) => ({ name, colour, line, figure });
 export const CHARTS = [
   {
     name: "Time to first token",
-    about: "Off: until the whole answer is there. Pages: as browsers saw it. Logarithmic.",
-    shown: milliseconds,
-    isLogarithmic: true,
+    about: "Of the model, by arm; pages: from sending until browsers showed it.",
+    shown: milliseconds, least: 10,
     series: [
       series("On p50", "on", "solid", (point) => point.ttft_ms?.on?.p50),
       series("On p95", "on", "dashed", (point) => point.ttft_ms?.on?.p95),
@@ -61,7 +60,7 @@ export const CHARTS = [
   {
     name: "Error rate",
     about: "Failed and interrupted turns among those that were not cancelled, by arm.",
-    shown: percent,
+    shown: percent, least: 0.01,
     series: [
       series("On", "on", "solid", (point) => point.error_rate?.on),
       series("Off", "off", "solid", (point) => point.error_rate?.off),
@@ -70,7 +69,7 @@ export const CHARTS = [
   {
     name: "Gaps between tokens",
     about: "Within one answer, as the server sends it.",
-    shown: milliseconds,
+    shown: milliseconds, least: 10,
     series: [
       series("p50", "on", "solid", (point) => point.gap_ms?.p50),
       series("p95", "on", "dashed", (point) => point.gap_ms?.p95),
@@ -80,7 +79,7 @@ export const CHARTS = [
   {
     name: "Active turns and readers",
     about: "At once, in all workers.",
-    shown: count,
+    shown: count, least: 4,
     series: [
       series("Turns", "on", "solid", (point) => point.active_turns),
       series("Readers", "third", "solid", (point) => point.active_readers),
@@ -89,7 +88,7 @@ export const CHARTS = [
   {
     name: "Turns started",
     about: "In each step of the chart, by arm.",
-    shown: count,
+    shown: count, least: 4,
     series: [
       series("On", "on", "solid", (point) => point.turns?.on?.started),
       series("Off", "off", "solid", (point) => point.turns?.off?.started),
@@ -98,7 +97,7 @@ export const CHARTS = [
   {
     name: "Speech from the cache",
     about: "Share of audio that was not made anew.",
-    shown: percent,
+    shown: percent, least: 1,
     series: [series("Hit rate", "on", "solid", (point) => point.cache?.tts?.hitRate)],
   },
 ];

@@ -93,7 +93,7 @@ function comparisonCard({ control, relative, failingUsers, cancelled }) {
   return card("Against the other arm", `${count(control.n)} requests without streaming`,
     facts([
       ["Their error rate", percent(control.errorRate)],
-      ["Their mean time", seconds(control.ttftSeconds)],
+      ["Their first token", seconds(control.ttftSeconds)],
       ["Users with failures", count(failingUsers)],
       ["Cancelled by users", count(cancelled)],
     ]),

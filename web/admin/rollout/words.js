@@ -131,7 +131,7 @@ const ACTIONS = {
 export const actionWords = (action) => ACTIONS[action] ?? action.replaceAll("_", " ");
 
 /** @type {Record<string, string>} */
-const PEOPLE = { admin_cookie: "an operator", admin_token: "an operator", controller: "the controller", system: "the server" };
+const PEOPLE = { admin_cookie: "an operator", admin_token: "an operator", rollout_controller: "the controller", system: "the server" };
 /** @type {Record<string, string>} */
 const PROOFS = { admin_cookie: "on this page", admin_token: "with the token" };
 
