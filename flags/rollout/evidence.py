@@ -62,8 +62,8 @@ class Evidence:
     run, None while workers do not agree yet. `incident_since` and `is_regressing` last until what
     began them is over, not only until it is less. Ticks count in a row: `alarm_ticks` with an alarm
     that the control arm may explain by its `alarm_control_n` requests in them, `skew_ticks` without
-    agreement, `clear_ticks` without any reason to hold, `other_ticks` with another one than the
-    rollout's.
+    agreement (since `skew_since`), `clear_ticks` without any reason to hold, `other_ticks` with
+    another one than the rollout's.
     `rate_per_s` is of the requests of the arm that is rolled out.
     """
 
@@ -82,6 +82,7 @@ class Evidence:
     alarm_ticks: int = 0
     alarm_control_n: int = 0
     skew_ticks: int = 0
+    skew_since: float | None = None
     clear_ticks: int = 0
     other_ticks: int = 0
     rate_per_s: float | None = None
@@ -115,6 +116,7 @@ def observe(evidence: Evidence | None, rollout: GuardedRollout, seen: Observatio
         alarm_ticks=before.alarm_ticks,
         alarm_control_n=before.alarm_control_n + seen.off.n - before.last_off.n,
         skew_ticks=before.skew_ticks + 1 if seen.is_skewed else 0,
+        skew_since=_skew_since(before, seen),
         clear_ticks=before.clear_ticks,
         other_ticks=before.other_ticks,
         rate_per_s=_rate(before, seen),
@@ -219,6 +221,12 @@ def _clock_from(before: Evidence, seen: Observation) -> float | None:
     if before.clock_from is None and not seen.is_skewed:
         return seen.now
     return before.clock_from
+
+
+def _skew_since(before: Evidence, seen: Observation) -> float | None:
+    if not seen.is_skewed:
+        return None
+    return seen.now if before.skew_since is None else before.skew_since
 
 
 def _rate(before: Evidence, seen: Observation) -> float | None:

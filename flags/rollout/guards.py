@@ -18,7 +18,8 @@ STALE_AFTER_S = 30.0
 """A worker that has told nothing for longer may hide anything."""
 
 SKEW_TICKS = 3
-"""Ticks in a row in which workers disagree: for a moment they do after every change."""
+SKEW_S = 10.0
+"""Workers disagree for a moment after every change: only so many ticks and seconds are a reason."""
 
 GRACE_TICKS = 4
 """Ticks that control has to speak before failures without any explanation roll back."""
@@ -135,13 +136,19 @@ def holds(
         Hold.INCIDENT: evidence.incident_since is not None,
         Hold.SRM: measured.srm.evidence >= measured.srm.alarm_at,
         Hold.STALE_METRICS: is_stale(seen),
-        Hold.SKEW: evidence.skew_ticks >= SKEW_TICKS,
+        Hold.SKEW: _is_skewed(evidence),
         Hold.RELATIVE_REGRESSION: evidence.is_regressing,
     }
     if bake_left_s(rollout, evidence) <= 0:
         lacking = _lacking(rollout, measured)
         reasons |= {lacking: True} if lacking is not None else {}
     return tuple(each for each in GRAVEST_FIRST if reasons.get(each, False))
+
+
+def _is_skewed(evidence: Evidence) -> bool:
+    if evidence.skew_since is None or evidence.skew_ticks < SKEW_TICKS:
+        return False
+    return evidence.at - evidence.skew_since >= SKEW_S
 
 
 def bake_left_s(rollout: GuardedRollout, evidence: Evidence) -> float:
