@@ -50,15 +50,15 @@ Runs = Callable[[int], int]
 def _healthy(seed: int, runs: Runs) -> None:
     rows = []
     for error, rate, count in (
-        (0.003, 20, 300),
-        (0.005, 20, 1500),
-        (0.009, 20, 300),
+        (0.003, 20, 200),
+        (0.005, 20, 1200),
+        (0.009, 20, 200),
         (0.005, 1, 100),
     ):
         law = Law(error=error)
         ours = whole_rollouts(law, rate, runs=runs(count), seed=seed)
         peers = [
-            whole_rollouts_ruled(name, law, rate, runs=runs(min(count, 300)), seed=seed)
+            whole_rollouts_ruled(name, law, rate, runs=runs(min(count, 200)), seed=seed)
             for name in PEERS
         ]
         hours = f"{np.median(ours.hours):.1f} h" if ours.hours else "-"
@@ -86,8 +86,8 @@ def _bad(seed: int, runs: Runs) -> None:
     rows = []
     for error in (0.02, 0.03, 0.05):
         law = Law(error=error)
-        peers = [passes_ruled(name, law, runs=runs(500), seed=seed) for name in PEERS]
-        rows.append((_percent(error), *map(_brief, peers), passes(law, runs=runs(1000), seed=seed)))
+        peers = [passes_ruled(name, law, runs=runs(300), seed=seed) for name in PEERS]
+        rows.append((_percent(error), *map(_brief, peers), passes(law, runs=runs(500), seed=seed)))
     table("Bad variants that pass the 1 % stage, 20 requests/s", ("errors", *PEERS, "ours"), rows)
 
 
@@ -149,8 +149,8 @@ def _incidents(seed: int, runs: Runs) -> None:
                 _brief(
                     incident((shared, shared), share, runs=runs(100), seed=seed, plan=blunt).share
                 ),
-                incident((shared, shared), share, runs=runs(500), seed=seed).share,
-                incident((silent, silent), share, runs=runs(500), seed=seed).share,
+                incident((shared, shared), share, runs=runs(1000), seed=seed).share,
+                incident((silent, silent), share, runs=runs(1000), seed=seed).share,
                 f"{_brief(alone.share)} after {middle(alone.seconds)} s",
             )
         )
