@@ -54,7 +54,7 @@ class Archive(Protocol):
     """Periods of figures. What was added is still there after a restart, of whatever."""
 
     async def add(self, charted: Sequence[Charted]) -> None:
-        """Add figures to their periods, in all levels; all or nothing.
+        """Add figures to their periods, in all levels; all of one writer, or nothing of them.
 
         Exactly once: what a writer has added before, by its number or an earlier one than its last,
         is left out, so a call whose answer was lost is repeated safely. The periods are those of
