@@ -101,6 +101,7 @@ async def plan_turn(
         former_turn_id=asked.former_turn_id,
         flag_epoch=decision.epoch if is_dealt(decision) else None,
         queued_s=arrived.waited_s,
+        traceparent=arrived.traceparent,
     )
     new_turn = NewTurn(
         turn_id=turn_id,

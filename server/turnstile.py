@@ -5,8 +5,9 @@ first waits; together they would stand between the running turns and their next 
 """
 
 import asyncio
+import re
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import monotonic
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -15,20 +16,27 @@ AT_ONCE = 8
 """Requests that begin between two looks of the loop at its sockets and timers."""
 
 _ARRIVAL = "chatstream.arrival"
+_TRACE = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """When a request came, in monotonic seconds, and how long it waited to be let in."""
+    """When a request came, in monotonic seconds, and how long it waited to be let in.
+
+    `traceparent` is whose trace it is part of, where its sender says so (W3C Trace Context).
+    """
 
     came_at: float
     waited_s: float
+    traceparent: str | None = None
 
 
 def arrival(scope: Scope) -> Arrival:
     """Return when a request came; now, where it did not come through the turnstile."""
     known = scope.get(_ARRIVAL)
-    return known if isinstance(known, Arrival) else Arrival(monotonic(), 0.0)
+    arrived = known if isinstance(known, Arrival) else Arrival(monotonic(), 0.0)
+    traceparent = dict(scope.get("headers", ())).get(b"traceparent", b"").decode("latin-1")
+    return replace(arrived, traceparent=traceparent if _TRACE.fullmatch(traceparent) else None)
 
 
 class TurnstileMiddleware:

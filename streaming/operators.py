@@ -20,12 +20,20 @@ class TurnResult:
     """How a turn ended: as its record says, in how many seconds, and whether anything was amiss.
 
     `is_amiss`: it is completed, but without any text, or readers had to begin anew on the way.
+    `asked_s` is when a model was first asked; it and the others count from the request. `gaps_s`
+    are the seconds between its deltas.
     """
 
     outcome: str
     total_s: float
     ttft_s: float | None
     is_amiss: bool
+    asked_s: float | None = None
+    gaps_s: Sequence[float] = ()
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    finish_reason: str | None = None
+    error_code: str | None = None
 
 
 class TurnWatcher(Protocol):
@@ -110,8 +118,19 @@ class Operators:
             total_s=round(total_s, 3),
             chars=len(end.text),
         )
-        is_amiss = not end.text or turn.is_restarted
-        result = TurnResult(end.status.value, total_s, turn.ttft_s, is_amiss)
+        asked_at = turn.asking.asked_at
+        result = TurnResult(
+            outcome=end.status.value,
+            total_s=total_s,
+            ttft_s=turn.ttft_s,
+            is_amiss=not end.text or turn.is_restarted,
+            asked_s=None if asked_at is None else asked_at - turn.spec.received_at,
+            gaps_s=turn.gaps_s,
+            input_tokens=end.usage.input_tokens,
+            output_tokens=end.usage.output_tokens,
+            finish_reason=end.finish_reason,
+            error_code=error_code,
+        )
         for watcher in self._watchers:
             watcher.ended(turn.spec, result)
 

@@ -44,7 +44,8 @@ class TurnSpec:
     `received_at` is monotonic time; what users wait for is counted from there. `queued_s` of it
     nothing was done yet; None where that is not known. `former_turn_id` is
     the conversation's turn before this one, whose speech this one cuts. `flag_epoch` is the one in
-    which `streaming` was dealt, None where it was not dealt by percentage.
+    which `streaming` was dealt, None where it was not dealt by percentage. `traceparent` is the
+    trace that the request was part of, as W3C Trace Context writes it.
     """
 
     turn_id: str
@@ -62,6 +63,7 @@ class TurnSpec:
     former_turn_id: str | None = None
     flag_epoch: int | None = None
     queued_s: float | None = None
+    traceparent: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

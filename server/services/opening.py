@@ -31,6 +31,7 @@ from server.services.rollouts import open_rollouts
 from server.services.services import Services
 from server.services.sources import open_sources
 from server.services.stores import history_breaker, open_stores
+from server.services.telemetry import open_telemetry
 from server.settings import Settings
 from server.version import VERSION
 from streaming.keeper import RecordKeeper
@@ -76,6 +77,7 @@ async def open_services(settings: Settings, specify: Specify) -> AsyncIterator[S
         flags = await open_flags(settings, metrics)
         stack.push_async_callback(flags.store.close)
         rollouts = open_rollouts(settings, stack, flags, metrics, worker=worker_id)
+        telemetry = open_telemetry(settings, stack, worker_id=worker_id)
         keeper = RecordKeeper(history, metrics)
         shared_breaker = redis_breaker(settings, metrics)
         event_log, leases = open_event_log(
@@ -92,7 +94,7 @@ async def open_services(settings: Settings, specify: Specify) -> AsyncIterator[S
             keeper=keeper,
             event_log=event_log,
             sources=sources,
-            operators=Operators(metrics, [rollouts.turns]),
+            operators=Operators(metrics, [rollouts.turns, *telemetry]),
             limits=RunnerLimits(
                 Deadlines(
                     first_token_s=settings.first_token_timeout_s,

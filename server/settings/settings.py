@@ -16,12 +16,13 @@ from server.settings.kinds import MIN_SECRET_CHARS, Hosts, Seconds, lower, split
 from server.settings.models import ModelSettings
 from server.settings.rollout import RolloutSettings
 from server.settings.speech import SpeechSettings
+from server.settings.telemetry import TelemetrySettings
 
 EX_CONFIG = 78
 """Exit status for a setting that cannot be used (sysexits.h)."""
 
 
-class Settings(AlertSettings, RolloutSettings, SpeechSettings, ModelSettings):
+class Settings(TelemetrySettings, AlertSettings, RolloutSettings, SpeechSettings, ModelSettings):
     """The service's settings, from the environment or `.env`; unknown names are ignored."""
 
     model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True)
