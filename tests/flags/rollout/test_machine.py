@@ -112,6 +112,16 @@ def test_a_literal_promise_alone_promotes_nothing() -> None:
     assert held(ride) is Hold.INSUFFICIENT_DATA
 
 
+def test_nothing_is_promoted_while_failures_are_on_the_rise() -> None:
+    ride = Ride()
+    ride.ticks(119, FINE, FINE)
+    verdict = ride.tick(counted(50, 4), counted(50, 1))
+
+    assert (verdict.report.literal, verdict.report.need_more) == ("promote", 0)
+    assert 4.5 <= verdict.report.metrics["error"].alarm < 9
+    assert held(ride) is Hold.INCONCLUSIVE
+
+
 def test_failures_that_control_does_not_have_roll_back_at_once() -> None:
     ride = Ride(stage=AT_50)
     ride.ticks(20, FINE, FINE)
@@ -221,6 +231,18 @@ def test_after_an_incident_a_stage_begins_its_evidence_anew() -> None:
     assert "incident is over for 3 ticks" in ride.rollout.reason
     assert ride.report.metrics["error"].estimate == 0
     assert ride.report.bake_left_s == 600.0 - 90 * TICK_S
+
+
+def test_an_alarm_ends_with_the_incident_however_little_has_come_since() -> None:
+    ride = Ride()
+    ride.ticks(10, counted(5, 3), BAD)
+    assert ride.report.metrics["error"].alarm > 9
+
+    ride.tick(NOTHING_COUNTED, counted(2000))
+
+    assert "incident" not in ride.report.holds
+    assert ride.report.metrics["error"].alarm == 0
+    assert ride.report.relative.evidence == 0
 
 
 def test_an_arm_that_is_far_worse_in_an_incident_is_rolled_back() -> None:
