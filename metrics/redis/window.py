@@ -111,12 +111,16 @@ class RedisWindow:
             heard.live.youngest_s + since_s,
         )
 
-    async def flush(self, *, is_leaving: bool = False) -> None:
-        """Send what was recorded, and hear of the others. Where Redis is away, the log is told.
+    async def flush(self) -> None:
+        """Send what was recorded, and hear of the others. Where Redis is away, the log is told."""
+        await self._flush(is_leaving=False)
 
-        Args:
-            is_leaving: Whether this worker is to be counted as gone from now on.
-        """
+    async def leave(self) -> None:
+        """Send the last records, and be counted as gone; a Redis that was never met knows of none."""
+        if self._heard.live is not None:
+            await self._flush(is_leaving=True)
+
+    async def _flush(self, *, is_leaving: bool) -> None:
         current, self._current = self._current, Delta()
         self._backlog.put(current)
         try:

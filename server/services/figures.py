@@ -106,7 +106,7 @@ def _shared(settings: Settings, url: str, stack: AsyncExitStack, worker_id: str)
         raise StartError(f"REDIS_URL: {error}") from None
     stack.push_async_callback(connection.close)
     shared = RedisWindow(connection, worker_id=worker_id)
-    stack.push_async_callback(shared.flush, is_leaving=True)
+    stack.push_async_callback(shared.leave)
     chart = Chart()
     window = ChartedWindow(shared, chart)
     archive = RedisArchive(connection)

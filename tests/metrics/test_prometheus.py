@@ -91,16 +91,6 @@ def test_promtool_has_no_complaint() -> None:
     assert promtool("metrics", stdin=text) == (0, "")
 
 
-def test_the_documented_alerts_are_valid_rules(tmp_path: Path) -> None:
-    rules = re.findall(r"^groups:\n.*?(?=^```)", DOCS.read_text(), re.MULTILINE | re.DOTALL)
-    (tmp_path / "rules.yml").write_text("".join(rules))
-
-    status, output = promtool("rules", str(tmp_path / "rules.yml"))
-
-    assert status == 0, output
-    assert "4 rules found" in output
-
-
 def test_a_scrape_is_answered_in_the_text_format() -> None:
     body, content_type = a_busy_recorder().exposition()
 

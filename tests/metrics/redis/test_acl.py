@@ -45,7 +45,7 @@ async def test_a_user_with_these_rules_shares_and_archives_and_uses_no_other_key
     for _ in range(2):
         window.count("turns")
         await window.flush()
-    await window.flush(is_leaving=True)
+    await window.leave()
     await archive.add([Charted("w", 1, 0.0, figures)])
 
     assert (window.behind_s, window.read().count("turns")) == (0, 2)

@@ -81,7 +81,7 @@ async def test_workers_agree_on_what_all_of_them_recorded(server: RedisServer) -
         for worker in workers:
             live = worker.live()
             assert (live.workers, live.gauge("active_turns")) == (3, 6)
-        await workers[0].flush(is_leaving=True)
+        await workers[0].leave()
         await workers[1].flush()
         assert (workers[1].live().workers, workers[1].live().gauge("active_turns")) == (2, 5)
 
