@@ -115,7 +115,7 @@ def test_a_literal_promise_alone_promotes_nothing() -> None:
 def test_nothing_is_promoted_while_failures_are_on_the_rise() -> None:
     ride = Ride()
     ride.ticks(119, FINE, FINE)
-    verdict = ride.tick(counted(50, 4), counted(50, 1))
+    verdict = ride.tick(counted(50, 5), counted(50, 1))
 
     assert (verdict.report.literal, verdict.report.need_more) == ("promote", 0)
     assert 4.5 <= verdict.report.metrics["error"].alarm < 9
@@ -235,7 +235,7 @@ def test_after_an_incident_a_stage_begins_its_evidence_anew() -> None:
 
 def test_an_alarm_ends_with_the_incident_however_little_has_come_since() -> None:
     ride = Ride()
-    ride.ticks(10, counted(5, 3), BAD)
+    ride.ticks(20, counted(5, 1), BAD)
     assert ride.report.metrics["error"].alarm > 9
 
     ride.tick(NOTHING_COUNTED, counted(2000))
