@@ -136,6 +136,14 @@ def test_failures_that_control_does_not_have_roll_back_at_once() -> None:
     assert "errors 100.00% in 50 requests since the rise at 50 %" in rollout.reason
 
 
+def test_an_alarm_below_the_operators_own_threshold_rolls_nothing_back() -> None:
+    ride = Ride(stage=AT_50)
+    ride.ticks(10, counted(1000, 19), FINE)
+
+    assert ride.report.metrics["error"].alarm > 9
+    assert held(ride) is Hold.RELATIVE_REGRESSION
+
+
 def test_completed_but_amiss_rolls_back_as_well() -> None:
     ride = Ride(stage=AT_50)
     ride.tick(counted(50, amiss=40), FINE)
