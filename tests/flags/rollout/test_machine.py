@@ -138,7 +138,7 @@ def test_failures_that_control_does_not_have_roll_back_at_once() -> None:
 
 def test_an_alarm_below_the_operators_own_threshold_rolls_nothing_back() -> None:
     ride = Ride(stage=AT_50)
-    ride.ticks(10, counted(1000, 19), FINE)
+    ride.ticks(10, counted(1000, 19), counted(1000))
 
     assert ride.report.metrics["error"].alarm > 9
     assert held(ride) is Hold.RELATIVE_REGRESSION
