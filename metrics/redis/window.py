@@ -36,7 +36,7 @@ _WORTH_TELLING = 3
 _FLUSH = Script(Path(__file__).with_name("merge.lua"), Path(__file__).with_name("flush.lua"))
 
 
-class RedisWindow:
+class RedisWindow:  # noqa: PLR0904  # the seam, and who shares it
     """What all workers recorded lately, in slots of `BUCKET_S` by the server's clock.
 
     While Redis is away the window has what was heard before, which slides out, and all that is
@@ -116,7 +116,7 @@ class RedisWindow:
         await self._flush(is_leaving=False)
 
     async def leave(self) -> None:
-        """Send the last records, and be counted as gone; a Redis that was never met knows of none."""
+        """Send the last records, and be counted as gone; nothing where Redis was never met."""
         if self._heard.live is not None:
             await self._flush(is_leaving=True)
 
