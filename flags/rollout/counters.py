@@ -3,6 +3,7 @@
 from bisect import bisect_right
 from dataclasses import dataclass
 from itertools import pairwise
+from operator import add, sub
 
 from flags.rollout.model import TTFT_T_S
 
@@ -49,7 +50,7 @@ class Counters:
             errors=self.errors - earlier.errors,
             non_success=self.non_success - earlier.non_success,
             cancelled=self.cancelled - earlier.cancelled,
-            ttft=tuple(now - then for now, then in zip(self.ttft, earlier.ttft, strict=True)),
+            ttft=tuple(map(sub, self.ttft, earlier.ttft)),
             ttft_us=self.ttft_us - earlier.ttft_us,
             failing_users=self.failing_users,
             users=self.users - earlier.users,
@@ -62,7 +63,7 @@ class Counters:
             errors=self.errors + other.errors,
             non_success=self.non_success + other.non_success,
             cancelled=self.cancelled + other.cancelled,
-            ttft=tuple(one + two for one, two in zip(self.ttft, other.ttft, strict=True)),
+            ttft=tuple(map(add, self.ttft, other.ttft)),
             ttft_us=self.ttft_us + other.ttft_us,
             failing_users=self.failing_users + other.failing_users,
             users=self.users + other.users,

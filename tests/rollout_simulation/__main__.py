@@ -22,6 +22,7 @@ from tests.rollout_simulation.experiments import (
     mismatch,
     passes,
     passes_ruled,
+    steady,
     total_failure,
     whole_rollouts,
     whole_rollouts_ruled,
@@ -119,6 +120,20 @@ def _detection(seed: int, runs: Runs) -> None:
     table("What a regression takes until it is rolled back, median (95th percentile)", head, rows)
 
 
+def _alarm(seed: int, runs: Runs) -> None:
+    rows = []
+    for alarm in (7.0, 9.0, 11.0):
+        found = detection(
+            Law(error=0.05), 50.0, runs=runs(100), seed=seed, healthy_s=300.0, alarm=alarm
+        )
+        shares = [
+            steady(Law(error=error), alarm, runs=runs(100), seed=seed) for error in (0.01, 0.008)
+        ]
+        rows.append((f"{alarm:g}", *shares, middle(found.seconds)))
+    head = ("alarm", "1 % errors rolled back", "0.8 % errors rolled back", "5 % found after s")
+    table("The alarm: 200,000 requests at 100 %, and 5 % errors at 50 %", head, rows)
+
+
 def _failure(seed: int, runs: Runs) -> None:
     ours = total_failure(runs=runs(1000), seed=seed)
     rows: list[tuple[object, ...]] = [
@@ -193,6 +208,7 @@ TABLES: Mapping[str, Callable[[int, Runs], None]] = {
     "boundary": _boundary,
     "bad": _bad,
     "detection": _detection,
+    "alarm": _alarm,
     "failure": _failure,
     "incidents": _incidents,
     "samples": _samples,

@@ -111,6 +111,16 @@ def _has_passed(led: Led, metric: str) -> bool:
     return told.promote_evidence >= told.promote_needed
 
 
+def steady(law: Law, alarm: float, *, runs: int, seed: int, ticks: int = 2_000) -> Share:
+    """Return how many are rolled back in ticks of a hundred requests at 100 %, without control."""
+    plan = Plan(alarm=alarm, final_bake_s=10 * DAY_S)
+    ended = []
+    for rng in seeds(seed, runs):
+        led = Led(Traffic(rng, rate=20.0, laws=always(law)), plan, stage=_STAGES[100.0])
+        ended.append(led.run(ticks * led.traffic.tick_s))
+    return Share(ended.count(State.ROLLED_BACK), runs)
+
+
 @dataclass(frozen=True)
 class Found:
     """What it took to roll back from the onset on: requests of the arm, seconds, failures."""
@@ -121,13 +131,15 @@ class Found:
     share: Share
 
 
-def detection(law: Law, percentage: float, *, runs: int, seed: int, healthy_s: float) -> Found:
+def detection(
+    law: Law, percentage: float, *, runs: int, seed: int, healthy_s: float, alarm: float = 9.0
+) -> Found:
     """Let a regression of one arm begin in a stage; return what it takes to find it."""
     found = Found([], [], [], Share(0, runs))
     stage = _STAGES[percentage]
     for rng in seeds(seed, runs):
         laws = _from(healthy_s, law, HEALTHY)
-        plan = Plan(bake_s=10 * DAY_S)
+        plan = Plan(bake_s=10 * DAY_S, alarm=alarm)
         led = Led(Traffic(rng, rate=20.0, laws=laws), plan=plan, stage=stage)
         led.run(healthy_s)
         exposed, failed = led.exposed, led.failed
