@@ -243,7 +243,8 @@ class RolloutController:
                 log.info("rollout.overtaken", flag=key)
             except FencedError:
                 self._fence = None
-                raise
+                log.info("rollout.fenced", flag=key, worker=self._worker)
+                return
         self._ticked_at = monotonic()
 
     def _tick_s(self) -> float:
