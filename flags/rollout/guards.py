@@ -64,12 +64,12 @@ def alarmed(evidence: Evidence, measured: Measured, seen: Observation) -> tuple[
     walks = evidence.walks
     failing, users = seen.on.failing_users, seen.on.users
     asked = (
-        ("error", walks.error, 1.0, failing, walks.relative_error.alarm),
-        ("non_success", walks.non_success, 1.0, failing, walks.relative_non_success.alarm),
+        ("error", walks.error, 1.0, failing, walks.relative_error),
+        ("non_success", walks.non_success, 1.0, failing, walks.relative_non_success),
         ("ttft", walks.ttft, _US, users, None),
     )
     return tuple(
-        Alarmed(name, walk.since[0], _level(walk, scale), relative)
+        Alarmed(name, walk.since[0], _level(walk, scale), relative.alarm if relative else None)
         for name, walk, scale, people, relative in asked
         if people >= LEAST_USERS and _is_bad(measured.metrics[name], walk, scale)
     )

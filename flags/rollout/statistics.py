@@ -108,7 +108,7 @@ def non_success(criteria: Criteria) -> float:
 def log_mean_exp(logs: Sequence[float]) -> float:
     """Return the logarithm of the mean of what these are logarithms of."""
     most = max(logs)
-    return most + log(sum(exp(each - most) for each in logs) / len(logs))
+    return most + log(sum(map(exp, [each - most for each in logs])) / len(logs))
 
 
 def share_logs(steps: Iterable[tuple[float, float]], n: int, failures: int) -> list[float]:
