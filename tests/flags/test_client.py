@@ -3,6 +3,7 @@
 import json
 import random
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import anyio
@@ -14,6 +15,7 @@ from flags.client import Fallbacks, FlagClient, FlagsStatus, Source
 from flags.errors import FlagStoreUnavailableError
 from flags.kills import LocalKills
 from flags.model import Decision, InFlight, Reason, Ruleset
+from flags.rollout.model import GuardedRollout
 from flags.store.file import FileFlagStore
 from flags.store.snapshot import write_snapshot
 from tests.flags.factories import UNITS, a_flag, a_ruleset, a_segment, asked_by, random_documents
@@ -389,3 +391,22 @@ async def test_a_damaged_definition_leaves_the_others() -> None:
 
     assert asked(client, "streaming") == ("on", "split")
     assert asked(client, "f") == (None, "error")
+
+
+async def test_a_change_of_a_rollout_alone_compiles_no_flag_and_is_told() -> None:
+    store = MemoryStore(a_ruleset(ON))
+    client = FlagClient(store, NO_FALLBACKS)
+    await client.open()
+    heard, before = Heard(client), client.snapshot
+
+    rollouts = {"streaming": GuardedRollout("streaming")}
+    store.hold(replace(a_ruleset(ON, version=2), rollouts=rollouts))
+    await client.follow_store()
+
+    assert client.ruleset.rollouts == rollouts
+    assert client.snapshot.evaluators is before.evaluators
+    assert heard.versions == [(1, 2)]
+    store.hold(replace(a_ruleset(OFF, version=3), rollouts=rollouts))
+    await client.follow_store()
+    assert client.snapshot.evaluators is not before.evaluators
+    assert now_serves(client, "off", "default")

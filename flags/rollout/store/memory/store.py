@@ -88,7 +88,7 @@ class MemoryRolloutStore:
         now, lease = self._clock(), self._lease
         if lease is None or lease.until <= now:
             # By the clock, as no file may tell which tokens there were.
-            self._token = max(self._token + 1, int(now * 1000))
+            self._token = max(self._token + 1, int(now * 1_000_000))
             lease = _Lease(worker, self._token, now)
         if lease.worker != worker:
             return None

@@ -70,7 +70,7 @@ for i = 1, #counted do
     end
     for name, by in pairs(sums) do
         if by ~= 0 then
-            redis.call('HINCRBY', counts, part.arm .. ':' .. name, string.format('%.0f', by))
+            redis.call('HINCRBY', counts, part.arm .. ':' .. name, by)
         end
     end
     if takes_users[i] then

@@ -12,8 +12,8 @@ local highest = redis.call('GET', KEYS[2]) or '0'
 if not lease[1] or tonumber(token) < tonumber(highest) then
     -- By the clock, so that a server that lost everything gives out none a second time.
     local time = redis.call('TIME')
-    local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
-    token = string.format('%.0f', math.max(tonumber(highest) + 1, now_ms))
+    local now_us = time[1] * 1000000 + time[2]
+    token = string.format('%.0f', math.max(tonumber(highest) + 1, now_us))
     redis.call('HSET', KEYS[1], 'worker', ARGV[1], 'token', token)
     redis.call('SET', KEYS[2], token)
 end
