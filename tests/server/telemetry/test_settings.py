@@ -31,7 +31,7 @@ def test_it_is_off_where_nothing_is_said() -> None:
         (
             "otel_exporter_otlp_endpoint",
             "localhost:4318",
-            "OTEL_EXPORTER_OTLP_ENDPOINT (got 'localhost:4318'): must be an address such as http://localhost:4318.",  # noqa: E501
+            "OTEL_EXPORTER_OTLP_ENDPOINT (got 'localhost:4318'): must be an address such as http://localhost:4318.",
         ),
         (
             "otel_exporter_otlp_headers",
