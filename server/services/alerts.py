@@ -148,7 +148,7 @@ class Lookout:
 
     async def look(self) -> None:
         """Look at everything once: about a millisecond, and nobody is asked."""
-        for notice in self._watch.look(_conditions(self._services)):
+        for notice in self._watch.look(conditions(self._services)):
             self._desk.post(notice)
         self._look_for_kills_here()
 
@@ -168,8 +168,8 @@ class Lookout:
             self._desk.post(kill_notice(key, place, is_killed=key in now, detail=detail))
 
 
-def _conditions(services: Services) -> Iterator[Condition]:
-    """Yield what is amiss now."""
+def conditions(services: Services) -> Iterator[Condition]:
+    """Yield what is amiss now, as this process sees it; asks nobody."""
     snapshot = services.metrics.snapshot()
     for check in checks(snapshot):
         if check.status is not HealthStatus.HEALTHY:

@@ -74,6 +74,7 @@ async def test_a_collector_that_hangs_delays_no_turn_and_hardly_the_end(tmp_path
     assert [state["status"] for state in states] == ["completed"] * 5
 
 
+@pytest.mark.long
 async def test_without_the_extra_a_start_says_so_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "opentelemetry").mkdir()
     missing = tmp_path / "opentelemetry" / "__init__.py"
