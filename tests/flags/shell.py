@@ -65,12 +65,12 @@ class Shell:
         assert (ran.status, ran.err) == (0, ""), ran
         return ran.answer
 
-    def start(self, *arguments: str) -> subprocess.Popen[bytes]:
-        """Start the command."""
+    def start(self, *arguments: str, output: int = subprocess.PIPE) -> subprocess.Popen[bytes]:
+        """Start the command; `output` is a descriptor that it writes to instead of to us."""
         return subprocess.Popen(
             [sys.executable, "-m", "flags", *arguments],
             stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
+            stdout=output,
             stderr=subprocess.PIPE,
             cwd=self.folder,
             env=self._environment,
