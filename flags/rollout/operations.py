@@ -28,7 +28,7 @@ class RolloutOperator:
 
     Every method returns the rollout as it is then, and raises FlagNotFoundError, FlagStoreError,
     IdempotencyMismatchError, RolloutRefusedError where the rollout cannot do that where it stands,
-    and VersionConflictError where the flag is not at `if_version`: each step of a rollout gives the
+    and VersionConflictError where the flag is not at `if_version`: each other percentage gives the
     flag another version.
 
     Args:

@@ -19,6 +19,7 @@ from tests.support.rollout_stores import (
     some,
 )
 
+PAGE = Path(__file__).parents[3] / "docs/redis-keys.md"
 FLAG = "streaming"
 WEEK_S = 7 * 86_400
 RICH = some(0.1, failures=[("ann", 1.0)], users=["ann", "bob"])
@@ -101,6 +102,33 @@ async def test_what_is_no_number_is_damage(
 
     with pytest.raises(FlagStoreDamagedError, match="delete"):
         await redis.another().see(FLAG, 1)
+
+
+@pytest.mark.services
+async def test_the_rights_that_the_documents_name_are_enough(
+    redis: RedisRolloutStores, server: RedisServer
+) -> None:
+    text = " ".join(PAGE.read_text(encoding="utf-8").split())
+    flags, rollouts = (
+        text.partition(f"{words}: `")[2].partition("`")[0].split()
+        for words in ("Needed of an ACL", "Needed of an ACL beyond the flags' own")
+    )
+    redis.direct.execute_command(  # type: ignore[no-untyped-call]  # the driver says no types
+        "ACL", "SETUSER", "few", "reset", "on", ">word", *flags, *rollouts
+    )
+    store = RedisRolloutStore(f"redis://few:word@127.0.0.1:{server.port}/0", timeout_s=20)
+
+    for number in (1, 2):
+        await store.add(FLAG, a_batch("w1", number, RICH), version=1)
+    redis.pass_time(by_s=60)
+    await store.add(FLAG, a_batch("w2", 1, RICH), version=1)
+    fence = await store.lead("w1")
+    assert fence is not None
+    await store.keep(FLAG, b"e", b"r", fence)
+    await store.leave(frozenset({FLAG}), "w1")
+
+    assert (await store.see(FLAG, 1)).workers.keys() == {"w2"}
+    await store.close()
 
 
 @pytest.mark.services
