@@ -59,9 +59,9 @@ const TILES = [
     beside: (state) => `p50 ${milliseconds(latency(state, "inter_token_ms").p50)}`,
   },
   {
-    name: "Tokens a second, of an answer", shown: (value) => decimal(value, value && value >= 100 ? 0 : 1),
+    name: "Tokens/s in an answer", shown: (value) => decimal(value, value && value >= 100 ? 0 : 1),
     figure: (state) => state.streaming?.metrics?.tokens?.output_per_s,
-    beside: (state) => `${count(state.streaming?.metrics?.tokens?.output)} written in ${span(state)}`,
+    beside: (state) => `${count(state.streaming?.metrics?.tokens?.output)} in ${span(state)}`,
   },
   {
     name: "Speech from cache", shown: percent,

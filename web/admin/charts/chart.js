@@ -11,6 +11,8 @@ import { columns, rows, summary } from "./history.js";
 const HEIGHT = 190;
 const DASHES = { solid: [], dashed: [6, 4], dotted: [2, 3] };
 const SYNC = "desk";
+/** Between two labels of the time axis: shorter ones would repeat the minute. */
+const WHOLE_STEPS_S = [1, 5, 10, 15, 30, 60, 180, 360, 720, 1440, 2880, 7200, 14_400].map((minutes) => minutes * 60);
 
 /** @typedef {import("./history.js").ChartSpec} ChartSpec */
 /** @typedef {import("./history.js").History} History */
@@ -79,7 +81,7 @@ export class Chart {
       cursor: { sync: { key: SYNC }, drag: { x: false, y: false }, points: { size: 7 }, y: false },
       scales: { y: { range: (/** @type {unknown} */ _, /** @type {number} */ __, /** @type {number|null} */ high) => [0, Math.max(this.spec.least, (high ?? 0) * 1.08)] } },
       axes: [
-        { ...axis, size: 26, space: 64, values: (/** @type {unknown} */ _, /** @type {number[]} */ at) => at.map((each) => clock(each, this.#range)) },
+        { ...axis, size: 26, space: 64, incrs: WHOLE_STEPS_S, values: (/** @type {unknown} */ _, /** @type {number[]} */ at) => at.map((each) => clock(each, this.#range)) },
         { ...axis, size: 54, space: 34, values: (/** @type {unknown} */ _, /** @type {number[]} */ at) => at.map((value) => this.spec.shown(value)) },
       ],
       series: [

@@ -94,14 +94,15 @@ function sharedBy(flag) {
 
 /** @param {Flag} flag */
 function nextStep(flag) {
-  const { stages, stage: at } = flag.rollout ?? {};
+  const { stages, stage: at, plan, percentage, isApproved } = flag.rollout ?? {};
   const next = stages?.[at + 1];
-  const to = next === undefined ? "the final bake" : stage(next);
+  const to = next === undefined ? "The final bake" : stage(next);
   const left = flag.evidence?.bakeLeftSeconds;
   const eta = flag.evidence?.etaSeconds;
-  if (isKnown(eta) && eta > 0) return `As it goes now, ${to} comes in ${duration(eta)}.`;
-  if (isKnown(left) && left > 0) return `Before ${to} it bakes for ${duration(left)} more.`;
-  return `Next is ${to}, when the evidence is there.`;
+  if (plan?.approval_at?.includes(percentage) && !isApproved) return `${to} comes when the evidence is there and somebody approves it.`;
+  if (isKnown(eta) && eta > 0) return `${to} comes in ${duration(eta)}, as it goes now.`;
+  if (isKnown(left) && left > 0) return `${to} comes after a bake of ${duration(left)} more, if the evidence is there.`;
+  return `${to} comes when the evidence is there.`;
 }
 
 /** @param {Flag} flag */
