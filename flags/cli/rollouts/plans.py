@@ -16,7 +16,11 @@ _OPTIONS = ("stages", "approval_at", "bake_s", "final_bake_s", "cooldown_s")
 _LISTS = frozenset({"stages", "approval_at"})
 _NUMBERS = frozenset({"bake_s", "final_bake_s", "cooldown_s", "beta"})
 _CRITERIA = ("promote", "roll_back")
-_THRESHOLDS = frozenset({"error_rate", "success_rate", "ttft_s"})
+_THRESHOLDS = {
+    f"{whose}_{threshold}": (whose, threshold)
+    for whose in _CRITERIA
+    for threshold in ("error_rate", "success_rate", "ttft_s")
+}
 _PREFIX = "rollout_"
 _PLACE_IN_LIST = re.compile(r"\.[0-9]+$")
 
@@ -42,32 +46,25 @@ def plan_of(arguments: Namespace, settings: Mapping[str, str]) -> Plan:
 
 def _of_settings(settings: Mapping[str, str]) -> Plan:
     document: dict[str, object] = {}
-    for name, value in settings.items():
+    criteria: dict[str, dict[str, float]] = {name: {} for name in _CRITERIA}
+    for setting, value in settings.items():
+        name = setting.removeprefix(_PREFIX)
         try:
-            _set(document, name.removeprefix(_PREFIX), value)
+            if name in _LISTS:
+                document[name] = [float(each) for each in value.split(",") if each.strip()]
+            elif name in _NUMBERS:
+                document[name] = float(value)
+            elif name in _THRESHOLDS:
+                whose, threshold = _THRESHOLDS[name]
+                criteria[whose][threshold] = float(value)
         except ValueError:
-            raise ConfigurationError(
-                f"{name.upper()} is not a number, or not a list of them"
-            ) from None
+            said = f"{setting.upper()} is not a number, or not a list of them"
+            raise ConfigurationError(said) from None
     try:
-        return read_plan(document, Plan())
+        return read_plan({**document, **criteria}, Plan())
     except FlagInvalidError as error:
         name = _PLACE_IN_LIST.sub("", f"{_PREFIX}{error.path}").replace(".", "_").upper()
         raise ConfigurationError(f"{name} {error.reason}") from None
-
-
-def _set(document: dict[str, object], name: str, value: str) -> None:
-    """Put a setting where it belongs in a plan; others, such as the controller's, are left out."""
-    if name in _LISTS:
-        document[name] = [float(each) for each in value.split(",") if each.strip()]
-    elif name in _NUMBERS:
-        document[name] = float(value)
-    for criteria in _CRITERIA:
-        threshold = name.removeprefix(f"{criteria}_")
-        if threshold != name and threshold in _THRESHOLDS:
-            inner = document.setdefault(criteria, {})
-            if isinstance(inner, dict):
-                inner[threshold] = float(value)
 
 
 def _document(path: Path) -> Mapping[str, object]:

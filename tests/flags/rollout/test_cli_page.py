@@ -65,6 +65,22 @@ def test_a_page_of_what_waits_says_why() -> None:
     assert line(replace(held, flag=a_flag(kill=True))).endswith(", killed")
 
 
+def test_a_page_of_what_nobody_has_used_yet_says_so() -> None:
+    begun = a_look(since=None, last_good=None, state=State.PAUSED)
+
+    assert "since" not in page(begun)
+    assert "passed" not in page(begun)
+    assert "verdict" not in page(begun)
+    assert begun.report is not None
+    control = replace(begun.report.control, error_rate=None)
+    srm = replace(begun.report.srm, evidence=9.0)
+    report = replace(begun.report, control=control, srm=srm, is_alert=True)
+    text = page(replace(begun, report=report))
+    assert "control" not in text
+    assert "0 with, 0 without; not in the share that was dealt" in text
+    assert "alert" in text
+
+
 def test_a_flag_without_a_rollout_says_so() -> None:
     look = Look(a_flag(rollout={"percentage": 5}), None, AT)
 
@@ -99,6 +115,7 @@ def test_a_plan_comes_from_options_before_a_file_before_the_settings(tmp_path: P
             "ROLLOUT_ROLL_BACK_ERROR_RATE": "0.04",
             "ROLLOUT_TICK_S": "not ours",
             "ROLLOUT_APPROVAL_AT": "",
+            "ROLLOUT_PROMOTE_COLOUR": "red",
         }
     ).rollout
     words = f"rollout start beta --plan {file} --cooldown 1h --approval-at 50"

@@ -15,7 +15,7 @@ from flags.rollout.store.base import Beat, Sight
 from flags.rollout.tally import Tally
 from flags.store.base import Fence
 from tests.flags.factories import a_flag, asked_by
-from tests.flags.rollout.worlds import FLAG, World
+from tests.flags.rollout.worlds import FLAG, PLAN, World
 from tests.flags.support import until
 
 FAILING = [f"u{number}" for number in range(60)]
@@ -28,11 +28,19 @@ async def world() -> World:
     return world
 
 
-async def ticks(world: World, controller: RolloutController, fence: Fence, number: int) -> None:
-    """Let healthy traffic and time pass."""
+async def ticks(
+    world: World,
+    controller: RolloutController,
+    fence: Fence,
+    number: int,
+    *,
+    are_busy: bool = True,
+) -> None:
+    """Let time pass, and healthy traffic."""
     for _ in range(number):
         world.now += 5
-        await world.requests()
+        if are_busy:
+            await world.requests()
         await controller.tick(FLAG, fence)
 
 
@@ -174,6 +182,76 @@ async def test_a_step_whose_answer_was_lost_is_made_once_and_told_once(world: Wo
     assert [told[0] for told in world.told] == ["promote", "promote", "complete"]
     entries = await world.flags.history(f"rollout:{FLAG}", limit=99)
     assert [entry.action for entry in entries] == ["complete", "promote", "promote", "start"]
+
+
+async def test_a_step_that_was_lost_is_made_again_and_told_once(world: World) -> None:
+    controller, fence = world.controller(), await world.leader()
+    world.flags.lose_writes = 1
+
+    with pytest.raises(FlagStoreUnavailableError):
+        await ticks(world, controller, fence, 30)
+    assert world.told == []
+    await ticks(world, controller, fence, 30)
+
+    assert [told[0] for told in world.told] == ["promote", "promote", "complete"]
+
+
+async def test_of_a_step_that_was_lost_nobody_is_told_when_a_person_was_faster(
+    world: World,
+) -> None:
+    controller, fence = world.controller(), await world.leader()
+    world.flags.lose_writes = 1
+    with pytest.raises(FlagStoreUnavailableError):
+        await ticks(world, controller, fence, 30)
+
+    await world.operator.pause(FLAG, asked_by())
+    await ticks(world, controller, fence, 3)
+    await world.editor.delete_flag(FLAG, asked_by())
+    await ticks(world, controller, fence, 1, are_busy=False)
+
+    assert world.told == []
+    assert controller.report(FLAG) is None
+
+
+async def test_who_is_overtaken_by_another_leader_stops_deciding(world: World) -> None:
+    controller = world.controller()
+    with capture_logs() as logs:
+        async with world.running(controller):
+            await until(lambda: controller.is_leader)
+            # All at once, as after a pause of the whole process: the lease is another's by now.
+            world.rollouts.take_lease("w2")
+            await until(lambda: not controller.is_leader)
+
+    assert {"rollout.fenced", "rollout.follows"} & {each["event"] for each in logs}
+
+
+async def test_a_leader_that_finds_it_was_overtaken_looks_again() -> None:
+    world = World()
+    await world.start(replace(PLAN, bake_s=0.0))
+    controller = world.controller()
+
+    rollout, version = await world.rollout(), world.flags.content.version + 1
+    flag = a_flag(rollout={"percentage": 1}, deny=["ann"])
+    world.flags.before_commit = lambda: world.flags.hold(
+        Ruleset(version, {FLAG: flag}, {}, {FLAG: rollout})
+    )
+    with capture_logs() as logs:
+        async with world.running(controller):
+            await until(lambda: "rollout.overtaken" in {each["event"] for each in logs})
+            await until(lambda: world.told != [])
+
+
+async def test_a_fault_that_has_no_name_is_logged_and_the_controller_goes_on(
+    world: World,
+) -> None:
+    controller = world.controller()
+    world.rollouts.is_broken = True
+
+    with capture_logs() as logs:
+        async with world.running(controller):
+            await until(lambda: "rollout.failed" in {each["event"] for each in logs})
+            world.rollouts.is_broken = False
+            await until(lambda: controller.report(FLAG) is not None)
 
 
 async def test_a_leader_that_dies_between_its_two_writes_is_replaced_without_harm(

@@ -1,15 +1,18 @@
 """What each kind of rollout store does of its own: keys, times and types in Redis; the file."""
 
 from collections.abc import AsyncIterator, Iterator
+from functools import partial
 from pathlib import Path
 
+import anyio
 import pytest
 from structlog.testing import capture_logs
 
 from flags.errors import FlagStoreDamagedError, FlagStoreError, FlagStoreUnavailableError
 from flags.rollout.batches import Arm, Batch
-from flags.rollout.store.memory import MemoryRolloutStore
-from flags.rollout.store.memory.ledger import EPOCHS_KEPT
+from flags.rollout.counters import Counters
+from flags.rollout.store.memory import MemoryRolloutStore, ledger
+from flags.rollout.store.memory.ledger import EPOCHS_KEPT, WORKERS_KEPT
 from flags.rollout.store.redis import RedisRolloutStore
 from tests.support.redis import RedisServer, running_redis
 from tests.support.rollout_stores import (
@@ -204,6 +207,20 @@ async def test_a_restart_goes_on_where_the_last_process_stopped(tmp_path: Path) 
     assert later.token > fence.token
 
 
+async def test_who_asks_while_the_file_is_read_waits_for_it(tmp_path: Path) -> None:
+    stores = MemoryRolloutStores(tmp_path)
+    first = stores.opened()
+    await first.add(FLAG, a_batch("w1", 1, RICH), version=1)
+    await first.close()
+    second = stores.opened()
+
+    async with anyio.create_task_group() as tasks:
+        for number in range(2, 5):
+            tasks.start_soon(partial(second.add, FLAG, a_batch("w1", number, RICH), version=1))
+
+    assert (await second.see(FLAG, 1)).on.n == 1 + 1 + 3 * 1 + 2
+
+
 async def test_the_file_is_written_now_and_then_and_not_by_who_only_looks(tmp_path: Path) -> None:
     stores = MemoryRolloutStores(tmp_path)
     store, looking = stores.opened(), stores.opened()
@@ -243,6 +260,45 @@ async def test_a_file_that_cannot_be_written_is_told_and_stops_nothing(tmp_path:
         await store.close()
 
     assert [each["event"] for each in logs] == ["rollout.not_written"]
+    assert (await store.see(FLAG, 1)).on.n == 2
+
+
+async def test_of_many_workers_the_last_are_remembered() -> None:
+    store = MemoryRolloutStore()
+    for number in range(WORKERS_KEPT + 1):
+        await store.add(FLAG, a_batch(f"w{number}", 1, some(0.1)), version=1)
+    await store.add(FLAG, a_batch(f"w{WORKERS_KEPT}", 1, some(0.1)), version=1)
+    assert (await store.see(FLAG, 1)).on.n == WORKERS_KEPT + 1
+
+    await store.add(FLAG, a_batch("w0", 1, some(0.1)), version=1)
+    assert (await store.see(FLAG, 1)).on.n == WORKERS_KEPT + 2
+
+
+def test_beyond_a_bound_the_failures_of_further_users_all_count(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(ledger, "MAX_USERS_COUNTED", 2)
+    flag = ledger.FlagLedger()
+
+    for number, user in enumerate(["ann", "bob", "cid", "ann"], start=1):
+        flag.add(a_batch("w1", number, some(failures=[(user, 1.0)] * 4)), now=0.0)
+
+    on, _ = flag.counters(1)
+    assert (on.errors, on.failing_users) == (3 + 3 + 4, 2)
+
+
+def test_what_another_release_has_counted_otherwise_is_left_out() -> None:
+    old = ledger.KeptArm(1, Arm.ON, Counters(n=5, ttft=(5,)), "", {})
+
+    assert ledger.ledger_of(ledger.KeptFlag((old,))).counters(1)[0].n == 0
+
+
+async def test_what_is_only_in_memory_is_gone_with_its_process() -> None:
+    store = MemoryRolloutStore()
+    await store.add(FLAG, a_batch("w1", 1, RICH), version=1)
+
+    await store.close()
+
     assert (await store.see(FLAG, 1)).on.n == 2
 
 

@@ -16,6 +16,7 @@ from flags.rollout.model import GuardedRollout, Plan
 from flags.rollout.operations import RolloutOperator
 from flags.rollout.store.base import Sight
 from flags.rollout.store.memory import MemoryRolloutStore
+from flags.rollout.store.memory.store import _Lease  # what another process would write
 from flags.rollout.tally import Tally
 from flags.store.base import Commit, Committed, Fence
 from tests.flags.factories import a_flag, a_ruleset, asked_by
@@ -31,11 +32,15 @@ Told = tuple[str, int, int]
 
 
 class LossyFlags(MemoryStore):
-    """Flags whose answers to some writes are lost, though the writes hold."""
+    """Flags whose answers to some writes are lost, though the writes hold; or the writes are."""
 
     lose_answers = 0
+    lose_writes = 0
 
     async def commit(self, commit: Commit) -> Committed:
+        if self.lose_writes:
+            self.lose_writes -= 1
+            raise FlagStoreUnavailableError("the write was lost")
         committed = await super().commit(commit)
         if self.lose_answers:
             self.lose_answers -= 1
@@ -47,6 +52,7 @@ class FaultyRollouts(MemoryRolloutStore):
     """Rollouts that can be away, for everything or for what is kept."""
 
     is_away = False
+    is_broken = False
     lose_answers = 0
     keeps = True
     added = 0
@@ -61,6 +67,8 @@ class FaultyRollouts(MemoryRolloutStore):
 
     async def see(self, flag: str, epoch: int) -> Sight:
         self._reach()
+        if self.is_broken:
+            raise RuntimeError("a bug")
         return await super().see(flag, epoch)
 
     async def lead(self, worker: str) -> Fence | None:
@@ -72,6 +80,11 @@ class FaultyRollouts(MemoryRolloutStore):
         if not self.keeps:
             raise FlagStoreUnavailableError("nothing is kept")
         await super().keep(flag, evidence, report, fence)
+
+    def take_lease(self, worker: str) -> None:
+        """Have another worker lead, as if the lease had run out."""
+        self._token += 1
+        self._lease = _Lease(worker, self._token, float("inf"))
 
     def _reach(self) -> None:
         if self.is_away:

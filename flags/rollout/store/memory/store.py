@@ -119,10 +119,13 @@ class MemoryRolloutStore:
         if self._flags is not None:
             return self._flags
         async with self._file:
-            if self._flags is None:
-                document = await to_thread.run_sync(_read, self._path)
-                self._token = document.token
-                self._flags = {name: ledger_of(flag) for name, flag in document.flags.items()}
+            # Another caller may have read it meanwhile.
+            return await self._loaded() if self._flags is None else self._flags
+
+    async def _loaded(self) -> dict[str, FlagLedger]:
+        document = await to_thread.run_sync(_read, self._path)
+        self._token = document.token
+        self._flags = {name: ledger_of(flag) for name, flag in document.flags.items()}
         return self._flags
 
     async def _write(self) -> None:
