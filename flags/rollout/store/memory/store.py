@@ -58,7 +58,7 @@ class MemoryRolloutStore:
         self._beats: dict[tuple[str, str], tuple[int, float]] = {}
         self._lease: _Lease | None = None
         self._token = 0
-        self._file = Lock()
+        self._loading, self._writing = Lock(), Lock()
         self._written_at = clock()
         self._is_changed = False
 
@@ -116,10 +116,7 @@ class MemoryRolloutStore:
         return (await self._opened()).setdefault(flag, FlagLedger())
 
     async def _opened(self) -> dict[str, FlagLedger]:
-        if self._flags is not None:
-            return self._flags
-        async with self._file:
-            # Another caller may have read it meanwhile.
+        async with self._loading:  # who comes meanwhile waits for what is read
             return await self._loaded() if self._flags is None else self._flags
 
     async def _loaded(self) -> dict[str, FlagLedger]:
@@ -133,7 +130,7 @@ class MemoryRolloutStore:
         self._written_at, self._is_changed = self._clock(), False
         if self._path is None:
             return
-        async with self._file:
+        async with self._writing:
             flags = {name: kept(ledger) for name, ledger in (self._flags or {}).items()}
             content: dict[str, object] = {"token": self._token, "flags": flags}
             try:
