@@ -254,3 +254,18 @@ async def test_without_redis_each_worker_tells_and_ends_what_it_told(
 
         assert await claims.claim(ENDED) is Claim.DONE
         await claims.close()
+
+
+@pytest.mark.services
+async def test_what_was_told_without_redis_is_known_when_it_is_back(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    with running_redis(tmp_path_factory.mktemp("back")) as redis:
+        claims = of_worker(redis, "worker_1")
+        redis.kill()
+        await tell(claims)
+        redis.restart()
+
+        assert await claims.claim(BEGUN) is Claim.DONE
+        await tell(claims, ENDED)
+        await claims.close()

@@ -10,6 +10,7 @@ import pytest
 from server.telemetry import names
 from server.telemetry.calls import ModelCall
 from server.telemetry.exporting import FLUSH_S, MAX_WAITING, Collector, Exporter, Origin
+from server.telemetry.histograms import MAX_POINTS, Histograms, Point
 from tests.support import collector as support
 
 CALL = ModelCall(
@@ -139,6 +140,35 @@ async def test_metrics_hold_the_figures_of_all_calls() -> None:
     assert points(names.CLIENT_PER_CHUNK) == {(): (6, 1.1)}
     assert points(names.SERVER_FIRST_TOKEN) == {(): (2, 0.8)}
     assert points(names.SERVER_PER_TOKEN) == {(): (2, 0.1)}
+
+
+async def test_an_answer_that_broke_off_is_no_figure_of_the_server() -> None:
+    broken = replace(CALL, outcome="failed", finish_reason=None, error_code="upstream_truncated")
+    async with support.collecting() as collector, exporting(collector) as exporter:
+        exporter.take(broken)
+
+    metrics = collector.newest_metrics()
+    assert names.CLIENT_FIRST_CHUNK in metrics
+    assert not {names.SERVER_FIRST_TOKEN, names.SERVER_PER_TOKEN} & metrics.keys()
+
+
+def test_a_bin_holds_what_is_at_most_its_bound() -> None:
+    point = Point((0.1, 0.2))
+
+    point.add((0.1, 0.15, 0.2, 7.0))
+
+    assert point.counts == [1, 2, 1]
+    assert (point.least, point.most) == (0.1, 7.0)
+
+
+def test_models_without_number_are_no_points_without_number() -> None:
+    histograms = Histograms("openai")
+    for n in range(3 * MAX_POINTS):
+        histograms.add(replace(CALL, model=f"model-{n}"))
+
+    points = histograms.points[names.CLIENT_DURATION]
+    assert len(points) == MAX_POINTS + 1
+    assert sum(sum(point.counts) for point in points.values()) == 3 * MAX_POINTS
 
 
 async def test_everything_says_whose_it_is_and_bears_the_headers() -> None:
