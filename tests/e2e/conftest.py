@@ -82,7 +82,10 @@ class ToldModel:
     async def serve(self, stream: ByteStream) -> None:
         """Answer one connection; it stays open until its answer is told."""
         async with stream:
-            telling = Telling(stream, await _prompt_of(stream))
+            try:
+                telling = Telling(stream, await _prompt_of(stream))
+            except (anyio.EndOfStream, anyio.BrokenResourceError):
+                return  # on a busy machine a server may stop before it has asked
             await stream.send(_HEAD)
             await self._tellings.send(telling)
             await telling.told.wait()
