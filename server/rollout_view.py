@@ -40,7 +40,7 @@ def rollout_evidence(report: Report | None) -> Json:
     if report is None:
         return {}
     metrics = {_METRICS[name]: _metric(each) for name, each in report.metrics.items()}
-    for name in ("estimate", "promoteBelow", "rollBackAbove"):
+    for name in ("estimate", "promoteAt", "rollBackAt"):
         share = metrics["success"][name]
         metrics["success"][name] = None if share is None else _rounded(1 - share)
     return {
@@ -82,8 +82,8 @@ def _metric(metric: MetricReport) -> dict[str, float | int | None]:
     return {
         "n": metric.n,
         "estimate": _rounded(metric.estimate),
-        "promoteBelow": metric.promote_below,
-        "rollBackAbove": metric.roll_back_above,
+        "promoteAt": metric.promote_below,
+        "rollBackAt": metric.roll_back_above,
         "promoteEvidence": _rounded(metric.promote_evidence),
         "promoteNeeded": _rounded(metric.promote_needed),
         "alarm": _rounded(metric.alarm),

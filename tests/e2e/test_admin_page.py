@@ -73,6 +73,7 @@ async def becomes(place: Locator, text: str) -> None:
             await anyio.sleep(0.02)
 
 
+@pytest.mark.long
 async def test_a_kill_takes_a_reason_and_both_are_told_in_the_history() -> None:
     async with operators_page() as (world, page):
         await is_at(page, "No rollout", "100 %")

@@ -10,6 +10,8 @@ import { columns, rows, summary } from "./history.js";
 
 const HEIGHT = 190;
 const DASHES = { solid: [], dashed: [6, 4], dotted: [2, 3] };
+/** @type {Record<string, number>} */
+const SPAN_S = { "1h": 3600, "6h": 21_600, "24h": 86_400, "7d": 604_800, "30d": 2_592_000 };
 const SYNC = "desk";
 /** Between two labels of the time axis: shorter ones would repeat the minute. */
 const WHOLE_STEPS_S = [1, 5, 10, 15, 30, 60, 180, 360, 720, 1440, 2880, 7200, 14_400].map((minutes) => minutes * 60);
@@ -79,7 +81,11 @@ export class Chart {
       legend: { show: false },
       padding: [8, 20, 0, 0],
       cursor: { sync: { key: SYNC }, drag: { x: false, y: false }, points: { size: 7 }, y: false },
-      scales: { y: { range: (/** @type {unknown} */ _, /** @type {number} */ __, /** @type {number|null} */ high) => [0, Math.max(this.spec.least, (high ?? 0) * 1.08)] } },
+      scales: {
+        // All of the range, also where the service is younger than that.
+        x: { range: () => [Date.now() / 1000 - SPAN_S[this.#range], Date.now() / 1000] },
+        y: { range: (/** @type {unknown} */ _, /** @type {number} */ __, /** @type {number|null} */ high) => [0, Math.max(this.spec.least, (high ?? 0) * 1.08)] },
+      },
       axes: [
         { ...axis, size: 26, space: 64, incrs: WHOLE_STEPS_S, values: (/** @type {unknown} */ _, /** @type {number[]} */ at) => at.map((each) => clock(each, this.#range)) },
         { ...axis, size: 54, space: 34, values: (/** @type {unknown} */ _, /** @type {number[]} */ at) => at.map((value) => this.spec.shown(value)) },

@@ -51,21 +51,21 @@ function needs({ n, needMore, promoteEvidence, promoteNeeded }) {
  *
  * @param {Metric} metric @param {(value: any) => string} shown
  */
-function scale({ estimate, promoteBelow, rollBackAbove }, shown) {
-  const isHighGood = promoteBelow > rollBackAbove;
+function scale({ estimate, promoteAt, rollBackAt }, shown) {
+  const isHighGood = promoteAt > rollBackAt;
   const badness = (/** @type {number} */ value) => (isHighGood ? 1 - value : value);
-  const end = badness(rollBackAbove) * 1.5 || 1;
+  const end = badness(rollBackAt) * 1.5 || 1;
   const place = (/** @type {number} */ value) => Math.min(1, Math.max(0, badness(value) / end));
   const words = [isHighGood ? "above" : "below", isHighGood ? "below" : "above"];
-  const label = `${shown(estimate)}; promotes ${words[0]} ${shown(promoteBelow)}, rolls back ${words[1]} ${shown(rollBackAbove)}`;
+  const label = `${shown(estimate)}; promotes ${words[0]} ${shown(promoteAt)}, rolls back ${words[1]} ${shown(rollBackAt)}`;
   const line = h("div", { class: "scale", role: "img", "aria-label": label },
     h("i", { class: "good" }), h("i", { class: "bad" }), ...(isKnown(estimate) ? [h("b")] : []));
-  line.style.setProperty("--promote", String(place(promoteBelow)));
-  line.style.setProperty("--roll-back", String(place(rollBackAbove)));
+  line.style.setProperty("--promote", String(place(promoteAt)));
+  line.style.setProperty("--roll-back", String(place(rollBackAt)));
   if (isKnown(estimate)) line.style.setProperty("--at", String(place(estimate)));
   const ends = h("p", { class: "scale-ends", "aria-hidden": "true" },
-    h("span", {}, `${isHighGood ? ">" : "<"} ${shown(promoteBelow)} promotes`),
-    h("span", {}, `${isHighGood ? "<" : ">"} ${shown(rollBackAbove)} rolls back`));
+    h("span", {}, `${isHighGood ? ">" : "<"} ${shown(promoteAt)} promotes`),
+    h("span", {}, `${isHighGood ? "<" : ">"} ${shown(rollBackAt)} rolls back`));
   return h("div", { class: "estimate" }, line, ends);
 }
 
