@@ -46,11 +46,15 @@ class FailedTries:
 
 
 def _caller(address: str) -> str:
-    """Return what tells callers apart: of an IPv6 address the network."""
+    """Return what tells callers apart: of an IPv6 address the network.
+
+    A socket for both kinds names the old one's callers `::ffff:…`: all of them are in one network.
+    """
     try:
         parsed = ip_address(address)
     except ValueError:
         return address
-    if isinstance(parsed, IPv6Address):
-        return str(int(parsed) >> _IPV6_HOST_BITS)
-    return address
+    if not isinstance(parsed, IPv6Address):
+        return address
+    mapped = parsed.ipv4_mapped
+    return str(int(parsed) >> _IPV6_HOST_BITS) if mapped is None else str(mapped)

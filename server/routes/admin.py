@@ -52,8 +52,9 @@ async def sign_in(request: Request) -> Response:
     """Give a cookie for the operators' token."""
     services = services_of(request)
     address = "" if request.client is None else request.client.host
-    _let_try(services.failed_sign_ins.wait_s(address), address)
     body = await read_model(request, SignIn)
+    # After the body, whose sender takes its time: nobody has more tries at once than in a row.
+    _let_try(services.failed_sign_ins.wait_s(address), address)
     if not services.operator_sessions.is_token(body.token.strip().encode()):
         services.failed_sign_ins.failed(address)
         log.warning("operators.sign_in_refused", address=address)

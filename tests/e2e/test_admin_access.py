@@ -3,7 +3,7 @@
 import json
 import signal
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
-from contextlib import aclosing
+from contextlib import AsyncExitStack, aclosing
 from pathlib import Path
 
 import anyio
@@ -15,6 +15,7 @@ from httpx_sse import ServerSentEvent, aconnect_sse
 from server.operator_sessions import COOKIE
 from server.routes import admin
 from tests.e2e.operators import STATE, STREAMING, token_of
+from tests.support.raw_http import request_bytes
 from tests.support.server import Server, client_of, running_server
 
 TOKEN = "operators-token-operators-token-0001"  # noqa: S105 - made up for the tests
@@ -147,6 +148,30 @@ async def test_a_wrong_token_is_refused_and_the_eleventh_in_a_minute_has_to_wait
     assert even_right.status_code == 429
     assert elsewhere.status_code == 200
     assert all("set-cookie" not in answer.headers for answer in [*guesses, even_right])
+
+
+async def test_who_sends_many_guesses_at_once_has_no_more_of_them_than_one_by_one(
+    production: Server, browser: httpx.AsyncClient
+) -> None:
+    body = b'{"token": "guess"}'
+    headers = {"Content-Type": "application/json", "X-Forwarded-For": "192.0.2.9"}
+    request = request_bytes("POST", SESSION, port=production.port, headers=headers, body=body)
+    answers: list[bytes] = []
+
+    async with AsyncExitStack() as stack:
+        streams = [
+            await stack.enter_async_context(await anyio.connect_tcp("127.0.0.1", production.port))
+            for _ in range(15)
+        ]
+        for stream in streams:
+            await stream.send(request.removesuffix(body))
+        assert (await browser.get("/health/live")).status_code == 200  # after those that wait
+        for stream in streams:
+            await stream.send(body)
+            with anyio.fail_after(10):
+                answers.append((await stream.receive())[9:12])
+
+    assert answers == [b"401"] * 10 + [b"429"] * 5
 
 
 @pytest.mark.parametrize(

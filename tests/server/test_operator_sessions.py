@@ -86,6 +86,16 @@ def test_addresses_of_one_ipv6_network_are_one_caller() -> None:
     assert tries.wait_s("2001:db8:0:2::1") == 0
 
 
+def test_callers_by_ipv4_on_a_socket_for_both_kinds_are_told_apart() -> None:
+    tries = FailedTries(limit=1, window_s=60)
+    tries.failed("::ffff:192.0.2.1")
+
+    assert tries.wait_s("::ffff:192.0.2.1") > 0
+    assert tries.wait_s("192.0.2.1") > 0
+    assert tries.wait_s("::ffff:192.0.2.2") == 0
+    assert tries.wait_s("::1") == 0
+
+
 def test_no_more_addresses_are_remembered_than_the_bound() -> None:
     clock = Clock()
     tries = FailedTries(limit=1, window_s=60, clock=clock)
