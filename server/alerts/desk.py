@@ -133,9 +133,10 @@ class Desk:
         async def send(channel: Channel) -> None:
             try:
                 await deliver(channel, notice)
-            except ChannelError as error:
+            except Exception as error:  # noqa: BLE001 - a bug of one way silences none of the others
+                reason = _reason(error)
                 self._series.count(channel.name, "failed")
-                log.error("alert.not_sent", channel=channel.name, reason=error.reason)  # noqa: TRY400  # told whole
+                log.error("alert.not_sent", channel=channel.name, reason=reason)  # noqa: TRY400  # told whole
             else:
                 self._series.count(channel.name, "sent")
                 taken.append(True)
@@ -165,3 +166,10 @@ class Desk:
     def _is_there(self, waiting: _Waiting) -> bool:
         """Whether nothing newer has come meanwhile."""
         return self._waiting.get(waiting.notice.subject) is waiting
+
+
+def _reason(error: Exception) -> str:
+    """Return what the log says; what nobody foresaw may quote an address: its kind has to do."""
+    if isinstance(error, ChannelError):
+        return error.reason
+    return f"a bug ({type(error).__name__})"

@@ -1,6 +1,7 @@
 """Where messages wait: a bound, an order, and one sender."""
 
 import anyio
+import pytest
 from prometheus_client import CollectorRegistry
 
 from metrics.alerts import AlertSeries
@@ -14,14 +15,19 @@ from tests.server.alerts.notices import a_notice
 class Kept:
     """A channel that keeps what it is sent, or refuses it."""
 
-    def __init__(self, name: ChannelName = "webhook", *, refuses: bool = False) -> None:
+    def __init__(
+        self, name: ChannelName = "webhook", *, refuses: bool = False, breaks: bool = False
+    ) -> None:
         self.name = name
         self.refuses = refuses
+        self.breaks = breaks
         self.sent: list[Notice] = []
 
     async def send(self, notice: Notice) -> None:
         if self.refuses:
             raise ChannelError("status 404", is_passing=False)
+        if self.breaks:
+            raise OverflowError("https://hooks.example.com/services/canary")
         self.sent.append(notice)
 
     async def close(self) -> None:
@@ -108,6 +114,19 @@ async def test_a_message_that_one_channel_takes_is_told() -> None:
 
     assert works.headings == ["warning"]
     assert office.counted("email", "failed") == 1
+
+
+async def test_a_channel_that_breaks_holds_up_neither_the_other_nor_what_comes_next(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    broken, works = Kept("email", breaks=True), Kept("webhook")
+    office = Office(broken, works)
+
+    await office.after(0, a_notice("breaker:redis"), a_notice("breaker:history"))
+
+    assert [notice.subject for notice in works.sent] == ["breaker:redis", "breaker:history"]
+    assert office.counted("email", "failed") == 2
+    assert "canary" not in "".join(capsys.readouterr())
 
 
 async def test_a_message_that_nobody_takes_is_tried_again_and_given_up_in_the_end() -> None:
