@@ -297,6 +297,7 @@ def observation(flag: Flag, sight: Sight) -> Observation:
         on=sight.on,
         off=sight.off,
         oldest_flush_s=max(ages_s, default=None),
+        newest_flush_s=min(ages_s, default=None),
         # Other changes of the rules than this flag's do not matter to who gets what of it.
         is_skewed=any(beat.version < flag.version for beat in sight.workers.values()),
         is_killed=flag.kill,

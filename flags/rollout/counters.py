@@ -79,8 +79,9 @@ class Observation:
 
     `now` is the store's clock, seconds of the epoch. `percentage` and `epoch` are the flag's;
     `on` and `off` were counted in that epoch. `oldest_flush_s` is the age of what the slowest
-    live worker told last, None where nobody has told anything. `is_skewed`: workers serve other
-    versions of the rules than the present one.
+    live worker told last, None where nobody has told anything; `newest_flush_s` is that of the
+    quickest, None where that is not known: then it is taken for the same. `is_skewed`: workers
+    serve other versions of the rules than the present one.
     """
 
     now: float
@@ -91,3 +92,4 @@ class Observation:
     oldest_flush_s: float | None = 0.0
     is_skewed: bool = False
     is_killed: bool = False
+    newest_flush_s: float | None = None

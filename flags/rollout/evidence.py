@@ -95,7 +95,8 @@ def observe(evidence: Evidence | None, rollout: GuardedRollout, seen: Observatio
     with other restarts, or nothing at all, begins at the counters as they are now.
     """
     weights = weights_of(rollout.plan)
-    before = _begun(evidence, rollout, seen, weights)
+    kept = None if evidence is None else _by_clock(evidence, seen.now)
+    before = _begun(kept, rollout, seen, weights)
     walks = _walked(before, seen, weights, alarm_at(rollout) + ABOVE_ALARM)
     incident_since = _incident_since(before, walks, rollout.plan.alarm, seen.now)
     if before.incident_since is not None and incident_since is None:
@@ -145,6 +146,28 @@ def decode_evidence(kept: bytes | str | None) -> Evidence | None:
     counted = (evidence.base_on, evidence.base_off, evidence.last_on, evidence.last_off)
     is_whole = all(len(each.ttft) == len(TTFT_BINS) for each in counted)
     return evidence if is_whole else None
+
+
+def _by_clock(evidence: Evidence, now: float) -> Evidence:
+    """Return evidence by a clock that was set back: as if no time had passed meanwhile.
+
+    Else nothing would go on until the clock has come to where it was.
+    """
+    ahead_s = evidence.at - now
+    if ahead_s <= 0:
+        return evidence
+
+    def moved(at: float | None) -> float | None:
+        return None if at is None else at - ahead_s
+
+    return replace(
+        evidence,
+        at=now,
+        begun_at=evidence.begun_at - ahead_s,
+        clock_from=moved(evidence.clock_from),
+        incident_since=moved(evidence.incident_since),
+        skew_since=moved(evidence.skew_since),
+    )
 
 
 def _begun(

@@ -124,8 +124,18 @@ def _is_control_in_time(evidence: Evidence, seen: Observation) -> bool:
 
 
 def is_stale(seen: Observation) -> bool:
-    """Whether what is seen is too old to decide on."""
+    """Whether a worker has been silent for too long to promote on what the others tell."""
     return seen.oldest_flush_s is None or seen.oldest_flush_s > STALE_AFTER_S
+
+
+def is_silent(seen: Observation) -> bool:
+    """Whether nobody has told anything for too long: then nothing is decided at all.
+
+    One silent worker keeps from nothing but promoting: where an arm takes workers down with it,
+    there is always one that has just died.
+    """
+    newest_s = seen.oldest_flush_s if seen.newest_flush_s is None else seen.newest_flush_s
+    return newest_s is None or newest_s > STALE_AFTER_S
 
 
 def holds(

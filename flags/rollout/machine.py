@@ -17,7 +17,7 @@ from flags.rollout.guards import (
     bake_left_s,
     holds,
     is_last,
-    is_stale,
+    is_silent,
     literally,
     to_blame,
 )
@@ -96,7 +96,7 @@ def _tick(rollout: GuardedRollout, observed: Evidence, seen: Observation) -> _Ti
     is_other = is_held and bool(reasons) and reasons[0] is not rollout.hold
     counted = replace(
         observed,
-        alarm_ticks=observed.alarm_ticks + (not is_stale(seen)) if alarms else 0,
+        alarm_ticks=observed.alarm_ticks + (not is_silent(seen)) if alarms else 0,
         alarm_control_n=observed.alarm_control_n if alarms else 0,
         clear_ticks=observed.clear_ticks + 1 if is_held and not reasons else 0,
         other_ticks=observed.other_ticks + 1 if is_other else 0,
@@ -106,7 +106,7 @@ def _tick(rollout: GuardedRollout, observed: Evidence, seen: Observation) -> _Ti
 
 def _transition(tick: _Tick) -> Transition | None:
     blamed = to_blame(tick.rollout, tick.evidence, tick.alarms, tick.seen)
-    if blamed is not None and not is_stale(tick.seen):
+    if blamed is not None and not is_silent(tick.seen):
         return _rolled_back(tick, *blamed)
     if tick.rollout.state is State.HOLD:
         return _out_of_hold(tick)

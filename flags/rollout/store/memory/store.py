@@ -70,7 +70,7 @@ class MemoryRolloutStore:
         }
         ledger.add(batch, now)
         self._is_changed = True
-        if now - self._written_at >= WRITE_S:
+        if abs(now - self._written_at) >= WRITE_S:  # also by a clock that was set back
             await self._write()
 
     async def see(self, flag: str, epoch: int) -> Sight:
