@@ -3,7 +3,7 @@
 A rollout and the percentage that it stands at change together or not at all.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 
@@ -33,13 +33,19 @@ class RolloutOperator:
 
     Args:
         editor: Changes the flags.
+        led: The flags that a controller leads; None: that is not known here.
         now: The time of day.
     """
 
     def __init__(
-        self, editor: FlagEditor, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)
+        self,
+        editor: FlagEditor,
+        *,
+        led: Collection[str] | None = None,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._editor = editor
+        self._led = led
         self._now = now
 
     async def start(self, key: str, plan: Plan, request: Request) -> GuardedRollout:
@@ -53,7 +59,9 @@ class RolloutOperator:
         check_plan(plan)
 
         def change(ruleset: Ruleset, at: datetime) -> Ruleset:
-            return started(ruleset, key, plan, by=request.author, at=at)
+            begun = started(ruleset, key, plan, by=request.author, at=at)
+            self._check_led(key)
+            return begun
 
         return await self._change(key, "start", change, request, asked=asdict(plan))
 
@@ -91,6 +99,14 @@ class RolloutOperator:
             return approved(ruleset, key, by=request.author)
 
         return await self._change(key, "approve", change, request, asked=None)
+
+    def _check_led(self, key: str) -> None:
+        if self._led is not None and key not in self._led:
+            listed = ", ".join(sorted(self._led))
+            raise RolloutRefusedError(
+                f"nobody counts what becomes of {key}: only {listed} is rolled out on evidence;"
+                " set the percentage by hand"
+            )
 
     async def _change(
         self, key: str, action: str, change: Change, request: Request, *, asked: object
@@ -197,7 +213,8 @@ def cooldown_left_s(rollout: GuardedRollout, at: datetime) -> float:
     # Bounded before the power is taken: after a hundred rollbacks it would be no number any more.
     doublings = min(max(rollout.rollbacks - 1, 0), 32)
     lasts_s = min(rollout.plan.cooldown_s * 2.0**doublings, MAX_DURATION_S)
-    return max(lasts_s - (at - rollout.since).total_seconds(), 0.0)
+    # A clock that was set back since must not make it last for longer.
+    return max(lasts_s - abs((at - rollout.since).total_seconds()), 0.0)
 
 
 def _begun(rollout: GuardedRollout, stage: int, reason: str, at: datetime) -> GuardedRollout:

@@ -120,7 +120,8 @@ def open_rollouts(
     )
     stack.push_async_callback(controller.close)
     metrics.watch_rollout(partial(_figures, flags, controller))
-    return Rollouts(RolloutOperator(flags.editor), controller, CountedTurns(tally), tally)
+    operator = RolloutOperator(flags.editor, led={STREAMING})
+    return Rollouts(operator, controller, CountedTurns(tally), tally)
 
 
 def is_dealt(decision: Decision) -> bool:

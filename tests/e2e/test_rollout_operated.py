@@ -89,6 +89,17 @@ async def test_what_a_rollout_cannot_do_is_refused_with_the_reason(operator: Ope
     assert "asks for no approval" in answer.json()["detail"]
 
 
+async def test_a_flag_that_nobody_counts_for_is_not_started(operator: Operator) -> None:
+    await operator.http.put("/api/v1/flags/beta", json={"type": "bool"})
+    answer = await operator.http.post("/api/v1/flags/beta/rollout/start")
+    beta = await operator.get("/api/v1/flags/beta")
+    await operator.http.delete("/api/v1/flags/beta")
+
+    assert answer.status_code == httpx.codes.CONFLICT
+    assert answer.json()["detail"].startswith("Nobody counts what becomes of beta")
+    assert beta["rollout"]["percentage"] == 0
+
+
 @pytest.mark.parametrize(
     ("body", "field"),
     [

@@ -51,6 +51,19 @@ def a_rollout(state: State = State.RUNNING, **more: object) -> GuardedRollout:
     return replace(rollout, **more)  # type: ignore[arg-type]  # a test's own
 
 
+async def test_only_what_is_led_can_be_started() -> None:
+    world = World(a_rollout(State.PAUSED))
+    operator = RolloutOperator(world.editor, led={"other"}, now=lambda: world.now)
+
+    with pytest.raises(RolloutRefusedError, match="only other is rolled out on evidence"):
+        await operator.start("streaming", PLAN, asked_by())
+    with pytest.raises(FlagNotFoundError):
+        await operator.start("nobody_has_it", PLAN, asked_by())
+
+    assert world.store.commits == 0
+    assert (await operator.resume("streaming", asked_by())).state is State.RUNNING
+
+
 async def test_a_start_begins_at_the_first_stage_in_one_write() -> None:
     world = World()
 
