@@ -237,6 +237,34 @@ async def test_the_file_is_written_now_and_then_and_not_by_who_only_looks(tmp_pa
     assert b"ann" not in stores.path.read_bytes()
 
 
+async def test_a_restart_knows_how_often_who_failed(tmp_path: Path) -> None:
+    stores = MemoryRolloutStores(tmp_path)
+    store = stores.opened()
+    failed = [("ann", 1.0), ("bob", 1.0), ("bob", 1.0), *[("cid", 1.0)] * 5]
+    await store.add(FLAG, a_batch("w1", 1, some(failures=failed)), version=1)
+    await store.close()
+
+    again = stores.opened()
+    await again.add(FLAG, a_batch("w2", 1, some(failures=failed)), version=1)
+
+    on = (await again.see(FLAG, 1)).on
+    assert (on.errors, on.failing_users) == (1 + 2 + 3 + 1 + 1, 3)
+
+
+async def test_a_file_has_no_more_values_for_more_users(tmp_path: Path) -> None:
+    values: set[int] = set()
+    for count in (1, 1000):
+        path = tmp_path / f"{count}.json"
+        store = MemoryRolloutStore(path)
+        users = [str(number) for number in range(count)]
+        counted = some(failures=[(user, 1.0) for user in users], users=users)
+        await store.add(FLAG, a_batch("w1", 1, counted), version=1)
+        await store.close()
+        values.add(path.read_text().count(","))
+
+    assert len(values) == 1
+
+
 @pytest.mark.parametrize("content", [b"", b"{}", b'{"checksum":"x","content":{}}'])
 async def test_a_damaged_file_begins_anew_and_is_replaced(tmp_path: Path, content: bytes) -> None:
     stores = MemoryRolloutStores(tmp_path)
@@ -288,7 +316,7 @@ def test_beyond_a_bound_the_failures_of_further_users_all_count(
 
 
 def test_what_another_release_has_counted_otherwise_is_left_out() -> None:
-    old = ledger.KeptArm(1, Arm.ON, Counters(n=5, ttft=(5,)), "", {})
+    old = ledger.KeptArm(1, Arm.ON, Counters(n=5, ttft=(5,)), "", ())
 
     assert ledger.ledger_of(ledger.KeptFlag((old,))).counters(1)[0].n == 0
 

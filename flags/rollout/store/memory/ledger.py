@@ -1,6 +1,6 @@
 """What one process holds of its rollouts, how batches add to it, and how it is kept in a file."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from flags.rollout.batches import MAX_USERS_COUNTED, Arm, Batch, Counted, seconds
@@ -104,13 +104,17 @@ class FlagLedger:
 
 @dataclass(frozen=True, slots=True)
 class KeptArm:
-    """An arm in the file; the hashes of its users stand one after the other in `users`."""
+    """An arm in the file; the hashes of its users stand one after the other in `users`.
+
+    So do those of who failed once, twice, … in `failures`: writing them one by one would hold up
+    the event loop.
+    """
 
     epoch: int
     arm: Arm
     sums: Counters
     users: str
-    failures: dict[str, int]
+    failures: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,15 +159,27 @@ def ledger_of(kept: KeptFlag) -> FlagLedger:
             continue
         arms = ledger.epochs.setdefault(each.epoch, {arm: ArmLedger() for arm in Arm})
         ledger.written_at[each.epoch] = kept.written_at.get(str(each.epoch), 0.0)
-        arms[each.arm] = ArmLedger(each.sums, set(_parted(each.users)), dict(each.failures))
+        arms[each.arm] = ArmLedger(each.sums, set(_parted(each.users)), _failed(each.failures))
     return ledger
 
 
 def _arms(ledger: FlagLedger) -> Iterator[KeptArm]:
     for epoch, arms in ledger.epochs.items():
         for arm, each in arms.items():
-            users = "".join(each.users)
-            yield KeptArm(epoch, arm, each.sums, users, dict(each.failures))
+            failed: list[list[str]] = [[] for _ in range(FAILURES_PER_USER)]
+            for user, times in each.failures.items():
+                failed[times - 1].append(user)
+            users, failures = "".join(each.users), tuple(map("".join, failed))
+            yield KeptArm(epoch, arm, each.sums, users, failures)
+
+
+def _failed(kept: Sequence[str]) -> dict[str, int]:
+    """Return how often who failed, as it is counted: what is above the bound is the bound."""
+    return {
+        user: min(times, FAILURES_PER_USER)
+        for times, users in enumerate(kept, 1)
+        for user in _parted(users)
+    }
 
 
 def _parted(users: str) -> Iterator[str]:
