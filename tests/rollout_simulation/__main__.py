@@ -54,7 +54,7 @@ def _healthy(seed: int, runs: Runs) -> None:
         (0.003, 20, 200),
         (0.005, 20, 1200),
         (0.009, 20, 200),
-        (0.005, 1, 100),
+        (0.005, 1, 50),
     ):
         law = Law(error=error)
         ours = whole_rollouts(law, rate, runs=runs(count), seed=seed)
@@ -72,9 +72,9 @@ def _boundary(seed: int, runs: Runs) -> None:
     cells = (
         ("error", "2 % errors", Law(error=0.02), 4000),
         ("non_success", "10 % without success", Law(error=0.0, amiss=0.1), 4000),
-        ("ttft", "mean 2 s, sigma 0.5", Law(ttft_s=2.0, sigma=0.5), 1500),
+        ("ttft", "mean 2 s, sigma 0.5", Law(ttft_s=2.0, sigma=0.5), 1000),
         ("ttft", "mean 2 s, sigma 0.8", Law(ttft_s=2.0), 4000),
-        ("ttft", "mean 2 s, sigma 1.5", Law(ttft_s=2.0, sigma=1.5), 1500),
+        ("ttft", "mean 2 s, sigma 1.5", Law(ttft_s=2.0, sigma=1.5), 1000),
     )
     rows = [
         (metric, what, gate_ever_passed(metric, law, runs=runs(count), seed=seed))
