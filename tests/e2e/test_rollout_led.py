@@ -18,6 +18,7 @@ import pytest
 from tests.chaos.cluster import SETTINGS, Cluster, Worker, running_cluster
 from tests.e2e.operators import STATE, STREAMING
 from tests.e2e.rollout_traffic import Traffic, make_users
+from tests.support.receiver import receiving
 
 pytestmark = [pytest.mark.services, pytest.mark.long]
 
@@ -147,14 +148,19 @@ async def test_it_climbs_through_all_stages_though_the_leader_is_killed(tmp_path
 async def test_errors_of_the_streaming_arm_alone_roll_it_back_and_it_says_why(
     tmp_path: Path,
 ) -> None:
-    async with rolled_out(tmp_path) as scene:
+    async with (
+        receiving() as receiver,
+        rolled_out(tmp_path, alert_webhook_url=receiver.url) as scene,
+    ):
         await scene.act("start", stages=[50, 100], reason="half of all")
         await scene.until(lambda state: state["evidence"].get("error", {}).get("n", 0) > 20)
         scene.traffic.is_failing = lambda streams, chance: streams and chance < 0.3
         state = await scene.until(lambda state: state["state"] == "rolled_back")
         refused = await scene.http.post(f"{scene.live[0].url}{STREAMING}/rollout/resume")
         history = await scene.history()
+        told = await receiver.until(lambda texts: any("was rolled back" in each for each in texts))
 
+    assert sum("was rolled back" in each for each in told) == 1
     assert state["rolloutPercentage"] == 0
     assert "error" in state["rollout"]["reason"]
     assert history[-1]["action"] == "roll_back"
