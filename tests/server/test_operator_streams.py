@@ -3,10 +3,13 @@
 from collections.abc import Awaitable, Callable
 
 import anyio
+from anyio.lowlevel import checkpoint
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Message
 
 from server.operator_streams import MAX_OPEN, OperatorStreams
+from server.routes.admin import state_of
 from tests.support.virtual_time import run_in_virtual_time
 
 WAIT_S = 60.0
@@ -167,6 +170,29 @@ def test_one_more_than_the_bound_is_told_to_come_back_and_finds_a_place_later() 
         assert b"event: state" in welcome.bodies[0]
 
     in_virtual_time(main)
+
+
+def test_what_is_due_goes_between_two_parts_of_a_state() -> None:
+    order: list[str] = []
+
+    async def part(_: Request) -> Response:
+        order.append("part")
+        return Response(b"7")
+
+    async def token() -> None:
+        for _ in range(2):
+            order.append("token")
+            await checkpoint()
+
+    async def main() -> None:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(token)
+            told = await state_of({"one": part, "other": part}, Request({"type": "http"}))
+        assert told == b'{"one":7,"other":7}'
+
+    in_virtual_time(main)
+
+    assert order == ["part", "token", "part", "token"]
 
 
 def yes() -> bool:
