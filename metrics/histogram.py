@@ -67,6 +67,14 @@ class Histogram:
         self.bins = list(map(operator.add, self.bins, other.bins))
         self.sum += other.sum
 
+    @classmethod
+    def total(cls, histograms: Sequence[Self]) -> Self:
+        """Return the sum of one or more of the same bounds: faster than to merge them in turn."""
+        total = cls(histograms[0].bounds)
+        total.bins = list(map(sum, zip(*(each.bins for each in histograms), strict=True)))
+        total.sum = sum(each.sum for each in histograms)
+        return total
+
     def above(self, bound: float) -> int:
         """Return how many values are in bins that lie wholly above a value."""
         return sum(self.bins[bisect_left(self.bounds, bound) + 1 :])

@@ -51,10 +51,7 @@ class MemoryWindow:
 
     def read(self) -> WindowTotals:
         oldest = self._slot() - len(self._ring) + 1
-        totals = Delta()
-        for held in self._ring:
-            if held is not None and held[0] >= oldest:
-                totals.add(held[1])
+        totals = Delta.total(held[1] for held in self._ring if held and held[0] >= oldest)
         return WindowTotals(self._window_s, totals.counters, totals.histograms, self.live())
 
     def live(self) -> Live:

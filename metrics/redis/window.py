@@ -84,11 +84,9 @@ class RedisWindow:  # noqa: PLR0904  # the seam, and who shares it
         self._gauges[name] = value
 
     def read(self) -> WindowTotals:
-        totals = self._heard.totals(self._clock())
-        for batch in self._backlog:
-            if self._backlog.age_s(batch) < WINDOW_S:
-                totals.add(batch.delta)
-        totals.add(self._current)
+        batches = [batch.delta for batch in self._backlog if self._backlog.age_s(batch) < WINDOW_S]
+        heard = self._heard.within(self._clock())
+        totals = Delta.total([*heard, *batches, self._current])
         return WindowTotals(WINDOW_S, totals.counters, totals.histograms, self.live())
 
     def live(self) -> Live:
@@ -211,13 +209,10 @@ class _Heard:
         for slot in [slot for slot in self._slots if not oldest <= slot <= oldest + _SLOTS]:
             del self._slots[slot]
 
-    def totals(self, now: float) -> Delta:
+    def within(self, now: float) -> Sequence[Delta]:
         """Return all that lies within the window now."""
-        totals, oldest = Delta(), self._oldest(now)
-        for slot, delta in self._slots.items():
-            if slot >= oldest:
-                totals.add(delta)
-        return totals
+        oldest = self._oldest(now)
+        return [delta for slot, delta in self._slots.items() if slot >= oldest]
 
     def _oldest(self, now: float) -> int:
         """Return the first slot of the window, by the server's clock as far as it is known."""

@@ -40,6 +40,34 @@ def test_deltas_add_up_and_peaks_do_not() -> None:
     assert total.maxima == {"active": 6.0}
 
 
+def test_the_total_of_many_is_what_adding_them_in_turn_gives() -> None:
+    many = [a_delta(scale) for scale in range(1, 5)]
+    many[2].observe("gaps", [0.02])
+    in_turn = Delta()
+    for delta in many:
+        in_turn.add(delta)
+
+    total = Delta.total(many)
+
+    assert same(total, in_turn)
+    total.count("turns")
+    total.observe("gaps", [0.02])
+    assert (many[0].counters["turns"], many[2].histograms["gaps"].count) == (1, 1)
+    assert not Delta.total([])
+
+
+def test_the_total_of_many_has_so_many_names_at_most() -> None:
+    many = [Delta(), Delta()]
+    for number in range(2 * MAX_NAMES):
+        many[number % 2].count(f"counter {number}")
+        many[number % 2].observe(f"histogram {number}", [1])
+        many[number % 2].peak(f"peak {number}", 1)
+
+    total = Delta.total(many)
+
+    assert len(total.counters) == len(total.histograms) == len(total.maxima) == MAX_NAMES
+
+
 @pytest.mark.parametrize(
     "data",
     [
