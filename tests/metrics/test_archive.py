@@ -127,7 +127,7 @@ def test_points_are_steps_with_data_in_order() -> None:
         delta.peak("active_turns", peak)
         return Period(began_s, delta)
 
-    made = points([period(7200, 3, 9), period(0, 1, 4), period(3600, 2, 5)], 7200)
+    made = list(points([period(7200, 3, 9), period(0, 1, 4), period(3600, 2, 5)], 7200))
 
     assert [point.began_s for point in made] == [0, 7200]
     assert [point.arms["on"].outcomes["completed"] for point in made] == [3, 3]

@@ -1,18 +1,22 @@
 """`GET /api/metrics/history`: who may read it, and what it answers."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import anyio
 import httpx
 import pytest
+from anyio.lowlevel import checkpoint
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 
-from metrics.archive.base import Archive, Charted
+from metrics.archive.base import Archive, Charted, Level, Period
 from metrics.archive.chart import Chart, ChartedWindow
 from metrics.archive.sqlite import SqliteArchive
+from metrics.delta import Delta
+from metrics.histogram import COARSE_BOUNDS
 from metrics.memory import MemoryWindow
 from metrics.turns import TurnMetrics
 from server.errors import ProblemError, answer_error
@@ -71,6 +75,25 @@ async def archive(tmp_path: Path) -> AsyncIterator[SqliteArchive]:
     archive = SqliteArchive(lambda: SqliteDatabase(tmp_path / "metrics.db", timeout_s=20))
     yield archive
     await archive.close()
+
+
+class FullArchive:
+    """An archive that has all periods, and does not wait for them."""
+
+    async def add(self, charted: Sequence[Charted]) -> None:  # noqa: ARG002  # of the seam
+        return
+
+    async def read(
+        self,
+        level: Level,
+        periods: int,
+        *,
+        until_s: float | None = None,  # noqa: ARG002  # of the seam
+    ) -> Sequence[Period]:
+        return [Period(number * level.step_s, Delta(COARSE_BOUNDS)) for number in range(periods)]
+
+    async def close(self) -> None:
+        return
 
 
 async def record(archive: Archive, age_s: float) -> None:
@@ -150,3 +173,21 @@ async def test_an_archive_that_is_away_is_a_503_to_be_tried_again(tmp_path: Path
 
     assert (answer.status_code, answer.json()["code"]) == (503, "metrics_unavailable")
     assert answer.headers["retry-after"] == "5"
+
+
+async def test_a_long_chart_holds_up_nobody() -> None:
+    rounds = 0
+
+    async def tokens() -> None:
+        nonlocal rounds
+        while True:
+            await checkpoint()
+            rounds += 1
+
+    async with client(FullArchive()) as http, anyio.create_task_group() as tasks:
+        tasks.start_soon(tokens)
+        answer = await http.get(PATH, params={"range": "6h"})
+        tasks.cancel_scope.cancel()
+
+    assert len(answer.json()["points"]) == 360
+    assert rounds > 300
