@@ -15,6 +15,10 @@ from server.alerts.model import Notice, Severity
 MAX_AN_HOUR = 20
 """Messages in all; more in an hour is an incident that everybody knows of by then."""
 
+FOR_CRITICAL = 10
+"""Further ones that only what is critical may take: who was told twenty times that a rollout was
+held and went on is yet to be told that it was rolled back."""
+
 HOUR_S = 3600.0
 CLAIM_S = 150.0
 """A claim lapses by itself after this long: longer than a message takes (`delivery.TOTAL_S`)."""
@@ -32,7 +36,7 @@ class Claim(StrEnum):
 
 
 class Permit(StrEnum):
-    """Whether one more message may be sent; `LAST`: only one that says that there are no more."""
+    """Whether one more message may be sent; `LAST`: only one that says that no more are."""
 
     GRANTED = "granted"
     LAST = "last"
@@ -63,8 +67,8 @@ class Claims(Protocol):
         """Let others try a message that was not sent."""
         ...
 
-    async def permit(self) -> Permit:
-        """Take one of the hour's messages."""
+    async def permit(self, severity: Severity) -> Permit:
+        """Take one of the hour's messages: of `room_for(severity)`."""
         ...
 
     async def put_back(self) -> None:
@@ -119,11 +123,11 @@ class MemoryClaims:
     async def give_back(self, notice: Notice) -> None:  # noqa: ARG002  # of the seam
         return  # there is nobody else
 
-    async def permit(self) -> Permit:
+    async def permit(self, severity: Severity) -> Permit:
         now = self._clock()
         while self._sent_at and now - self._sent_at[0] >= HOUR_S:
             self._sent_at.popleft()
-        if len(self._sent_at) < MAX_AN_HOUR:
+        if len(self._sent_at) < room_for(severity):
             self._sent_at.append(now)
             return Permit.GRANTED
         if self._said_full_at is not None and now - self._said_full_at < HOUR_S:
@@ -143,6 +147,11 @@ class MemoryClaims:
             is_over = all(until <= now for until in subject.told_until.values())
             if is_over and not subject.is_open:
                 del self._subjects[name]
+
+
+def room_for(severity: Severity) -> int:
+    """Return how many messages may have been sent within the hour for one more to be."""
+    return MAX_AN_HOUR + (FOR_CRITICAL if severity is Severity.CRITICAL else 0)
 
 
 def milder(severity: Severity) -> tuple[Severity, ...]:

@@ -29,7 +29,7 @@ TRY_AGAIN_S = 60.0
 _FULL = Notice(
     subject="alerts:full",
     severity=Severity.WARNING,
-    summary=f"{MAX_AN_HOUR} messages within an hour: no more are sent until it is over.",
+    summary=f"{MAX_AN_HOUR} messages within an hour: until it is over only critical ones are sent.",
     detail="What is amiss is in GET /health and in the log of each worker.",
     section=Section.TOO_MANY,
     lasts=False,
@@ -104,7 +104,7 @@ class Desk:
                 await self._tell(waiting, notice)
 
     async def _tell(self, waiting: _Waiting, notice: Notice) -> None:
-        match await self._claims.permit():
+        match await self._claims.permit(notice.severity):
             case Permit.GRANTED if await self._sent(notice):
                 await self._claims.told(notice)
                 self._forget(waiting)

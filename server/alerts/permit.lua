@@ -1,7 +1,7 @@
 -- One of the hour's messages.
 -- KEYS[1]  sorted set of the messages sent, by when (microseconds of this server's clock)
 -- KEYS[2]  string: there while it has been said that there are no more
--- ARGV     1 name of this message  2 messages an hour  3 the hour in ms
+-- ARGV     1 name of this message  2 messages that may be sent in an hour  3 the hour in ms
 -- Returns  'granted', 'last' or 'refused'
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]

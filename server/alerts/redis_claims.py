@@ -7,15 +7,15 @@ from pathlib import Path
 from server.alerts.claims import (
     CLAIM_S,
     HOUR_S,
-    MAX_AN_HOUR,
     SEEN_S,
     Claim,
     Claims,
     MemoryClaims,
     Permit,
     milder,
+    room_for,
 )
-from server.alerts.model import Notice
+from server.alerts.model import Notice, Severity
 from storage.errors import StorageUnavailableError
 from storage.redis import RedisConnection, Script, ask
 
@@ -83,13 +83,13 @@ class RedisClaims:
     async def give_back(self, notice: Notice) -> None:
         await self._settled(notice, "back")
 
-    async def permit(self) -> Permit:
+    async def permit(self, severity: Severity) -> Permit:
         self._message = f"{self._worker_id}:{next(self._messages)}"
-        arguments = [self._message, str(MAX_AN_HOUR), _ms(HOUR_S)]
+        arguments = [self._message, str(room_for(severity)), _ms(HOUR_S)]
         try:
             answer = await self._connection.run(_PERMIT, _SENT_KEYS, arguments)
         except StorageUnavailableError:
-            return await self._alone.permit()
+            return await self._alone.permit(severity)
         return Permit(answer.decode())
 
     async def put_back(self) -> None:

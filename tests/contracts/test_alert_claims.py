@@ -6,7 +6,7 @@ from time import monotonic
 import anyio
 import pytest
 
-from server.alerts.claims import MAX_AN_HOUR, Claim, Claims, MemoryClaims, Permit
+from server.alerts.claims import FOR_CRITICAL, MAX_AN_HOUR, Claim, Claims, MemoryClaims, Permit
 from server.alerts.model import Notice, Severity
 from server.alerts.redis_claims import RedisClaims
 from storage.redis import RedisConnection
@@ -117,15 +117,25 @@ async def test_an_event_has_no_end(claims: Claims) -> None:
 
 
 async def test_the_hours_messages_are_counted_and_one_more_says_so(claims: Claims) -> None:
-    permits = [await claims.permit() for _ in range(MAX_AN_HOUR + 3)]
+    permits = [await claims.permit(Severity.WARNING) for _ in range(MAX_AN_HOUR + 3)]
 
     assert permits[:MAX_AN_HOUR] == [Permit.GRANTED] * MAX_AN_HOUR
     assert permits[MAX_AN_HOUR:] == [Permit.LAST, Permit.REFUSED, Permit.REFUSED]
 
 
+async def test_what_is_critical_has_room_when_the_others_have_none(claims: Claims) -> None:
+    for _ in range(MAX_AN_HOUR + 1):
+        await claims.permit(Severity.WARNING)
+
+    permits = [await claims.permit(Severity.CRITICAL) for _ in range(FOR_CRITICAL + 1)]
+
+    assert permits == [Permit.GRANTED] * FOR_CRITICAL + [Permit.REFUSED]
+    assert await claims.permit(Severity.WARNING) is Permit.REFUSED
+
+
 async def test_a_message_that_was_not_sent_is_none_of_the_hours(claims: Claims) -> None:
     for _ in range(2 * MAX_AN_HOUR):
-        assert await claims.permit() is Permit.GRANTED
+        assert await claims.permit(Severity.WARNING) is Permit.GRANTED
         await claims.put_back()
 
 
@@ -212,7 +222,7 @@ async def test_the_hours_messages_are_those_of_all_workers(
 ) -> None:
     one, other = two
 
-    permits = [await (one, other)[n % 2].permit() for n in range(MAX_AN_HOUR + 2)]
+    permits = [await (one, other)[n % 2].permit(Severity.WARNING) for n in range(MAX_AN_HOUR + 2)]
 
     assert permits[MAX_AN_HOUR - 1 :] == [Permit.GRANTED, Permit.LAST, Permit.REFUSED]
 
@@ -225,7 +235,7 @@ async def test_everything_in_redis_expires(
     for notice in (BEGUN, HAPPENED):
         await tell(one, notice)
     for _ in range(MAX_AN_HOUR + 1):
-        await one.permit()
+        await one.permit(Severity.WARNING)
 
     with redis_server.client(decode_responses=True) as client:
         left = {key: client.pttl(key) for key in client.scan_iter()}
@@ -249,7 +259,7 @@ async def test_without_redis_each_worker_tells_and_ends_what_it_told(
 
         await tell(claims)
         assert await claims.claim(BEGUN) is Claim.DONE
-        assert await claims.permit() is Permit.GRANTED
+        assert await claims.permit(Severity.WARNING) is Permit.GRANTED
         await tell(claims, ENDED)
 
         assert await claims.claim(ENDED) is Claim.DONE

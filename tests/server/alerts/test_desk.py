@@ -174,7 +174,7 @@ async def test_after_twenty_in_an_hour_one_more_says_so_and_the_rest_waits() -> 
 
     sent = office.channels[0].sent
     assert len(sent) == MAX_AN_HOUR + 1
-    assert sent[-1].summary.startswith("20 messages within an hour: no more are sent")
+    assert sent[-1].summary.startswith("20 messages within an hour: until it is over")
     assert office.counted("none", "held") == 5
 
 
@@ -182,13 +182,25 @@ async def test_what_still_lasts_after_that_hour_is_told_then() -> None:
     office = Office()
     events = [a_notice(f"rollout:streaming:v{n}", lasts=False) for n in range(MAX_AN_HOUR)]
     await office.after(0, *events)
-    await office.after(5, a_notice(severity=Severity.CRITICAL))
+    await office.after(5, a_notice())
     assert office.channels[0].sent[-1].subject == "alerts:full"
 
     for _ in range(60):
-        await office.after(TRY_AGAIN_S, a_notice(severity=Severity.CRITICAL))
+        await office.after(TRY_AGAIN_S, a_notice())
 
-    assert office.channels[0].headings[-1] == "critical"
+    assert office.channels[0].sent[-1] == a_notice()
+
+
+async def test_what_is_critical_is_told_also_after_twenty_others() -> None:
+    office = Office()
+    held = [a_notice(f"rollout:streaming:v{n}", lasts=False) for n in range(MAX_AN_HOUR + 5)]
+    await office.after(0, *held)
+
+    rolled_back = a_notice("rollout:streaming:v99", severity=Severity.CRITICAL, lasts=False)
+    told = await office.after(5, rolled_back)
+
+    assert told[MAX_AN_HOUR:] == ["warning", "critical"]
+    assert office.channels[0].sent[MAX_AN_HOUR].subject == "alerts:full"
 
 
 async def test_tries_in_vain_use_up_none_of_the_hours_messages() -> None:
