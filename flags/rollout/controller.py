@@ -7,12 +7,14 @@ Without its store nobody decides, and flags stay as they are.
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from time import monotonic
 
 import anyio
 import structlog
 
 from flags.changes.editor import FlagEditor, Request
+from flags.changes.rollouts import taken
 from flags.client import FlagClient
 from flags.errors import FencedError, FlagsError, FlagStoreError, VersionConflictError
 from flags.model import Author, Flag, Ruleset
@@ -20,7 +22,7 @@ from flags.rollout.counters import Observation
 from flags.rollout.decided import CONTROLLER, Inputs, audited, stepped
 from flags.rollout.evidence import decode_evidence, encode_evidence
 from flags.rollout.machine import Transition
-from flags.rollout.model import GuardedRollout
+from flags.rollout.model import ACTIVE, GuardedRollout
 from flags.rollout.report import Report, decode_report, encode_report
 from flags.rollout.store.base import RolloutStore, Sight
 from flags.rollout.tally import Tally
@@ -157,6 +159,9 @@ class RolloutController:
             self._in_doubt.pop(key, None)
             return
         self._tell_if_held(key, rollout)
+        if rollout.state in ACTIVE and flag.epoch > rollout.version:
+            await self._let_go(flag, rollout, fence)
+            return
         sight = await self._store.see(key, flag.epoch)
         self._is_busy |= self._rate(key, sight) > BUSY_PER_S
         seen = observation(flag, sight)
@@ -172,8 +177,7 @@ class RolloutController:
         key, before = flag.key, inputs.rollout
 
         def change(ruleset: Ruleset) -> Ruleset:
-            if ruleset.flags.get(key) != flag or ruleset.rollouts.get(key) != before:
-                raise VersionConflictError(key, expected=flag.version, version=ruleset.version)
+            _check_as_seen(ruleset, flag, before)
             rollouts = {**ruleset.rollouts, key: transition.rollout}
             changed = replace(ruleset, rollouts=rollouts)
             if transition.percentage is None:
@@ -193,6 +197,21 @@ class RolloutController:
             del self._in_doubt[key]
             raise
         self._tell(key)
+
+    async def _let_go(self, flag: Flag, rollout: GuardedRollout, fence: Fence) -> None:
+        """Pause where a release that knows of no rollouts has changed how the flag deals.
+
+        One that knows of them writes the rollout in the same write.
+        """
+        author = Author(CONTROLLER, "another release changed how the flag deals")
+
+        def change(ruleset: Ruleset) -> Ruleset:
+            _check_as_seen(ruleset, flag, rollout)
+            return taken(ruleset, flag.key, author, datetime.now(UTC))
+
+        request = Request(author, fence=fence)
+        await self._editor.change("pause", change, request, asked=None, about=f"rollout:{flag.key}")
+        log.warning("rollout.let_go", flag=flag.key, percentage=flag.rollout.percentage)
 
     def _tell_if_held(self, key: str, rollout: GuardedRollout) -> None:
         """Tell of a step whose answer was lost, now that it shows whether it held."""
@@ -285,6 +304,12 @@ class RolloutController:
     def _mended(self, what: str) -> None:
         if self._faults.pop(what, None) is not None:
             log.info("rollout.store_back", what=what)
+
+
+def _check_as_seen(ruleset: Ruleset, flag: Flag, rollout: GuardedRollout) -> None:
+    key = flag.key
+    if ruleset.flags.get(key) != flag or ruleset.rollouts.get(key) != rollout:
+        raise VersionConflictError(key, expected=flag.version, version=ruleset.version)
 
 
 def observation(flag: Flag, sight: Sight) -> Observation:
