@@ -26,6 +26,8 @@ LOOK_AGAIN_S = 15.0
 TRY_AGAIN_S = 60.0
 """For a message that no channel has taken, or for which there is no room in this hour."""
 
+_GRAVEST_FIRST = (Severity.CRITICAL, Severity.WARNING, Severity.INFO)
+
 _FULL = Notice(
     subject="alerts:full",
     severity=Severity.WARNING,
@@ -82,9 +84,8 @@ class Desk:
         self._waiting[notice.subject] = _Waiting(notice, now, now)
 
     async def work(self) -> None:
-        """Send what is due; bounded in time for each message."""
-        now = self._clock()
-        for waiting in [each for each in self._waiting.values() if each.due_at <= now]:
+        """Send what is due, the gravest first; bounded in time for each message."""
+        while (waiting := self._next()) is not None:
             await self._look_at(waiting)
 
     async def close(self) -> None:
@@ -92,6 +93,12 @@ class Desk:
         for channel in self._channels:
             await channel.close()
         await self._claims.close()
+
+    def _next(self) -> _Waiting | None:
+        """Return the next one; looked for anew each time, as a message may take a minute."""
+        now = self._clock()
+        due = [each for each in self._waiting.values() if each.due_at <= now]
+        return min(due, key=lambda each: _GRAVEST_FIRST.index(each.notice.severity), default=None)
 
     async def _look_at(self, waiting: _Waiting) -> None:
         notice = waiting.notice

@@ -1,5 +1,7 @@
 """Where messages wait: a bound, an order, and one sender."""
 
+from collections.abc import Callable
+
 import anyio
 import pytest
 from prometheus_client import CollectorRegistry
@@ -37,6 +39,18 @@ class Kept:
     def headings(self) -> list[str]:
         """What was sent, in order."""
         return [notice.heading.partition(":")[0] for notice in self.sent]
+
+
+class Posting(Kept):
+    """A channel that takes so long that something else happens meanwhile."""
+
+    post: Callable[[], None] | None = None
+
+    async def send(self, notice: Notice) -> None:
+        await super().send(notice)
+        happens, self.post = self.post, None
+        if happens is not None:
+            happens()
 
 
 class Office:
@@ -189,6 +203,18 @@ async def test_what_still_lasts_after_that_hour_is_told_then() -> None:
         await office.after(TRY_AGAIN_S, a_notice())
 
     assert office.channels[0].sent[-1] == a_notice()
+
+
+async def test_the_gravest_goes_first_and_overtakes_what_came_before_it() -> None:
+    office = Office(Posting())
+    channel = office.channels[0]
+    assert isinstance(channel, Posting)
+    channel.post = lambda: office.desk.post(a_notice("late", severity=Severity.CRITICAL))
+    told = [Severity.INFO, Severity.WARNING, Severity.INFO, Severity.CRITICAL, Severity.WARNING]
+
+    await office.after(0, *(a_notice(f"s{n}", severity=each) for n, each in enumerate(told)))
+
+    assert [notice.subject for notice in channel.sent] == ["s3", "late", "s1", "s4", "s0", "s2"]
 
 
 async def test_what_is_critical_is_told_also_after_twenty_others() -> None:
