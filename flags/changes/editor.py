@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 from flags.changes.commits import Made, commit_of, commit_of_nothing
 from flags.changes.merging import merged
-from flags.changes.rollouts import handed_over, taken
+from flags.changes.rollouts import dealt_as_led, handed_over, taken
 from flags.changes.validation import (
     check_change,
     check_flag,
@@ -221,11 +221,12 @@ class FlagEditor:
             for flag in taken_in.flags.values():
                 self._check_required(flag)
             check_change(ruleset, taken_in)
-            return taken_in
+            before = dealt_as_led(ruleset, other) if only_missing else ruleset
+            return handed_over(before, taken_in, request.author, self._now())
 
         kinds: tuple[Mapping[str, Definition], ...] = (other.flags, other.segments, other.rollouts)
         shown = [encode(each) for kind in kinds for each in kind.values()]
-        return await self._change(action, change, request, asked=shown, floor=other.version)
+        return await self.change(action, change, request, asked=shown, floor=other.version)
 
     def _check_required(self, flag: Flag) -> None:
         if self._required.get(flag.key, flag.type) is not flag.type:
@@ -246,14 +247,11 @@ class FlagEditor:
         *,
         asked: object,
         about: str | None = None,
-        floor: int = 0,
     ) -> Mapping[str, str | None]:
         def with_rollouts(before: Ruleset) -> Ruleset:
             return handed_over(before, change(before), request.author, self._now())
 
-        return await self.change(
-            action, with_rollouts, request, asked=asked, about=about, floor=floor
-        )
+        return await self.change(action, with_rollouts, request, asked=asked, about=about)
 
     async def change(
         self,

@@ -24,6 +24,16 @@ def handed_over(before: Ruleset, after: Ruleset, author: Author, at: datetime) -
     return after if rollouts == after.rollouts else replace(after, rollouts=rollouts)
 
 
+def dealt_as_led(ruleset: Ruleset, known: Ruleset) -> Ruleset:
+    """Return a ruleset whose flags deal as those that are led in another one do there.
+
+    What a store has lost comes back with the rollouts that went with it: nobody has taken the wheel
+    by that.
+    """
+    led = {key: flag for key, flag in known.flags.items() if key in known.rollouts}
+    return replace(ruleset, flags={**ruleset.flags, **led})
+
+
 def taken(ruleset: Ruleset, key: str, author: Author, at: datetime) -> Ruleset:
     """Return a ruleset with one flag's rollout paused, if it is active."""
     rollout = ruleset.rollouts.get(key)
