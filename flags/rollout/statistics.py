@@ -141,7 +141,10 @@ def relative_step(ratio: float, on: tuple[int, int], off: tuple[int, int]) -> fl
         on: Requests and failures of the arm in question.
         off: The same of the other arm.
     """
-    share = on[0] / (on[0] + off[0])
+    requests = on[0] + off[0]
+    if not requests:
+        return 0.0
+    share = on[0] / requests
     scale = log(share * ratio + 1 - share)
     return on[1] * log(ratio) - (on[1] + off[1]) * scale
 

@@ -188,6 +188,10 @@ def test_arms_that_change_places_turn_the_relative_test_round(
     assert relative_step(ratio, on, off) == pytest.approx(swapped, abs=1e-9)
 
 
+def test_failures_without_a_request_say_nothing_and_stop_nobody() -> None:
+    assert relative_step(4.0, (0, 0), (0, 1)) == 0
+
+
 @pytest.mark.parametrize("share", [0.01, 0.1, 0.5])
 def test_users_that_are_dealt_fairly_are_worth_one_to_the_test_of_samples(share: float) -> None:
     users = 300
