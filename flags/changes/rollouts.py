@@ -12,7 +12,8 @@ def handed_over(before: Ruleset, after: Ruleset, author: Author, at: datetime) -
     """Return a changed ruleset with rollouts that fit it.
 
     Without its flag a rollout is gone. One whose flag deals otherwise now is paused; one that is
-    completed only if its flag deals to fewer than its last stage does.
+    completed only if its flag deals to fewer than its last stage does, one that was rolled back
+    only if its flag deals to somebody again.
     """
     rollouts = {
         key: paused(rollout, author, at)
@@ -56,6 +57,10 @@ def said(done: str, author: Author) -> str:
 def _is_taken(rollout: GuardedRollout, before: Flag | None, after: Flag) -> bool:
     if before is None or is_dealt_alike(before, after):
         return False
-    if rollout.state is State.COMPLETED:
-        return after.kill or after.rollout.percentage < rollout.plan.stages[-1]
-    return rollout.state in ACTIVE
+    match rollout.state:
+        case State.COMPLETED:
+            return after.kill or after.rollout.percentage < rollout.plan.stages[-1]
+        case State.ROLLED_BACK:  # it is not any more: a person has brought the flag back
+            return after.rollout.percentage > 0
+        case _:
+            return rollout.state in ACTIVE

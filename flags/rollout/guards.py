@@ -28,7 +28,8 @@ CONTROL_SPOKEN = 20
 """Requests of control after which its silence says that it is not late as well."""
 
 LEAST_USERS = 3
-"""Users that must have failed, or been late: one user's bad connection rolls nothing back."""
+"""Users that must have failed, or for late tokens been dealt the arm: one bad connection rolls
+nothing back."""
 
 GRAVEST_FIRST = (
     Hold.INCIDENT,

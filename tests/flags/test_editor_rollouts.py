@@ -92,14 +92,25 @@ async def test_the_end_of_a_kill_changes_nothing_of_the_rollout(state: State) ->
     assert await world.is_untouched()
 
 
-@pytest.mark.parametrize("state", RESTING)
-async def test_what_does_not_decide_is_left_as_it_is(state: State) -> None:
-    world = World(state)
+async def test_what_is_paused_stays_as_it_is() -> None:
+    world = World(State.PAUSED)
 
     await world.editor.set_percentage("streaming", 50, asked_by())
     await world.editor.kill("streaming", asked_by(), in_flight=InFlight.DRAIN)
 
     assert await world.is_untouched()
+
+
+async def test_what_was_rolled_back_and_is_brought_back_by_hand_is_paused() -> None:
+    world = World(State.ROLLED_BACK, percentage=0)
+
+    await world.editor.kill("streaming", asked_by(), in_flight=InFlight.DRAIN)
+    await world.editor.end_kill("streaming", asked_by())
+    stayed = await world.is_untouched()
+    await world.editor.set_percentage("streaming", 50, asked_by())
+
+    assert stayed
+    assert await world.is_paused()
 
 
 @pytest.mark.parametrize(
