@@ -3,9 +3,9 @@
 from dataclasses import asdict
 from datetime import UTC, datetime
 
+from flags.rollout.decision.report import MetricReport, Report
 from flags.rollout.model import GuardedRollout
 from flags.rollout.operations import cooldown_left_s
-from flags.rollout.report import MetricReport, Report
 from server.wire import Json, instant
 
 _METRICS = {"error": "error", "non_success": "success", "ttft": "ttft"}

@@ -20,10 +20,10 @@ from flags.errors import FencedError, FlagsError, FlagStoreError, VersionConflic
 from flags.model import Author, Flag, Ruleset
 from flags.rollout.counters import Observation
 from flags.rollout.decided import CONTROLLER, Inputs, audited, stepped
-from flags.rollout.evidence import decode_evidence, encode_evidence
-from flags.rollout.machine import Transition
+from flags.rollout.decision.evidence import decode_evidence, encode_evidence
+from flags.rollout.decision.machine import Transition
+from flags.rollout.decision.report import Report, decode_report, encode_report
 from flags.rollout.model import ACTIVE, GuardedRollout
-from flags.rollout.report import Report, decode_report, encode_report
 from flags.rollout.store.base import RolloutStore, Sight
 from flags.rollout.tally import Tally
 from flags.store.base import Fence

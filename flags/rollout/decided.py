@@ -9,8 +9,8 @@ from flags.codec import rollout_json
 from flags.errors import FlagInvalidError
 from flags.model import AuditEntry
 from flags.rollout.counters import Observation
-from flags.rollout.evidence import Evidence
-from flags.rollout.machine import Transition, Verdict, decide
+from flags.rollout.decision.evidence import Evidence
+from flags.rollout.decision.machine import Transition, Verdict, decide
 from flags.rollout.model import GuardedRollout
 
 CONTROLLER = "rollout_controller"

@@ -9,9 +9,9 @@ from time import monotonic
 from flags.model import Decision, Reason
 from flags.rollout.batches import Arm
 from flags.rollout.controller import Intervals, RolloutController
+from flags.rollout.decision.report import Report
 from flags.rollout.model import GuardedRollout
 from flags.rollout.operations import RolloutOperator
-from flags.rollout.report import Report
 from flags.rollout.store.base import RolloutStore
 from flags.rollout.tally import Tally
 from history.model import TurnRecord

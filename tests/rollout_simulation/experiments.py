@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from flags.rollout.counters import NOTHING_COUNTED, Observation
-from flags.rollout.evidence import Evidence
-from flags.rollout.machine import decide
+from flags.rollout.decision.evidence import Evidence
+from flags.rollout.decision.machine import decide
 from flags.rollout.model import GuardedRollout, Hold, Plan, State
 from tests.rollout_simulation.figures import Share
 from tests.rollout_simulation.leading import Led

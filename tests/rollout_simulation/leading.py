@@ -4,10 +4,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from flags.rollout.counters import NOTHING_COUNTED, Observation
-from flags.rollout.evidence import Evidence
-from flags.rollout.machine import Transition, decide, state_at
+from flags.rollout.decision.evidence import Evidence
+from flags.rollout.decision.machine import Transition, decide, state_at
+from flags.rollout.decision.report import Report
 from flags.rollout.model import GuardedRollout, Plan, State
-from flags.rollout.report import Report
 from tests.rollout_simulation.traffic import Traffic, added
 
 OVER = frozenset({State.ROLLED_BACK, State.COMPLETED})

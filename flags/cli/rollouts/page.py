@@ -7,8 +7,8 @@ from datetime import datetime
 from flags.cli import shown
 from flags.cli.output import pairs, printable, table
 from flags.model import Flag
+from flags.rollout.decision.report import MetricReport, Report
 from flags.rollout.model import ACTIVE, GuardedRollout
-from flags.rollout.report import MetricReport, Report
 
 BAR = 12
 """Characters of a bar. Of ASCII: whatever the terminal's encoding is."""

@@ -13,8 +13,8 @@ from flags.codec import rollout_json
 from flags.errors import FlagNotFoundError
 from flags.model import AuditEntry
 from flags.rollout.decided import Replayed, is_decision, replayed
+from flags.rollout.decision.report import decode_report
 from flags.rollout.operations import cooldown_left_s
-from flags.rollout.report import decode_report
 
 _PAGE = 500
 

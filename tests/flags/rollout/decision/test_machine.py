@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 import pytest
 
 from flags.rollout.counters import NOTHING_COUNTED, Counters
-from flags.rollout.guards import SKEW_TICKS
-from flags.rollout.machine import CLEAR_TICKS
+from flags.rollout.decision.guards import SKEW_TICKS
+from flags.rollout.decision.machine import CLEAR_TICKS
 from flags.rollout.model import Hold, Plan, State
-from tests.flags.rollout.rides import TICK_S, Ride, counted
+from tests.flags.rollout.decision.rides import TICK_S, Ride, counted
 
 FINE = counted(50)
 BAD = counted(50, 10)

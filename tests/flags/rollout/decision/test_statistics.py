@@ -9,8 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flags.rollout.counters import TTFT_BINS, ttft_bin
-from flags.rollout.model import Criteria, Plan
-from flags.rollout.statistics import (
+from flags.rollout.decision.statistics import (
     RATE_RATIOS,
     SRM_ALARM,
     ShareWeights,
@@ -23,6 +22,7 @@ from flags.rollout.statistics import (
     ttft_logs,
     weights_of,
 )
+from flags.rollout.model import Criteria, Plan
 
 WEIGHTS = weights_of(Plan())
 SHARES = [(WEIGHTS.error, 0.01, 0.02), (WEIGHTS.non_success, 0.05, 0.1)]

@@ -4,10 +4,10 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from flags.rollout.counters import NOTHING_COUNTED, TTFT_BINS, Counters, Observation, ttft_bin
-from flags.rollout.evidence import Evidence
-from flags.rollout.machine import Verdict, decide, state_at
+from flags.rollout.decision.evidence import Evidence
+from flags.rollout.decision.machine import Verdict, decide, state_at
+from flags.rollout.decision.report import Report
 from flags.rollout.model import FAILING_USERS_KEPT, GuardedRollout, Plan
-from flags.rollout.report import Report
 
 START = 1_780_315_200.0
 TICK_S = 5.0

@@ -7,11 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flags.rollout.counters import NOTHING_COUNTED, Counters, Observation
-from flags.rollout.evidence import Evidence, decode_evidence, encode_evidence, observe
-from flags.rollout.machine import decide
+from flags.rollout.decision.evidence import Evidence, decode_evidence, encode_evidence, observe
+from flags.rollout.decision.machine import decide
+from flags.rollout.decision.report import decode_report, encode_report
 from flags.rollout.model import Criteria, Plan, State
-from flags.rollout.report import decode_report, encode_report
-from tests.flags.rollout.rides import START, TICK_S, Ride, a_rollout, counted
+from tests.flags.rollout.decision.rides import START, TICK_S, Ride, a_rollout, counted
 
 
 def seen(on: Counters, off: Counters = NOTHING_COUNTED, *, epoch: int = 1) -> Observation:

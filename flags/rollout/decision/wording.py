@@ -3,9 +3,9 @@
 from collections.abc import Callable, Mapping
 
 from flags.rollout.counters import Observation
-from flags.rollout.guards import Alarmed
+from flags.rollout.decision.guards import Alarmed
+from flags.rollout.decision.report import Measured, MetricReport
 from flags.rollout.model import GuardedRollout, Hold
-from flags.rollout.report import Measured, MetricReport
 
 _NAMES = {"error": "errors", "non_success": "without success", "ttft": "mean first token"}
 

@@ -7,7 +7,7 @@ its own estimate of when the rise began. A cap keeps a long incident from being 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from flags.rollout.statistics import log_mean_exp
+from flags.rollout.decision.statistics import log_mean_exp
 
 
 @dataclass(frozen=True, slots=True)

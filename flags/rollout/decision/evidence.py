@@ -9,9 +9,8 @@ from dataclasses import dataclass, replace
 import msgspec
 
 from flags.rollout.counters import NOTHING_COUNTED, TTFT_BINS, Counters, Observation
-from flags.rollout.detectors import Walk, at_rest, walk_on
-from flags.rollout.model import GuardedRollout, State
-from flags.rollout.statistics import (
+from flags.rollout.decision.detectors import Walk, at_rest, walk_on
+from flags.rollout.decision.statistics import (
     RATE_RATIOS,
     ShareWeights,
     Weights,
@@ -20,6 +19,7 @@ from flags.rollout.statistics import (
     ttft_logs,
     weights_of,
 )
+from flags.rollout.model import GuardedRollout, State
 
 ABOVE_ALARM = 3.0
 """Scores are capped this much above their alarm; what is completed alarms this much later."""

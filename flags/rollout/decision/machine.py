@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Literal
 
-from flags.rollout import wording
 from flags.rollout.counters import Observation
-from flags.rollout.evidence import Evidence, observe
-from flags.rollout.guards import (
+from flags.rollout.decision import wording
+from flags.rollout.decision.evidence import Evidence, observe
+from flags.rollout.decision.guards import (
     Alarmed,
     alarmed,
     bake_left_s,
@@ -21,8 +21,8 @@ from flags.rollout.guards import (
     literally,
     to_blame,
 )
+from flags.rollout.decision.report import Decided, Measured, Report, measure
 from flags.rollout.model import ACTIVE, GuardedRollout, Hold, Plan, State
-from flags.rollout.report import Decided, Measured, Report, measure
 
 CLEAR_TICKS = 3
 """Ticks in a row for which a reason to hold must be over, or be another one."""

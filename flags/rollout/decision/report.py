@@ -7,9 +7,8 @@ from typing import Literal
 import msgspec
 
 from flags.rollout.counters import Counters, Observation
-from flags.rollout.evidence import Evidence, alarm_at
-from flags.rollout.model import GuardedRollout
-from flags.rollout.statistics import (
+from flags.rollout.decision.evidence import Evidence, alarm_at
+from flags.rollout.decision.statistics import (
     SRM_ALARM,
     ShareWeights,
     log_mean_exp,
@@ -21,6 +20,7 @@ from flags.rollout.statistics import (
     ttft_logs,
     weights_of,
 )
+from flags.rollout.model import GuardedRollout
 
 Literally = Literal["promote", "roll_back", "neither"]
 Decided = Literal["promote", "roll_back", "hold", "wait"]

@@ -8,11 +8,11 @@ control suffers as well is an incident, and held.
 from dataclasses import dataclass
 
 from flags.rollout.counters import Observation
-from flags.rollout.detectors import Walk
-from flags.rollout.evidence import OVER, Evidence
+from flags.rollout.decision.detectors import Walk
+from flags.rollout.decision.evidence import OVER, Evidence
+from flags.rollout.decision.report import CONFIRM_AT, Literally, Measured, MetricReport
+from flags.rollout.decision.statistics import weights_of
 from flags.rollout.model import GuardedRollout, Hold, Plan
-from flags.rollout.report import CONFIRM_AT, Literally, Measured, MetricReport
-from flags.rollout.statistics import weights_of
 
 STALE_AFTER_S = 30.0
 """A worker that has told nothing for longer may hide anything."""

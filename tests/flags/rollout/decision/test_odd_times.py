@@ -11,7 +11,7 @@ from flags.rollout.operations import cooldown_left_s
 from flags.rollout.store.base import Beat, Sight
 from flags.rollout.store.memory import MemoryRolloutStore
 from tests.flags.factories import a_flag
-from tests.flags.rollout.rides import TICK_S, Ride, a_rollout, counted
+from tests.flags.rollout.decision.rides import TICK_S, Ride, a_rollout, counted
 
 FINE = counted(50)
 BROKEN = counted(50, 50)

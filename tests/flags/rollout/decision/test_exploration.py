@@ -12,13 +12,13 @@ from flags.changes.rollouts import taken
 from flags.errors import RolloutRefusedError
 from flags.model import Author, Ruleset
 from flags.rollout.counters import NOTHING_COUNTED, Counters, Observation
-from flags.rollout.evidence import Evidence
-from flags.rollout.machine import Transition, decide
+from flags.rollout.decision.evidence import Evidence
+from flags.rollout.decision.machine import Transition, decide
+from flags.rollout.decision.report import Report
 from flags.rollout.model import ACTIVE, FAILING_USERS_KEPT, GuardedRollout, Hold, Plan, State
 from flags.rollout.operations import approved, held_still, resumed, started
-from flags.rollout.report import Report
 from tests.flags.factories import a_flag, a_ruleset
-from tests.flags.rollout.rides import START, TICK_S, counted
+from tests.flags.rollout.decision.rides import START, TICK_S, counted
 
 KEY = "streaming"
 ANN = Author("ann")
