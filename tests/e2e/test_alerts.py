@@ -67,6 +67,7 @@ async def test_a_kill_on_this_machine_alone_is_told(tmp_path: Path) -> None:
     assert "on this machine" in receiver.texts[0]
 
 
+@pytest.mark.long
 async def test_a_webhook_that_hangs_delays_no_turn_and_no_stop(tmp_path: Path) -> None:
     async with (
         receiving(*[HANG] * 10) as receiver,
@@ -165,6 +166,7 @@ async def run_test_alert(folder: Path, **settings: str) -> tuple[int, str]:
     return done.returncode, done.stdout.decode()
 
 
+@pytest.mark.long
 async def test_a_test_message_says_what_became_of_it_on_each_way(tmp_path: Path) -> None:
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))

@@ -120,6 +120,7 @@ async def test_a_second_server_on_the_same_data_is_refused(tmp_path: Path) -> No
         assert (await first.run_turn())["status"] == "completed"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("name", "value"),
     [
@@ -178,6 +179,7 @@ async def test_production_names_every_missing_secret_and_other_faults_at_once(
 
 
 @pytest.mark.fault(50)
+@pytest.mark.long
 @pytest.mark.parametrize("name", list(SECRETS))
 @pytest.mark.parametrize("value", ["hunter2", "x" * 31, ""])
 async def test_a_weak_secret_is_refused_and_not_shown(

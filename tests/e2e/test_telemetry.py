@@ -15,6 +15,7 @@ CANARY = "canary-7b1d"
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 
 
+@pytest.mark.long
 async def test_a_turn_is_told_with_its_figures_and_without_a_word_of_it(tmp_path: Path) -> None:
     async with collecting() as collector:
         settings = {

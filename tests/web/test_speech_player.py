@@ -11,7 +11,11 @@ from playwright.async_api import Browser, Page
 from tests.support.browser import until
 from tests.web.conftest import blank_page
 
-pytestmark = [pytest.mark.services, pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [
+    pytest.mark.services,
+    pytest.mark.long,
+    pytest.mark.asyncio(loop_scope="module"),
+]
 
 _SET_UP = """async () => {
   const {Sound} = await import('/assets/speech/sound.js');
@@ -99,7 +103,6 @@ def gaps(made: Sequence[dict[str, Any]]) -> list[float]:
     ]
 
 
-@pytest.mark.long
 async def test_units_are_heard_in_order_with_no_other_gap_than_the_pauses(stage: Page) -> None:
     short = {"seconds": 0.6}  # far longer than a busy machine keeps a page waiting
     await play(stage, {"seconds": 0.7}, {**short, "sentence": 0}, short, short, short, short)
