@@ -1,9 +1,9 @@
 """Brings what is charted into the archive, now or later; nobody waits for it."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 
-from metrics.archive.base import Archive, ArchiveUnavailableError, Charted
+from metrics.archive.base import ArchiveUnavailableError, Charted
 from metrics.archive.chart import Chart
 from metrics.backlog import Backlog
 from metrics.base import Window
@@ -22,7 +22,7 @@ class Archiver:
     """Adds the figures of this process to the archive.
 
     Args:
-        archive: Where they are kept.
+        add: Keeps them: that of an `Archive`.
         chart: Gathers them.
         window: Who runs now; of all workers, if it knows of others.
         writer: Name of this process, not used by any other, nor after a restart.
@@ -31,14 +31,14 @@ class Archiver:
 
     def __init__(
         self,
-        archive: Archive,
+        add: Callable[[Sequence[Charted]], Awaitable[None]],
         chart: Chart,
         window: Window,
         *,
         writer: str,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._archive = archive
+        self._add = add
         self._chart = chart
         self._window = window
         self._writer = writer
@@ -60,7 +60,7 @@ class Archiver:
                 Charted(self._writer, batch.number, self._backlog.age_s(batch), batch.delta)
                 for batch in batches
             ]
-            await self._archive.add(charted)
+            await self._add(charted)
             self._backlog.confirm(batches)
 
     async def close(self) -> None:

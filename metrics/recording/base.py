@@ -30,7 +30,7 @@ class Recording:
 
     def count_failure(self) -> None:
         """Count a record that could not be made."""
-        raise NotImplementedError
+        self._exposition.failures.inc()
 
 
 _R = TypeVar("_R", bound=Recording)

@@ -56,10 +56,6 @@ class ServiceRecording(Recording):
         """Record a call that a cache did not serve."""
         self._service.cache_failures.labels(known(cache, labels.CACHES)).inc()
 
-    def count_failure(self) -> None:
-        """Count a record that could not be made."""
-        self._service.failures.inc()
-
     def introduce(self, version: str, python: str) -> None:
         """Say which release runs here."""
         self._worker.release = (version, python)

@@ -2,17 +2,22 @@
 
 from collections.abc import Iterable
 
-from prometheus_client import CollectorRegistry, ProcessCollector
+from prometheus_client import CollectorRegistry, Counter, ProcessCollector
 from prometheus_client.core import Metric
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 
 
 class Exposition:
-    """A registry, and the text that a scrape is answered with."""
+    """A registry, and the text that a scrape is answered with; it counts what it lacks."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
+        self.failures = Counter(
+            "chat_metrics_failures_total",
+            "Records that could not be made.",
+            registry=self.registry,
+        )
 
     def render(self) -> tuple[bytes, str]:
         """Return the series as text and its content type; about a millisecond of work.

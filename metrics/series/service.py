@@ -44,9 +44,6 @@ class ServiceSeries:
             ["cache"],
             registry=registry,
         )
-        self.failures = Counter(
-            "chat_metrics_failures_total", "Records that could not be made.", registry=registry
-        )
 
 
 @dataclass(frozen=True, slots=True)

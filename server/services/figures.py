@@ -84,7 +84,7 @@ def _embedded(settings: Settings, stack: AsyncExitStack, worker_id: str) -> Figu
     stack.push_async_callback(archive.close)
     chart = Chart()
     window = ChartedWindow(MemoryWindow(), chart)
-    archiver = Archiver(archive, chart, window, writer=worker_id)
+    archiver = Archiver(archive.add, chart, window, writer=worker_id)
     stack.push_async_callback(archiver.close)
 
     def sharing() -> SharingFigures:
@@ -110,7 +110,7 @@ def _shared(settings: Settings, url: str, stack: AsyncExitStack, worker_id: str)
     chart = Chart()
     window = ChartedWindow(shared, chart)
     archive = RedisArchive(connection)
-    archiver = Archiver(archive, chart, window, writer=worker_id)
+    archiver = Archiver(archive.add, chart, window, writer=worker_id)
     stack.push_async_callback(archiver.close)
 
     def sharing() -> SharingFigures:

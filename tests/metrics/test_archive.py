@@ -10,7 +10,6 @@ from metrics.archive.base import (
     MINUTE,
     ArchiveUnavailableError,
     Charted,
-    Level,
     Period,
 )
 from metrics.archive.chart import COUNTERS, HISTOGRAMS, Chart, ChartedWindow
@@ -37,11 +36,6 @@ class Shelf:
             self.held.setdefault((each.writer, each.number), each)
         if self.loses_answers:
             raise ArchiveUnavailableError("the answer was lost")
-
-    async def read(
-        self, level: Level, periods: int, *, until_s: float | None = None
-    ) -> Sequence[Period]:
-        raise NotImplementedError
 
     def turns(self) -> float:
         return sum(each.delta.counters.get("started.on", 0) for each in self.held.values())
@@ -79,7 +73,7 @@ def test_only_what_is_drawn_is_gathered_and_taken_once() -> None:
 async def test_figures_wait_while_the_archive_is_away_and_each_counts_once() -> None:
     chart, shelf, clock = Chart(), Shelf(), FakeClock()
     window = ChartedWindow(MemoryWindow(clock=clock), chart)
-    archiver = Archiver(shelf, chart, window, writer="w", clock=clock)
+    archiver = Archiver(shelf.add, chart, window, writer="w", clock=clock)
 
     for shelf.is_down, shelf.loses_answers in ((True, False), (False, True), (True, False)):
         for _ in range(20):
@@ -103,7 +97,7 @@ async def test_figures_wait_while_the_archive_is_away_and_each_counts_once() -> 
 async def test_an_outage_takes_a_bounded_room_and_drops_the_oldest() -> None:
     chart, shelf, clock = Chart(), Shelf(), FakeClock()
     window = ChartedWindow(MemoryWindow(clock=clock), chart)
-    archiver = Archiver(shelf, chart, window, writer="w", clock=clock)
+    archiver = Archiver(shelf.add, chart, window, writer="w", clock=clock)
     shelf.is_down = True
 
     for _ in range(300):

@@ -1,17 +1,15 @@
 """The exposition: what a Prometheus server reads, and that its own linter has no complaint."""
 
-import os
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
-import pytest
 from prometheus_client.parser import text_string_to_metric_families as read_text
 
 from metrics.series.flags import FlagFigures, RolloutFigures
 from metrics.series.service import SharingFigures
 from metrics.turns import EndedTurn, FirstTokenParts, TurnMetrics
+from tests.support.machine import program
 
 DOCS = Path(__file__).parents[2] / "docs" / "monitoring.md"
 
@@ -73,15 +71,8 @@ def record_what_is_watched(metrics: TurnMetrics) -> None:
 
 def promtool(*check: str, stdin: bytes = b"") -> tuple[int, str]:
     """Run a check of Prometheus' own tool; without it skip, or fail where services are required."""
-    program = shutil.which("promtool")
-    if program is None:
-        reason = "promtool is not installed (Debian package: prometheus)"
-        if os.environ.get("REQUIRE_SERVICES") == "1":  # noqa: TID251 - a switch of the tests
-            pytest.fail(reason)
-        pytest.skip(reason)
-    run = subprocess.run(
-        [program, "check", *check], input=stdin, capture_output=True, timeout=30, check=False
-    )
+    command = [program("promtool", "Debian package: prometheus"), "check", *check]
+    run = subprocess.run(command, input=stdin, capture_output=True, timeout=30, check=False)
     return run.returncode, (run.stdout + run.stderr).decode()
 
 
