@@ -8,11 +8,13 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
-from starlette.routing import Mount, Route
+from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 
+from server.auth.identity import IdentityMiddleware
+from server.auth.routing import Access, ApiRoute
 from server.errors import STATUS, ProblemError, answer_error
-from server.identity import IdentityMiddleware
+from server.limits.tiers import Tier
 from server.middleware import AnswerMiddleware, OriginMiddleware, SizeLimitMiddleware
 from server.routes import (
     admin,
@@ -90,7 +92,7 @@ def create_app(services: Services) -> Starlette:
             *segments.routes,
             *ofrep.routes,
             *admin.routes,
-            Route("/", page, methods=["GET"]),
+            ApiRoute("/", page, access=Access.PUBLIC, tier=Tier.NONE),
             Mount("/assets", Assets(WEB)),
         ],
         middleware=middleware,

@@ -19,7 +19,7 @@ from server.audio import (
     lost_its_speech,
     recorded_answer,
 )
-from server.identity import Owner
+from server.auth.caller import Owner
 from server.services import Services
 from streaming.cursor import START, Cursor
 from streaming.ending import last_covered, terminal_from_record

@@ -14,8 +14,8 @@ import anyio.to_thread
 
 from history.errors import TurnNotFoundError
 from history.model import SpokenUnit, TurnRecord, TurnStatus
+from server.auth.caller import Owner
 from server.errors import ProblemError
-from server.identity import Owner
 from server.services import Services
 from streaming.languages import guess_language
 from streaming.speech.base import Audio, Utterance, Voice

@@ -18,9 +18,9 @@ from chatbots.model import Chatbot
 from history.errors import ConversationNotFoundError, HistoryError, MessageNotFoundError
 from history.model import Conversation, Idempotency, Message, NewTurn, TurnRecord, TurnStatus
 from server.audio import check_voice
+from server.auth.caller import Owner
 from server.errors import ProblemError
 from server.holders import last_turn_id
-from server.identity import Owner
 from server.ids import new_id
 from server.services import Services
 from server.services.rollouts import dealt_epoch, is_dealt

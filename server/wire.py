@@ -8,8 +8,8 @@ from starlette.requests import Request
 
 from chatbots.model import Chatbot
 from history.model import Conversation, Message, TurnEnd, TurnRecord, TurnStatus, Usage
+from server.auth.caller import Caller, Owner
 from server.errors import ProblemError
-from server.identity import Owner
 from server.services import Services
 from streaming.turn import LiveTurn
 
@@ -23,9 +23,15 @@ def services_of(request: Request) -> Services:
 
 
 def owner_of(request: Request) -> Owner:
-    """Return whose request it is."""
-    owner: Owner = request.state.owner
-    return owner
+    """Return whose request it is; only routes of `Access.OWNER` or `USER` may ask.
+
+    Raises:
+        ProblemError: 401, nobody's: the route's rule is wrong.
+    """
+    caller: Caller = request.state.caller
+    if caller.owner is None:
+        raise ProblemError(401, "unauthenticated", "Sign in first.")
+    return caller.owner
 
 
 def whole_number(request: Request, name: str, *, default: int, low: int, high: int) -> int:

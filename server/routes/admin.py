@@ -10,13 +10,14 @@ from anyio.lowlevel import checkpoint
 from pydantic import Field
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
-from starlette.routing import Route
 
+from server.auth.operator_sessions import COOKIE, MAX_AGE_S
+from server.auth.operators import is_admin, operator_by_token
+from server.auth.routing import Access, ApiRoute
 from server.body import StrictModel, read_model
 from server.changes import NO_STORE
 from server.errors import STATUS, ProblemError
-from server.operator_sessions import COOKIE, MAX_AGE_S
-from server.operators import admin, is_admin
+from server.limits.tiers import Tier
 from server.routes.health import health
 from server.routes.metrics import read_health, read_service, read_streaming, read_summary
 from server.routes.rollout import read_flags
@@ -92,9 +93,8 @@ async def sign_out(request: Request) -> Response:
 
 async def follow(request: Request) -> Response:
     """Answer with the live figures, as an event stream."""
-    admin(request)
     return services_of(request).operator_streams.follow(
-        lambda: state_of(PARTS, request), is_welcome=lambda: is_admin(request)
+        lambda: state_of(PARTS, request), is_welcome=lambda: operator_by_token(request) is not None
     )
 
 
@@ -143,9 +143,15 @@ def _set_cookie(request: Request, answer: Response, cookie: str, *, max_age_s: i
 
 
 routes = [
-    Route("/admin", page, methods=["GET"]),
-    Route("/admin/session", read_session, methods=["GET"]),
-    Route("/admin/session", sign_in, methods=["POST"]),
-    Route("/admin/session", sign_out, methods=["DELETE"]),
-    Route("/admin/events", follow, methods=["GET"]),
+    ApiRoute("/admin", page, methods=["GET"], access=Access.PUBLIC, tier=Tier.OPERATORS),
+    ApiRoute(
+        "/admin/session", read_session, methods=["GET"], access=Access.PUBLIC, tier=Tier.OPERATORS
+    ),
+    ApiRoute(
+        "/admin/session", sign_in, methods=["POST"], access=Access.PUBLIC, tier=Tier.OPERATORS
+    ),
+    ApiRoute(
+        "/admin/session", sign_out, methods=["DELETE"], access=Access.PUBLIC, tier=Tier.OPERATORS
+    ),
+    ApiRoute("/admin/events", follow, methods=["GET"], access=Access.ADMIN, tier=Tier.OPERATORS),
 ]

@@ -7,14 +7,15 @@ from typing import Literal, Protocol
 from anyio.lowlevel import checkpoint
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
 
 from metrics import labels
 from metrics.archive.base import Archive, ArchiveUnavailableError
 from metrics.archive.points import RANGES, Point, points
 from metrics.snapshot import ArmSnapshot, CacheUse, Latency
+from server.auth.operators import OperatorServices
+from server.auth.routing import Access, ApiRoute
 from server.errors import ProblemError
-from server.operators import OperatorServices, may_read
+from server.limits.tiers import Tier
 
 _NO_STORE = {"Cache-Control": "no-store"}
 _DEFAULT = "1h"
@@ -31,7 +32,6 @@ class ChartServices(OperatorServices, Protocol):
 
 async def read_history(request: Request) -> Response:
     """`GET /api/metrics/history?range=1h|6h|24h|7d|30d`: of all workers."""
-    may_read(request)
     services: ChartServices = request.app.state.services
     asked = request.query_params.get("range", _DEFAULT)
     if asked not in RANGES:
@@ -54,7 +54,16 @@ async def read_history(request: Request) -> Response:
     return JSONResponse(body, headers=_NO_STORE)
 
 
-routes: list[Route] = [Route("/api/metrics/history", read_history, methods=["GET"])]
+routes: list[ApiRoute] = [
+    ApiRoute(
+        "/api/metrics/history",
+        read_history,
+        methods=["GET"],
+        access=Access.READER,
+        tier=Tier.OPERATORS,
+        scope="metrics",
+    )
+]
 
 
 def _point(point: Point) -> dict[str, object]:

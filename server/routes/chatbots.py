@@ -7,14 +7,15 @@ import structlog
 from pydantic import AfterValidator, Field, ValidationInfo
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
 
 from chatbots.errors import ChatbotNotFoundError
 from chatbots.model import DEFAULT_CHATBOT_ID, Chatbot, OnBreak
+from server.auth.operators import is_admin
+from server.auth.routing import Access, ApiRoute
 from server.body import StrictModel, read_model, visible
 from server.changes import NO_STORE, if_version
 from server.errors import ProblemError
-from server.operators import admin, is_admin
+from server.limits.tiers import Tier
 from server.wire import chatbot_json, services_of
 
 log = structlog.get_logger(__name__)
@@ -90,7 +91,6 @@ async def get_chatbot(request: Request) -> Response:
 
 async def put_chatbot(request: Request) -> Response:
     """Create a chatbot, or replace all of it."""
-    admin(request)
     services, chatbot_id = services_of(request), request.path_params["chatbot_id"]
     if _ID.fullmatch(chatbot_id) is None:
         raise _invalid("chatbot_id", "takes 1 to 64 characters of A-Z, a-z, 0-9, _ and -")
@@ -103,7 +103,6 @@ async def put_chatbot(request: Request) -> Response:
 
 async def delete_chatbot(request: Request) -> Response:
     """Delete a chatbot; answers that it has begun are written to their end."""
-    admin(request)
     chatbot_id = request.path_params["chatbot_id"]
     if chatbot_id == DEFAULT_CHATBOT_ID:
         raise ProblemError(
@@ -128,8 +127,14 @@ def _invalid(field: str, message: str) -> ProblemError:
 
 _ONE = "/api/v1/chatbots/{chatbot_id}"
 routes = [
-    Route("/api/v1/chatbots", list_chatbots, methods=["GET"]),
-    Route(_ONE, get_chatbot, methods=["GET"]),
-    Route(_ONE, put_chatbot, methods=["PUT"]),
-    Route(_ONE, delete_chatbot, methods=["DELETE"]),
+    ApiRoute(
+        "/api/v1/chatbots",
+        list_chatbots,
+        methods=["GET"],
+        access=Access.ANYBODY_KNOWN,
+        tier=Tier.API,
+    ),
+    ApiRoute(_ONE, get_chatbot, methods=["GET"], access=Access.ANYBODY_KNOWN, tier=Tier.API),
+    ApiRoute(_ONE, put_chatbot, methods=["PUT"], access=Access.ADMIN, tier=Tier.OPERATORS),
+    ApiRoute(_ONE, delete_chatbot, methods=["DELETE"], access=Access.ADMIN, tier=Tier.OPERATORS),
 ]

@@ -6,14 +6,15 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
 
 from chatbots.errors import ChatbotNotFoundError
 from history.model import Conversation, Feedback
 from server import holders
+from server.auth.routing import Access, ApiRoute
 from server.body import StrictModel, read_model
 from server.errors import ProblemError
 from server.ids import new_id
+from server.limits.tiers import Tier
 from server.wire import conversation_json, message_json, owner_of, services_of, whole_number
 from streaming.turn import Cancelled
 
@@ -145,11 +146,31 @@ async def give_feedback(request: Request) -> Response:
 
 _ONE = "/api/v1/conversations/{conversation_id}"
 routes = [
-    Route("/api/v1/conversations", list_conversations, methods=["GET"]),
-    Route("/api/v1/conversations", create_conversation, methods=["POST"]),
-    Route(_ONE, get_conversation, methods=["GET"]),
-    Route(_ONE, rename_conversation, methods=["PATCH"]),
-    Route(_ONE, delete_conversation, methods=["DELETE"]),
-    Route(f"{_ONE}/messages", list_messages, methods=["GET"]),
-    Route("/api/v1/messages/{message_id}/feedback", give_feedback, methods=["PUT"]),
+    ApiRoute(
+        "/api/v1/conversations",
+        list_conversations,
+        methods=["GET"],
+        access=Access.OWNER,
+        tier=Tier.API,
+    ),
+    ApiRoute(
+        "/api/v1/conversations",
+        create_conversation,
+        methods=["POST"],
+        access=Access.OWNER,
+        tier=Tier.API,
+    ),
+    ApiRoute(_ONE, get_conversation, methods=["GET"], access=Access.OWNER, tier=Tier.API),
+    ApiRoute(_ONE, rename_conversation, methods=["PATCH"], access=Access.OWNER, tier=Tier.API),
+    ApiRoute(_ONE, delete_conversation, methods=["DELETE"], access=Access.OWNER, tier=Tier.API),
+    ApiRoute(
+        f"{_ONE}/messages", list_messages, methods=["GET"], access=Access.OWNER, tier=Tier.API
+    ),
+    ApiRoute(
+        "/api/v1/messages/{message_id}/feedback",
+        give_feedback,
+        methods=["PUT"],
+        access=Access.OWNER,
+        tier=Tier.API,
+    ),
 ]

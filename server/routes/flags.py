@@ -9,12 +9,13 @@ from typing import Literal
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
 
 from flags.codec import audit_json, flag_json
 from flags.errors import FlagNotFoundError
 from flags.explain import Explanation, explain
 from flags.model import Flag, InFlight
+from server.auth.operators import author_of
+from server.auth.routing import Access, ApiRoute
 from server.body import StrictModel, parse_json, read_model
 from server.changes import (
     NO_STORE,
@@ -29,7 +30,7 @@ from server.changes import (
     why_of_query,
 )
 from server.errors import ProblemError
-from server.operators import admin, may_read
+from server.limits.tiers import Tier
 from server.services import Services
 from server.wire import Json, services_of, whole_number
 
@@ -46,7 +47,6 @@ class Kill(StrictModel):
 
 async def list_flags(request: Request) -> Response:
     """List the flags by key."""
-    may_read(request)
     services = services_of(request)
     flags, after = page_of(request, services.flags.client.ruleset.flags)
     answer = {"flags": [flag_json(flag) for flag in flags], "next": after, **staleness(services)}
@@ -55,13 +55,12 @@ async def list_flags(request: Request) -> Response:
 
 async def get_flag(request: Request) -> Response:
     """Tell one flag's definition."""
-    may_read(request)
     return _flag_response(services_of(request), _flag(request))
 
 
 async def put_flag(request: Request) -> Response:
     """Create a flag or replace its definition."""
-    author = admin(request)
+    author = author_of(request)
     services, key = services_of(request), request.path_params["key"]
     definition, why = await definition_of(request)
     is_new = key not in services.flags.client.ruleset.flags
@@ -72,7 +71,7 @@ async def put_flag(request: Request) -> Response:
 
 async def delete_flag(request: Request) -> Response:
     """Delete a flag; its history stays."""
-    author = admin(request)
+    author = author_of(request)
     services, why = services_of(request), await why_of_query(request)
     change = change_of(request, author, why)
     await services.flags.editor.delete_flag(request.path_params["key"], change)
@@ -82,7 +81,7 @@ async def delete_flag(request: Request) -> Response:
 
 async def kill_flag(request: Request) -> Response:
     """Give everybody the off variant, above every rule."""
-    author = admin(request)
+    author = author_of(request)
     services = services_of(request)
     body = await read_model(request, Kill) if await request.body() else Kill()
     flag = await services.flags.editor.kill(
@@ -96,7 +95,7 @@ async def kill_flag(request: Request) -> Response:
 
 async def end_kill(request: Request) -> Response:
     """Let a flag be evaluated again; its percentage stays at 0."""
-    author = admin(request)
+    author = author_of(request)
     services, why = services_of(request), await why_of_query(request)
     change = change_of(request, author, why)
     flag = await services.flags.editor.end_kill(request.path_params["key"], change)
@@ -106,7 +105,6 @@ async def end_kill(request: Request) -> Response:
 
 async def list_history(request: Request) -> Response:
     """List who changed a flag, when, why and how, newest first; also of a deleted one."""
-    may_read(request)
     key = request.path_params["key"]
     history, after = await changes_of(request, f"flag:{key}", key)
     return JSONResponse({"history": history, "next": after}, headers=NO_STORE)
@@ -133,7 +131,6 @@ async def changes_of(request: Request, subject: str, key: str) -> tuple[list[Jso
 
 async def explain_flag(request: Request) -> Response:
     """Tell why a user gets what they get, step by step."""
-    may_read(request)
     services = services_of(request)
     explanation = explain(
         services.flags.client,
@@ -206,12 +203,60 @@ def _explanation_json(explanation: Explanation) -> Json:
 
 
 routes = [
-    Route("/api/v1/flags", list_flags, methods=["GET"]),
-    Route("/api/v1/flags/{key}", get_flag, methods=["GET"]),
-    Route("/api/v1/flags/{key}", put_flag, methods=["PUT"]),
-    Route("/api/v1/flags/{key}", delete_flag, methods=["DELETE"]),
-    Route("/api/v1/flags/{key}/kill", kill_flag, methods=["POST"]),
-    Route("/api/v1/flags/{key}/kill", end_kill, methods=["DELETE"]),
-    Route("/api/v1/flags/{key}/history", list_history, methods=["GET"]),
-    Route("/api/v1/flags/{key}/explain", explain_flag, methods=["GET"]),
+    ApiRoute(
+        "/api/v1/flags",
+        list_flags,
+        methods=["GET"],
+        access=Access.READER,
+        tier=Tier.OPERATORS,
+        scope="flags",
+    ),
+    ApiRoute(
+        "/api/v1/flags/{key}",
+        get_flag,
+        methods=["GET"],
+        access=Access.READER,
+        tier=Tier.OPERATORS,
+        scope="flags",
+    ),
+    ApiRoute(
+        "/api/v1/flags/{key}", put_flag, methods=["PUT"], access=Access.ADMIN, tier=Tier.OPERATORS
+    ),
+    ApiRoute(
+        "/api/v1/flags/{key}",
+        delete_flag,
+        methods=["DELETE"],
+        access=Access.ADMIN,
+        tier=Tier.OPERATORS,
+    ),
+    ApiRoute(
+        "/api/v1/flags/{key}/kill",
+        kill_flag,
+        methods=["POST"],
+        access=Access.ADMIN,
+        tier=Tier.OPERATORS,
+    ),
+    ApiRoute(
+        "/api/v1/flags/{key}/kill",
+        end_kill,
+        methods=["DELETE"],
+        access=Access.ADMIN,
+        tier=Tier.OPERATORS,
+    ),
+    ApiRoute(
+        "/api/v1/flags/{key}/history",
+        list_history,
+        methods=["GET"],
+        access=Access.READER,
+        tier=Tier.OPERATORS,
+        scope="flags",
+    ),
+    ApiRoute(
+        "/api/v1/flags/{key}/explain",
+        explain_flag,
+        methods=["GET"],
+        access=Access.READER,
+        tier=Tier.OPERATORS,
+        scope="flags",
+    ),
 ]

@@ -7,13 +7,14 @@ from typing import Any, Literal
 from pydantic import Field
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
 
 from flags.codec import rollout_json
 from flags.rollout.model import Criteria, GuardedRollout, Plan
+from server.auth.operators import author_of
+from server.auth.routing import Access, ApiRoute
 from server.body import Model, StrictModel, read_model
 from server.changes import NO_STORE, Why, change_of, plain, serve_now, versioned
-from server.operators import admin, may_read
+from server.limits.tiers import Tier
 from server.routes.flags import changes_of
 from server.wire import Json, services_of
 
@@ -73,7 +74,7 @@ class Because(StrictModel):
 
 async def start(request: Request) -> Response:
     """Have the controller take a flag through its stages, on evidence."""
-    author = admin(request)
+    author = author_of(request)
     services = services_of(request)
     body = await _body(request, Start)
     rollout = await services.rollouts.operator.start(
@@ -86,7 +87,7 @@ async def start(request: Request) -> Response:
 
 async def pause(request: Request) -> Response:
     """Keep a flag where it is, until somebody resumes its rollout."""
-    author = admin(request)
+    author = author_of(request)
     body = await _body(request, Because)
     change = change_of(request, author, body.reason)
     operator = services_of(request).rollouts.operator
@@ -95,7 +96,7 @@ async def pause(request: Request) -> Response:
 
 async def resume(request: Request) -> Response:
     """Give a flag back to the controller: after a pause, or a rollback that has cooled down."""
-    author = admin(request)
+    author = author_of(request)
     body = await _body(request, Resume)
     change = change_of(request, author, body.reason)
     stage = None if body.stage is None else float(body.stage)
@@ -106,7 +107,7 @@ async def resume(request: Request) -> Response:
 
 async def approve(request: Request) -> Response:
     """Let a rollout pass the stage that waits for a person's word."""
-    author = admin(request)
+    author = author_of(request)
     body = await _body(request, Because)
     change = change_of(request, author, body.reason)
     operator = services_of(request).rollouts.operator
@@ -117,7 +118,6 @@ async def approve(request: Request) -> Response:
 
 async def list_history(request: Request) -> Response:
     """List what became of a rollout, newest first; the controller's decisions with their inputs."""
-    may_read(request)
     key = request.path_params["key"]
     history, after = await changes_of(request, f"rollout:{key}", key)
     return JSONResponse({"history": history, "next": after}, headers=NO_STORE)
@@ -153,9 +153,31 @@ def _both(action: str) -> list[str]:
 
 
 routes = [
-    Route("/api/v1/flags/{key}/rollout/start", start, methods=["POST"]),
-    Route("/api/v1/flags/{key}/rollout/history", list_history, methods=["GET"]),
-    *(Route(path, pause, methods=["POST"]) for path in _both("pause")),
-    *(Route(path, resume, methods=["POST"]) for path in _both("resume")),
-    *(Route(path, approve, methods=["POST"]) for path in _both("approve")),
+    ApiRoute(
+        "/api/v1/flags/{key}/rollout/start",
+        start,
+        methods=["POST"],
+        access=Access.ADMIN,
+        tier=Tier.OPERATORS,
+    ),
+    ApiRoute(
+        "/api/v1/flags/{key}/rollout/history",
+        list_history,
+        methods=["GET"],
+        access=Access.READER,
+        tier=Tier.OPERATORS,
+        scope="flags",
+    ),
+    *(
+        ApiRoute(path, pause, methods=["POST"], access=Access.ADMIN, tier=Tier.OPERATORS)
+        for path in _both("pause")
+    ),
+    *(
+        ApiRoute(path, resume, methods=["POST"], access=Access.ADMIN, tier=Tier.OPERATORS)
+        for path in _both("resume")
+    ),
+    *(
+        ApiRoute(path, approve, methods=["POST"], access=Access.ADMIN, tier=Tier.OPERATORS)
+        for path in _both("approve")
+    ),
 ]

@@ -4,9 +4,10 @@ from time import perf_counter
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
 
 from history.errors import HistoryUnavailableError
+from server.auth.routing import Access, ApiRoute
+from server.limits.tiers import Tier
 from server.services import Services
 from server.version import VERSION
 from server.wire import services_of
@@ -167,7 +168,7 @@ def _ms_since(began: float) -> float:
 
 
 routes = [
-    Route("/health/live", live, methods=["GET"]),
-    Route("/health/ready", ready, methods=["GET"]),
-    Route("/health", health, methods=["GET"]),
+    ApiRoute("/health/live", live, methods=["GET"], access=Access.PUBLIC, tier=Tier.NONE),
+    ApiRoute("/health/ready", ready, methods=["GET"], access=Access.PUBLIC, tier=Tier.NONE),
+    ApiRoute("/health", health, methods=["GET"], access=Access.PUBLIC, tier=Tier.NONE),
 ]

@@ -14,14 +14,15 @@ from typing import Annotated, Protocol
 from pydantic import Field
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
 
 from metrics.health import Check, checks, worst
 from metrics.process import process_use
 from metrics.snapshot import ArmSnapshot, CacheUse, Latency, StreamingSnapshot
 from metrics.turns import TurnMetrics
+from server.auth.operators import OperatorServices, is_reader
+from server.auth.routing import Access, ApiRoute
 from server.body import StrictModel, read_model
-from server.operators import OperatorServices, is_reader, may_read
+from server.limits.tiers import Tier
 from server.routes import charts
 
 _ROOT = Path(__file__).resolve().parents[2]
@@ -142,14 +143,32 @@ async def take_beacon(request: Request) -> Response:
     return Response(status_code=204)
 
 
-routes: list[Route] = [
-    Route("/api/metrics", read_service),
-    Route("/api/metrics/health/streaming", read_health),
-    Route("/api/metrics/streaming", read_streaming),
-    Route("/api/metrics/streaming/summary", read_summary),
-    Route("/metrics", scrape),
+routes: list[ApiRoute] = [
+    ApiRoute(
+        "/api/metrics", read_service, access=Access.READER, tier=Tier.OPERATORS, scope="metrics"
+    ),
+    ApiRoute(
+        "/api/metrics/health/streaming", read_health, access=Access.PUBLIC, tier=Tier.OPERATORS
+    ),
+    ApiRoute(
+        "/api/metrics/streaming",
+        read_streaming,
+        access=Access.READER,
+        tier=Tier.OPERATORS,
+        scope="metrics",
+    ),
+    ApiRoute(
+        "/api/metrics/streaming/summary",
+        read_summary,
+        access=Access.READER,
+        tier=Tier.OPERATORS,
+        scope="metrics",
+    ),
+    ApiRoute("/metrics", scrape, access=Access.READER, tier=Tier.OPERATORS, scope="metrics"),
     *charts.routes,
-    Route("/api/v1/beacons", take_beacon, methods=["POST"]),
+    ApiRoute(
+        "/api/v1/beacons", take_beacon, methods=["POST"], access=Access.OWNER, tier=Tier.SIGNALS
+    ),
 ]
 
 
@@ -159,7 +178,6 @@ def _services(request: Request) -> MetricsServices:
 
 
 def _open_to_operators(request: Request) -> MetricsServices:
-    may_read(request)
     return _services(request)
 
 

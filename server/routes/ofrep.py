@@ -12,14 +12,14 @@ from typing import NoReturn
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
 
 from flags.client import FLAG_NOT_FOUND
 from flags.evaluate import UNIT_ATTRIBUTE, UNIT_MISSING
 from flags.model import Attributes, Decision
+from server.auth.routing import Access, ApiRoute
 from server.body import read_json
 from server.errors import ProblemError
-from server.operators import may_read
+from server.limits.tiers import Tier
 from server.wire import Json, services_of
 
 _PRIVATE = {"Cache-Control": "private, no-cache"}
@@ -32,7 +32,6 @@ _GENERAL = (500, "GENERAL", "The flag could not be evaluated; the server's log s
 
 async def evaluate_flag(request: Request) -> Response:
     """Tell what a unit gets of one flag."""
-    may_read(request)
     key = request.path_params["key"]
     unit, attributes = await _context(request, {"key": key})
     client = services_of(request).flags.client
@@ -45,7 +44,6 @@ async def evaluate_flag(request: Request) -> Response:
 
 async def evaluate_flags(request: Request) -> Response:
     """Tell what a unit gets of every flag, or that it is what the caller has."""
-    may_read(request)
     unit, attributes = await _context(request, {})
     client = services_of(request).flags.client
     answer = JSONResponse(
@@ -116,6 +114,20 @@ def _known(request: Request) -> set[str]:
 
 
 routes = [
-    Route("/ofrep/v1/evaluate/flags", evaluate_flags, methods=["POST"]),
-    Route("/ofrep/v1/evaluate/flags/{key}", evaluate_flag, methods=["POST"]),
+    ApiRoute(
+        "/ofrep/v1/evaluate/flags",
+        evaluate_flags,
+        methods=["POST"],
+        access=Access.READER,
+        tier=Tier.OPERATORS,
+        scope="ofrep",
+    ),
+    ApiRoute(
+        "/ofrep/v1/evaluate/flags/{key}",
+        evaluate_flag,
+        methods=["POST"],
+        access=Access.READER,
+        tier=Tier.OPERATORS,
+        scope="ofrep",
+    ),
 ]

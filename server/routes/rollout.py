@@ -7,7 +7,6 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
 
 from flags.changes.validation import check_percentage
 from flags.client import FlagsStatus
@@ -15,9 +14,11 @@ from flags.codec import read_flag
 from flags.errors import FlagInvalidError
 from flags.model import Flag
 from flags.rollout.model import GuardedRollout
+from server.auth.operators import author_of
+from server.auth.routing import Access, ApiRoute
 from server.body import StrictModel, read_model
 from server.changes import NO_STORE, Why, change_of, plain, serve_now, versioned
-from server.operators import admin, may_read
+from server.limits.tiers import Tier
 from server.rollout_view import guarded, rollout_evidence
 from server.routes.metrics import arm_json
 from server.services import Services
@@ -45,7 +46,6 @@ class SetRollout(StrictModel):
 
 async def read_flags(request: Request) -> Response:
     """`GET /api/metrics/feature-flags`: each flag's state, and how well it is known."""
-    may_read(request)
     return JSONResponse(flags_body(services_of(request)), headers=NO_STORE)
 
 
@@ -66,7 +66,7 @@ def flags_body(services: Services) -> Json:
 
 async def set_rollout(request: Request) -> Response:
     """`POST /api/metrics/feature-flags/rollout`: give a flag another percentage."""
-    author = admin(request)
+    author = author_of(request)
     services = services_of(request)
     body = await read_model(request, SetRollout)
     flag = await services.flags.editor.set_percentage(
@@ -138,6 +138,19 @@ def _store(kind: str, status: FlagsStatus) -> Json:
 
 
 routes = [
-    Route("/api/metrics/feature-flags", read_flags, methods=["GET"]),
-    Route("/api/metrics/feature-flags/rollout", set_rollout, methods=["POST"]),
+    ApiRoute(
+        "/api/metrics/feature-flags",
+        read_flags,
+        methods=["GET"],
+        access=Access.READER,
+        tier=Tier.OPERATORS,
+        scope="flags",
+    ),
+    ApiRoute(
+        "/api/metrics/feature-flags/rollout",
+        set_rollout,
+        methods=["POST"],
+        access=Access.ADMIN,
+        tier=Tier.OPERATORS,
+    ),
 ]

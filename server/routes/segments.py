@@ -2,10 +2,11 @@
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
 
 from flags.codec import segment_json
 from flags.errors import FlagNotFoundError
+from server.auth.operators import author_of
+from server.auth.routing import Access, ApiRoute
 from server.changes import (
     NO_STORE,
     change_of,
@@ -16,13 +17,12 @@ from server.changes import (
     versioned,
     why_of_query,
 )
-from server.operators import admin, may_read
+from server.limits.tiers import Tier
 from server.wire import services_of
 
 
 async def list_segments(request: Request) -> Response:
     """List the segments by name."""
-    may_read(request)
     services = services_of(request)
     segments, after = page_of(request, services.flags.client.ruleset.segments)
     shown = [segment_json(segment) for segment in segments]
@@ -32,7 +32,6 @@ async def list_segments(request: Request) -> Response:
 
 async def get_segment(request: Request) -> Response:
     """Tell one segment."""
-    may_read(request)
     services, name = services_of(request), request.path_params["name"]
     segment = services.flags.client.ruleset.segments.get(name)
     if segment is None:
@@ -42,7 +41,7 @@ async def get_segment(request: Request) -> Response:
 
 async def put_segment(request: Request) -> Response:
     """Create a segment or replace its definition."""
-    author = admin(request)
+    author = author_of(request)
     services, name = services_of(request), request.path_params["name"]
     definition, why = await definition_of(request)
     is_new = name not in services.flags.client.ruleset.segments
@@ -54,7 +53,7 @@ async def put_segment(request: Request) -> Response:
 
 async def delete_segment(request: Request) -> Response:
     """Delete a segment that no rule refers to."""
-    author = admin(request)
+    author = author_of(request)
     services, why = services_of(request), await why_of_query(request)
     change = change_of(request, author, why)
     await services.flags.editor.delete_segment(request.path_params["name"], change)
@@ -63,8 +62,34 @@ async def delete_segment(request: Request) -> Response:
 
 
 routes = [
-    Route("/api/v1/segments", list_segments, methods=["GET"]),
-    Route("/api/v1/segments/{name}", get_segment, methods=["GET"]),
-    Route("/api/v1/segments/{name}", put_segment, methods=["PUT"]),
-    Route("/api/v1/segments/{name}", delete_segment, methods=["DELETE"]),
+    ApiRoute(
+        "/api/v1/segments",
+        list_segments,
+        methods=["GET"],
+        access=Access.READER,
+        tier=Tier.OPERATORS,
+        scope="flags",
+    ),
+    ApiRoute(
+        "/api/v1/segments/{name}",
+        get_segment,
+        methods=["GET"],
+        access=Access.READER,
+        tier=Tier.OPERATORS,
+        scope="flags",
+    ),
+    ApiRoute(
+        "/api/v1/segments/{name}",
+        put_segment,
+        methods=["PUT"],
+        access=Access.ADMIN,
+        tier=Tier.OPERATORS,
+    ),
+    ApiRoute(
+        "/api/v1/segments/{name}",
+        delete_segment,
+        methods=["DELETE"],
+        access=Access.ADMIN,
+        tier=Tier.OPERATORS,
+    ),
 ]

@@ -9,12 +9,13 @@ from anyio.lowlevel import RunVar
 from pydantic import AfterValidator, Field
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
 
 from server.audio import check_voice, parse_audio_id, spoken_answer
 from server.audio_response import audio_response
+from server.auth.routing import Access, ApiRoute
 from server.body import StrictModel, read_model
 from server.errors import ProblemError
+from server.limits.tiers import Tier
 from server.wire import owner_of, services_of
 from streaming.languages import guess_language
 from streaming.speech.base import MAX_UTTERANCE_BYTES, Utterance
@@ -124,7 +125,15 @@ def _unspeakable(message: str, code: str) -> ProblemError:
 
 
 routes = [
-    Route("/api/v1/speech", speak_text, methods=["POST"]),
-    Route("/api/v1/speech/voices", list_voices, methods=["GET"]),
-    Route("/api/v1/speech/{audio_id}", get_audio, methods=["GET"]),
+    ApiRoute("/api/v1/speech", speak_text, methods=["POST"], access=Access.OWNER, tier=Tier.SPEECH),
+    ApiRoute(
+        "/api/v1/speech/voices", list_voices, methods=["GET"], access=Access.OWNER, tier=Tier.API
+    ),
+    ApiRoute(
+        "/api/v1/speech/{audio_id}",
+        get_audio,
+        methods=["GET"],
+        access=Access.OWNER,
+        tier=Tier.SIGNALS,
+    ),
 ]

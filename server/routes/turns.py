@@ -9,16 +9,17 @@ import anyio
 from pydantic import AfterValidator, Field, model_validator
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
 
 from history.errors import HistoryError, HistoryUnavailableError, TurnNotFoundError
 from history.model import NewTurn, TurnRecord, TurnStatus
 from server import holders
 from server.attaching import attach, is_awaited_elsewhere
+from server.auth.caller import Owner
+from server.auth.routing import Access, ApiRoute
 from server.body import StrictModel, read_model, visible
 from server.changes import idempotency_key
 from server.errors import ProblemError
-from server.identity import Owner
+from server.limits.tiers import Tier
 from server.planning import Plan, Wanted, idempotency_of, plan_turn, title_of
 from server.services import Services
 from server.turnstile import arrival
@@ -285,9 +286,31 @@ def _cursor(request: Request, turn_id: str) -> Cursor:
 
 
 routes = [
-    Route("/api/v1/turns", start_turn, methods=["POST"]),
-    Route("/api/v1/turns/{turn_id}", get_turn, methods=["GET"]),
-    Route("/api/v1/turns/{turn_id}/events", attach_turn, methods=["GET"]),
-    Route("/api/v1/turns/{turn_id}/cancel", cancel_turn, methods=["POST"]),
-    Route("/api/v1/turns/{turn_id}/playback", report_playback, methods=["POST"]),
+    ApiRoute(
+        "/api/v1/turns", start_turn, methods=["POST"], access=Access.OWNER, tier=Tier.MESSAGES
+    ),
+    ApiRoute(
+        "/api/v1/turns/{turn_id}", get_turn, methods=["GET"], access=Access.OWNER, tier=Tier.API
+    ),
+    ApiRoute(
+        "/api/v1/turns/{turn_id}/events",
+        attach_turn,
+        methods=["GET"],
+        access=Access.OWNER,
+        tier=Tier.ATTACH,
+    ),
+    ApiRoute(
+        "/api/v1/turns/{turn_id}/cancel",
+        cancel_turn,
+        methods=["POST"],
+        access=Access.OWNER,
+        tier=Tier.API,
+    ),
+    ApiRoute(
+        "/api/v1/turns/{turn_id}/playback",
+        report_playback,
+        methods=["POST"],
+        access=Access.OWNER,
+        tier=Tier.SIGNALS,
+    ),
 ]

@@ -13,11 +13,11 @@ from pydantic import SecretStr
 
 from flags.model import Ruleset
 from metrics.turns import TurnMetrics
-from server.failed_tries import FailedTries
-from server.identity import Guests
+from server.auth.failed_tries import FailedTries
+from server.auth.identity import Guests
+from server.auth.kept_secrets import kept_secret
+from server.auth.operator_sessions import OperatorSessions
 from server.ids import new_id
-from server.kept_secrets import kept_secret
-from server.operator_sessions import OperatorSessions
 from server.operator_streams import OperatorStreams
 from server.readers import Readers
 from server.services.caches import open_cache

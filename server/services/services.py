@@ -8,9 +8,9 @@ from history.base import History
 from metrics.archive.base import Archive
 from metrics.turns import TurnMetrics
 from resilience.breaker import Breaker
-from server.failed_tries import FailedTries
-from server.identity import Guests
-from server.operator_sessions import OperatorSessions
+from server.auth.failed_tries import FailedTries
+from server.auth.identity import Guests
+from server.auth.operator_sessions import OperatorSessions
 from server.operator_streams import OperatorStreams
 from server.readers import Readers
 from server.services.figures import Figures

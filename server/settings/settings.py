@@ -11,9 +11,12 @@ from typing import Literal, get_args
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import SettingsConfigDict
 
+from server.settings.accounts import AccountSettings
 from server.settings.alerts import AlertSettings
 from server.settings.kinds import MIN_SECRET_CHARS, Hosts, Seconds, lower, split, unset_if_empty
+from server.settings.limits import LimitSettings
 from server.settings.models import ModelSettings
+from server.settings.moderation import ModerationSettings
 from server.settings.rollout import RolloutSettings
 from server.settings.speech import SpeechSettings
 from server.settings.telemetry import TelemetrySettings
@@ -22,7 +25,16 @@ EX_CONFIG = 78
 """Exit status for a setting that cannot be used (sysexits.h)."""
 
 
-class Settings(TelemetrySettings, AlertSettings, RolloutSettings, SpeechSettings, ModelSettings):
+class Settings(
+    TelemetrySettings,
+    AlertSettings,
+    RolloutSettings,
+    SpeechSettings,
+    ModerationSettings,
+    LimitSettings,
+    AccountSettings,
+    ModelSettings,
+):
     """The service's settings, from the environment or `.env`; unknown names are ignored."""
 
     model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True)

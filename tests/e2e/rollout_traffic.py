@@ -9,7 +9,7 @@ import anyio
 import httpx
 
 from flags.bucketing import BUCKETS, bucket, step_of
-from server.identity import COOKIE, Guests
+from server.auth.identity import COOKIE, Guests
 
 LANES = 4
 """Requests that are on their way at once."""

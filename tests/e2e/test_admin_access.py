@@ -12,7 +12,7 @@ import pytest
 from anyio.from_thread import start_blocking_portal
 from httpx_sse import ServerSentEvent, aconnect_sse
 
-from server.operator_sessions import COOKIE
+from server.auth.operator_sessions import COOKIE
 from server.routes import admin
 from tests.e2e.operators import STATE, STREAMING, token_of
 from tests.support.raw_http import request_bytes

@@ -19,9 +19,10 @@ from metrics.delta import Delta
 from metrics.histogram import COARSE_BOUNDS
 from metrics.memory import MemoryWindow
 from metrics.turns import TurnMetrics
+from server.auth.identity import Guests, IdentityMiddleware
+from server.auth.operator_sessions import OperatorSessions
 from server.errors import ProblemError, answer_error
 from server.middleware import AnswerMiddleware
-from server.operator_sessions import OperatorSessions
 from server.routes.charts import routes
 from server.settings import Settings
 from storage.sqlite import SqliteDatabase
@@ -61,7 +62,10 @@ async def client(
     settings = settings.model_copy(update={"app_env": app_env})
     app = Starlette(
         routes=routes,
-        middleware=[Middleware(AnswerMiddleware, metrics=TurnMetrics())],
+        middleware=[
+            Middleware(AnswerMiddleware, metrics=TurnMetrics()),
+            Middleware(IdentityMiddleware, guests=Guests("secret"), allow_guests=True),
+        ],
         exception_handlers={ProblemError: answer_error},
     )
     app.state.services = Services(archive, settings, OperatorSessions("secret" * 8, TOKEN))

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from server.kept_secrets import kept_secret
+from server.auth.kept_secrets import kept_secret
 
 WORKERS = 4
 
 WORKER = """
 import sys
 from pathlib import Path
-from server.kept_secrets import kept_secret
+from server.auth.kept_secrets import kept_secret
 print("ready", flush=True)
 for number in sys.stdin.readline().split():
     print(kept_secret(Path(sys.argv[1]) / number).get_secret_value())

@@ -12,9 +12,10 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 
 from metrics.turns import EndedTurn, TurnMetrics
+from server.auth.identity import Guests, IdentityMiddleware
+from server.auth.operator_sessions import OperatorSessions
 from server.errors import ProblemError, answer_error
 from server.middleware import AnswerMiddleware
-from server.operator_sessions import OperatorSessions
 from server.routes.metrics import routes
 from server.settings import Settings
 
@@ -44,7 +45,10 @@ async def client(
     metrics = metrics or TurnMetrics()
     app = Starlette(
         routes=routes,
-        middleware=[Middleware(AnswerMiddleware, metrics=metrics)],
+        middleware=[
+            Middleware(AnswerMiddleware, metrics=metrics),
+            Middleware(IdentityMiddleware, guests=Guests("secret"), allow_guests=True),
+        ],
         exception_handlers={ProblemError: answer_error},
     )
     app.state.services = Services(metrics, settings, OperatorSessions("secret", TOKEN))

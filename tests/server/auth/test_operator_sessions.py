@@ -2,9 +2,9 @@
 
 import pytest
 
-from server.failed_tries import MAX_ADDRESSES, FailedTries
-from server.identity import Guests
-from server.operator_sessions import MAX_AGE_S, OperatorSessions
+from server.auth.failed_tries import MAX_ADDRESSES, FailedTries
+from server.auth.identity import Guests
+from server.auth.operator_sessions import MAX_AGE_S, OperatorSessions
 
 SECRET = "session-secret-session-secret-01"  # noqa: S105 - made up for the tests
 TOKEN = "operators-token-operators-token-0001"  # noqa: S105 - made up for the tests

@@ -1,35 +1,26 @@
-"""Who is asking: until accounts exist, a guest known by a signed, stateless cookie.
+"""Who is asking: a guest is known by a signed, stateless cookie, an operator by their token.
 
 Source: RFC 6265bis; nothing is stored until a write.
 """
-
-from dataclasses import dataclass
 
 from itsdangerous import BadSignature, Signer
 from starlette.datastructures import MutableHeaders
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from server.auth.caller import Caller, Owner
+from server.auth.operators import operator_by_token
 from server.errors import ProblemError, refusal
 from server.ids import new_id
-from server.operators import is_admin
 
 COOKIE = "chat_guest"
 MAX_AGE_S = 400 * 86_400
 """The longest that browsers keep a cookie."""
 OPERATORS = frozenset({"flags", "segments"})
-"""Under /api/v1, but nobody's own: each of their routes asks `server.operators`."""
-READING = frozenset({"GET", "HEAD"})
+"""Under /api/v1, but nobody's own: their callers are made no guests."""
 SHARED = frozenset({"chatbots"})
 """Read by everybody; operators are nobody's guest there."""
-
-
-@dataclass(frozen=True, slots=True)
-class Owner:
-    """Whose conversations a request may see and change."""
-
-    owner_id: str
-    role: str = "guest"
+SAFE = frozenset({"GET", "HEAD"})
 
 
 class Guests:
@@ -52,10 +43,11 @@ class Guests:
 
 
 class IdentityMiddleware:
-    """Gives each request an owner (`scope["state"]["owner"]`); new guests get their cookie.
+    """Tells each request's caller (`scope["state"]["caller"]`); new guests get their cookie.
 
     The page itself sets the cookie too: its first calls run side by side, and each would be another
-    guest otherwise. Everything under /api/v1 needs an owner; where guests are not let in, 401.
+    guest otherwise. Everything under /api/v1 needs an owner, also what is not there; where guests
+    are not let in, 401. What a caller may do is each route's rule (`server.auth.routing`).
     """
 
     def __init__(self, app: ASGIApp, *, guests: Guests, allow_guests: bool) -> None:
@@ -64,28 +56,34 @@ class IdentityMiddleware:
         self._allow_guests = allow_guests
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or not _needs_owner(connection := HTTPConnection(scope)):
+        if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        owner = self._guests.read(connection.cookies.get(COOKIE, ""))
-        if owner is None and self._allow_guests:
-            owner, cookie = self._guests.make()
-            _set_cookie(scope, cookie, secure=scope["scheme"] == "https")
-        if owner is None and scope["path"] != "/":
-            problem = ProblemError(401, "unauthenticated", "Sign in first; guests are not let in.")
-            await refusal(scope, problem)(scope, receive, send)
-            return
-        scope["state"]["owner"] = owner
+        connection = HTTPConnection(scope)
+        operator = operator_by_token(connection)
+        owner = None
+        if _may_need_owner(scope, operator):
+            owner = self._guests.read(connection.cookies.get(COOKIE, ""))
+            if owner is None and self._allow_guests:
+                owner, cookie = self._guests.make()
+                _set_cookie(scope, cookie, secure=scope["scheme"] == "https")
+            if owner is None and scope["path"] != "/":
+                problem = ProblemError(
+                    401, "unauthenticated", "Sign in first; guests are not let in."
+                )
+                await refusal(scope, problem)(scope, receive, send)
+                return
+        scope["state"]["caller"] = Caller(owner, operator)
         await self._app(scope, receive, send)
 
 
-def _needs_owner(connection: HTTPConnection) -> bool:
-    path: str = connection.scope["path"]
+def _may_need_owner(scope: Scope, operator: str | None) -> bool:
+    path: str = scope["path"]
     if not path.startswith("/api/v1/"):
         return path == "/"
     area = path.split("/", 4)[3]
     if area in SHARED:
-        return connection.scope["method"] in READING and not is_admin(connection)
+        return scope["method"] in SAFE and operator is None
     return area not in OPERATORS
 
 

@@ -1,16 +1,17 @@
-"""Who is an operator: until accounts exist, whoever bears their token or signed in with it.
+"""Who is an operator: a signed-in admin, or whoever bears the operators' token or its cookie.
 
-In development figures and flags are open to be read; changing them always takes the token, which
-`DATA_DIR/admin-token` has where none was set, or the cookie that `/admin` gives for it.
+In development figures and flags are open to be read; changing them always takes an operator. The
+token is in `DATA_DIR/admin-token` where none was set; `/admin` gives the cookie for it.
 """
 
-from typing import Literal, Protocol
+from typing import Protocol
 
 from starlette.requests import HTTPConnection, Request
 
 from flags.model import Author
+from server.auth.caller import Caller
+from server.auth.operator_sessions import COOKIE, OperatorSessions
 from server.errors import ProblemError
-from server.operator_sessions import COOKIE, OperatorSessions
 from server.settings import Settings
 
 
@@ -29,34 +30,26 @@ def is_reader(request: Request) -> bool:
     return services.settings.app_env != "production" or is_admin(request)
 
 
-def may_read(request: Request) -> None:
-    """Refuse callers that may not read what is the operators'.
-
-    Raises:
-        ProblemError: 401.
-    """
-    if not is_reader(request):
-        raise _unauthenticated()
-
-
-def is_admin(connection: HTTPConnection) -> bool:
+def is_admin(request: Request) -> bool:
     """Say whether the caller may change what is the operators', and see all of it."""
-    return _proof(connection) is not None
+    caller: Caller = request.state.caller
+    return caller.operator is not None
 
 
-def admin(request: Request) -> Author:
-    """Return who changes something, for the audit: by which proof.
+def author_of(request: Request) -> Author:
+    """Return who changes something, for the audit: by which proof. Only operators are asked.
 
     Raises:
-        ProblemError: 401, also in development.
+        ProblemError: 401, it is no operator.
     """
-    proof = _proof(request)
-    if proof is None:
-        raise _unauthenticated()
-    return Author(proof, request_id=request.state.request_id)
+    caller: Caller = request.state.caller
+    if caller.operator is None:
+        raise unauthenticated_operator()
+    return Author(caller.operator, request_id=request.state.request_id)
 
 
-def _proof(connection: HTTPConnection) -> Literal["admin_token", "admin_cookie"] | None:
+def operator_by_token(connection: HTTPConnection) -> str | None:
+    """Return by which of the token's proofs the caller is an operator; None: by neither."""
     services: OperatorServices = connection.app.state.services
     sessions = services.operator_sessions
     scheme, _, given = connection.headers.get("authorization", "").partition(" ")
@@ -67,7 +60,8 @@ def _proof(connection: HTTPConnection) -> Literal["admin_token", "admin_cookie"]
     return None if cookie is None or sessions.ends_at(cookie) is None else "admin_cookie"
 
 
-def _unauthenticated() -> ProblemError:
+def unauthenticated_operator() -> ProblemError:
+    """Return the refusal of who has not shown to be an operator."""
     return ProblemError(
         401,
         "unauthenticated",

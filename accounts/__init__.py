@@ -1,0 +1,1 @@
+"""Who may sign in: users, their sessions and API keys, and what operators did about them."""
