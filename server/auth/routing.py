@@ -13,6 +13,7 @@ from server.auth.caller import Caller
 from server.auth.operators import is_reader, unauthenticated_operator
 from server.errors import ProblemError
 from server.limits.tiers import Tier
+from server.openapi.describing import Doc
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -44,6 +45,7 @@ class ApiRoute(Route):
         access: The rule.
         tier: The limit.
         scope: With `Access.READER`: the API keys that are let in, too.
+        doc: How it is described in `/openapi.json`; None only for pages, which people look at.
     """
 
     def __init__(
@@ -55,10 +57,12 @@ class ApiRoute(Route):
         access: Access,
         tier: Tier,
         scope: Scope | None = None,
+        doc: Doc | None = None,
     ) -> None:
         self.access = access
         self.tier = tier
         self.key_scope = scope
+        self.doc = doc
         super().__init__(path, self._guarded(endpoint), methods=list(methods))
 
     def _guarded(self, endpoint: Endpoint) -> Endpoint:
