@@ -8,10 +8,13 @@ DEFAULT_CHATBOT_ID = "default"
 OnBreak = Literal["continue", "restart", "interrupt"]
 """What becomes of an answer that breaks off: it is gone on with, begun anew, or left as it is."""
 
+Moderation = Literal["off", "flag", "block"]
+"""What becomes of what may not be said: it is not looked for, it is noted, or it is kept back."""
+
 
 @dataclass(frozen=True, slots=True)
 class Chatbot:
-    """How one assistant behaves. `instructions` are shown to admins only."""
+    """How one assistant behaves. `instructions` and `moderation` are shown to admins only."""
 
     chatbot_id: str
     name: str
@@ -22,6 +25,7 @@ class Chatbot:
     greeting: str | None = None
     max_response_chars: int | None = None
     on_break: OnBreak = "continue"
+    moderation: Moderation = "off"
     enabled: bool = True
     version: int = 1
 

@@ -14,7 +14,7 @@ from chatbots.errors import (
     ChatbotsError,
     ChatbotsUnavailableError,
 )
-from chatbots.model import DEFAULT_CHATBOT, Chatbot, OnBreak
+from chatbots.model import DEFAULT_CHATBOT, Chatbot, Moderation, OnBreak
 from storage.errors import StorageError, StorageUnavailableError
 from storage.mongo import MongoDatabase
 
@@ -23,7 +23,7 @@ RECORD_VERSION = 1
 
 
 class ChatbotDoc(TypedDict):
-    """A chatbot. 0.1.0 stored no `on_break`."""
+    """A chatbot. 0.1.0 stored no `on_break` and no `moderation`."""
 
     _id: str
     name: str
@@ -34,6 +34,7 @@ class ChatbotDoc(TypedDict):
     greeting: str | None
     max_response_chars: int | None
     on_break: NotRequired[OnBreak]
+    moderation: NotRequired[Moderation]
     enabled: bool
     version: int
     v: int
@@ -136,6 +137,7 @@ def _doc_of(chatbot: Chatbot) -> ChatbotDoc:
         "greeting": chatbot.greeting,
         "max_response_chars": chatbot.max_response_chars,
         "on_break": chatbot.on_break,
+        "moderation": chatbot.moderation,
         "enabled": chatbot.enabled,
         "version": 1,
         "v": RECORD_VERSION,
@@ -153,6 +155,7 @@ def _chatbot_of(doc: ChatbotDoc) -> Chatbot:
         greeting=doc["greeting"],
         max_response_chars=doc["max_response_chars"],
         on_break=doc.get("on_break", "continue"),
+        moderation=doc.get("moderation", "off"),
         enabled=doc["enabled"],
         version=doc["version"],
     )

@@ -33,6 +33,7 @@ STEPS = (
         """,
     ),
     ("ALTER TABLE chatbots ADD COLUMN on_break TEXT NOT NULL DEFAULT 'continue'",),
+    ("ALTER TABLE chatbots ADD COLUMN moderation TEXT NOT NULL DEFAULT 'off'",),
 )
 """One entry per release of the schema. Steps only add, and none is changed once released."""
 
@@ -132,6 +133,7 @@ def _upsert(connection: sqlite3.Connection, chatbot: Chatbot) -> None:
             "greeting": chatbot.greeting,
             "max_response_chars": chatbot.max_response_chars,
             "on_break": chatbot.on_break,
+            "moderation": chatbot.moderation,
             "enabled": chatbot.enabled,
             "version": 1,
             "v": RECORD_VERSION,
@@ -140,8 +142,8 @@ def _upsert(connection: sqlite3.Connection, chatbot: Chatbot) -> None:
         " instructions = excluded.instructions, model = excluded.model,"
         " temperature = excluded.temperature, voice = excluded.voice,"
         " greeting = excluded.greeting, max_response_chars = excluded.max_response_chars,"
-        " on_break = excluded.on_break, enabled = excluded.enabled,"
-        " version = version + 1, v = excluded.v",
+        " on_break = excluded.on_break, moderation = excluded.moderation,"
+        " enabled = excluded.enabled, version = version + 1, v = excluded.v",
     )
 
 
@@ -156,6 +158,7 @@ def _chatbot_of(row: sqlite3.Row) -> Chatbot:
         greeting=row["greeting"],
         max_response_chars=row["max_response_chars"],
         on_break=row["on_break"],
+        moderation=row["moderation"],
         enabled=bool(row["enabled"]),
         version=row["version"],
     )

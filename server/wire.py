@@ -94,7 +94,7 @@ def message_json(message: Message) -> Json:
 
 
 def chatbot_json(chatbot: Chatbot, *, is_admin: bool = False) -> Json:
-    """Return a chatbot; `instructions` and `version` only for admins."""
+    """Return a chatbot; `instructions`, `moderation`, `version` only for admins."""
     answer: Json = {
         "chatbot_id": chatbot.chatbot_id,
         "name": chatbot.name,
@@ -102,7 +102,11 @@ def chatbot_json(chatbot: Chatbot, *, is_admin: bool = False) -> Json:
         "enabled": chatbot.enabled,
     }
     if is_admin:
-        answer |= {"instructions": chatbot.instructions, "version": chatbot.version}
+        answer |= {
+            "instructions": chatbot.instructions,
+            "moderation": chatbot.moderation,
+            "version": chatbot.version,
+        }
     for name in ("model", "temperature", "voice", "greeting", "max_response_chars"):
         if (value := getattr(chatbot, name)) is not None:
             answer[name] = value

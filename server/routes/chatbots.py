@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from chatbots.errors import ChatbotNotFoundError
-from chatbots.model import DEFAULT_CHATBOT_ID, Chatbot, OnBreak
+from chatbots.model import DEFAULT_CHATBOT_ID, Chatbot, Moderation, OnBreak
 from server.auth.operators import is_admin
 from server.auth.routing import Access, ApiRoute
 from server.body import StrictModel, read_model, visible
@@ -50,6 +50,7 @@ class StoredChatbot(StrictModel):
     greeting: Words | None = None
     max_response_chars: Length | None = None
     on_break: OnBreak = "continue"
+    moderation: Moderation = "off"
     enabled: bool = True
     chatbot_id: str | None = None
     version: int | None = None

@@ -26,7 +26,9 @@ FORMER = {
     "version": 3,
     "v": 1,
 }
-READ = Chatbot("former", "Former", "Answer.", temperature=0.5, on_break="continue", version=3)
+READ = Chatbot(
+    "former", "Former", "Answer.", temperature=0.5, on_break="continue", moderation="off", version=3
+)
 
 
 async def test_a_file_of_the_former_release_is_read_and_goes_on(tmp_path: Path) -> None:
@@ -39,8 +41,8 @@ async def test_a_file_of_the_former_release_is_read_and_goes_on(tmp_path: Path) 
         await chatbots.open()
 
     assert await chatbots.list() == [READ]
-    changed = await chatbots.put(replace(READ, on_break="restart"))
-    assert changed == replace(READ, on_break="restart", version=4)
+    changed = await chatbots.put(replace(READ, on_break="restart", moderation="flag"))
+    assert changed == replace(READ, on_break="restart", moderation="flag", version=4)
     await database.close()
 
 
@@ -83,6 +85,6 @@ async def test_a_document_of_the_former_release_is_read_and_goes_on(tmp_path: Pa
         await chatbots.open()
 
         assert await chatbots.list() == [READ]
-        changed = await chatbots.put(replace(READ, on_break="restart"))
-        assert changed == replace(READ, on_break="restart", version=4)
+        changed = await chatbots.put(replace(READ, on_break="restart", moderation="flag"))
+        assert changed == replace(READ, on_break="restart", moderation="flag", version=4)
         await database.close()

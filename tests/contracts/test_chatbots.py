@@ -19,6 +19,7 @@ POET = Chatbot(
     greeting="Speak, friend",
     max_response_chars=500,
     on_break="interrupt",
+    moderation="block",
     enabled=False,
 )
 
