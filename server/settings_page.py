@@ -1,8 +1,9 @@
 """The page of all settings: `docs/configuration.md` is made by it."""
 
 from server.settings import Settings
+from server.settings.web import WebSettings
 
-_OWN = Settings.__annotations__
+_OWN = {**WebSettings.__annotations__, **Settings.__annotations__}
 
 
 def settings_table() -> str:

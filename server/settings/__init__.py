@@ -1,6 +1,6 @@
 """The service's settings: the only place where the environment is read."""
 
-from server.settings.kinds import MIN_SECRET_CHARS
+from server.settings.secrets import MIN_SECRET_CHARS
 from server.settings.settings import EX_CONFIG, Settings, fault_lines, load_settings
 
 __all__ = ["EX_CONFIG", "MIN_SECRET_CHARS", "Settings", "fault_lines", "load_settings"]

@@ -4,6 +4,7 @@ from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings
 
 from server.settings.kinds import Seconds, unset_if_empty
+from server.settings.secrets import strong, strong_each
 
 
 class AccountSettings(BaseSettings):
@@ -84,6 +85,10 @@ class AccountSettings(BaseSettings):
     )
     oidc_timeout_s: Seconds = Field(5.0, description="Seconds a call to the provider may take.")
 
+    _strong_account_secrets = field_validator("jwt_secret")(strong)
+    _strong_former_secrets = field_validator("jwt_previous_secrets", "session_previous_secrets")(
+        strong_each
+    )
     _empty_account_settings = field_validator(
         "jwt_secret",
         "jwt_previous_secrets",

@@ -5,8 +5,6 @@ from typing import Annotated
 from pydantic import Field
 from pydantic_settings import NoDecode
 
-MIN_SECRET_CHARS = 32
-
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 Hosts = Annotated[tuple[str, ...], NoDecode]
 

@@ -8,18 +8,20 @@ import sys
 from pathlib import Path
 from typing import Literal, get_args
 
-from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import SettingsConfigDict
 
 from server.settings.accounts import AccountSettings
 from server.settings.alerts import AlertSettings
-from server.settings.kinds import MIN_SECRET_CHARS, Hosts, Seconds, lower, split, unset_if_empty
+from server.settings.kinds import Hosts, Seconds, lower, split, unset_if_empty
 from server.settings.limits import LimitSettings
 from server.settings.models import ModelSettings
 from server.settings.moderation import ModerationSettings
 from server.settings.rollout import RolloutSettings
+from server.settings.secrets import strong
 from server.settings.speech import SpeechSettings
 from server.settings.telemetry import TelemetrySettings
+from server.settings.web import WebSettings
 
 EX_CONFIG = 78
 """Exit status for a setting that cannot be used (sysexits.h)."""
@@ -34,16 +36,12 @@ class Settings(
     LimitSettings,
     AccountSettings,
     ModelSettings,
+    WebSettings,
 ):
     """The service's settings, from the environment or `.env`; unknown names are ignored."""
 
     model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True)
 
-    app_env: Literal["development", "production"] = Field(
-        "development", description="In production secrets are required and guests are not let in."
-    )
-    host: str = Field("127.0.0.1", description="Address to listen on.")
-    port: int = Field(8000, ge=0, le=65_535, description="Port to listen on; 0 takes a free one.")
     data_dir: Path = Field(
         Path("data"),
         description="Folder of the embedded stores and of secrets made at first start.",
@@ -96,9 +94,6 @@ class Settings(
         None,
         description="Let callers without credentials in as guests; unset: yes in development, no"
         " in production.",
-    )
-    allowed_origins: Hosts = Field(
-        (), description="Comma-separated origins of other sites' pages that may call the API."
     )
     trusted_proxies: Hosts = Field(
         (), description="Comma-separated addresses whose X-Forwarded-* headers are believed."
@@ -167,28 +162,15 @@ class Settings(
         67_108_864, ge=0, description="Memory for ended turns' logs; the oldest go first."
     )
 
-    _any_case = field_validator("log_level", "log_format", "app_env", mode="before")(lower)
+    _any_case = field_validator("log_level", "log_format", mode="before")(lower)
 
-    _split = field_validator("allowed_origins", "trusted_proxies", "killed_flags", mode="before")(
-        split
-    )
+    _split = field_validator("trusted_proxies", "killed_flags", mode="before")(split)
 
     @field_validator("default_streaming_percentage")
     @classmethod
     def _whole_steps(cls, value: float | None) -> float | None:
         if value is not None and value != round(value, 3):
             raise ValueError("takes at most 3 decimals")
-        return value
-
-    @field_validator("allowed_origins")
-    @classmethod
-    def _exact_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for origin in value:
-            scheme, separator, host = origin.partition("://")
-            if scheme not in {"http", "https"} or not separator or not host or "*" in host:
-                raise ValueError(f"{origin!r} is not an origin such as https://chat.example.com")
-            if "/" in host:
-                raise ValueError(f"{origin!r} must end after the host; leave the path out")
         return value
 
     _empty_is_unset = field_validator(
@@ -201,16 +183,7 @@ class Settings(
         mode="before",
     )(unset_if_empty)
 
-    @field_validator("session_secret", "admin_token")
-    @classmethod
-    def _strong(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
-        if value is None and info.data.get("app_env") == "production":
-            raise ValueError(
-                f"must be set in production, to at least {MIN_SECRET_CHARS} characters"
-            )
-        if value is not None and len(value.get_secret_value()) < MIN_SECRET_CHARS:
-            raise ValueError(f"must have at least {MIN_SECRET_CHARS} characters")
-        return value
+    _strong = field_validator("session_secret", "admin_token")(strong)
 
     @property
     def guests_allowed(self) -> bool:
@@ -241,7 +214,8 @@ def fault_lines(error: ValidationError) -> list[str]:
     for found in error.errors(include_url=False):
         message = found["msg"].removeprefix("Value error, ")
         name = str(found["loc"][0])
-        got = "" if _is_secret(name) else f" (got {found.get('input')!r})"
+        given = found.get("input")
+        got = "" if given in (None, ()) or _is_secret(name) else f" (got {given!r})"
         lines.append(f"{name.upper()}{got}: {message}.".replace("..", "."))
     return lines
 

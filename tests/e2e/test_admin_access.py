@@ -15,13 +15,13 @@ from httpx_sse import ServerSentEvent, aconnect_sse
 from server.auth.operator_sessions import COOKIE
 from server.routes import admin
 from tests.e2e.operators import STATE, STREAMING, token_of
+from tests.support.production import PRODUCTION
 from tests.support.raw_http import request_bytes
 from tests.support.server import Server, client_of, running_server
 
 TOKEN = "operators-token-operators-token-0001"  # noqa: S105 - made up for the tests
 SETTINGS = {
-    "app_env": "production",
-    "session_secret": "session-secret-session-secret-01",
+    **PRODUCTION,
     "admin_token": TOKEN,
     "trusted_proxies": "127.0.0.1",
 }

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.operators import Operator, operated_server, operator_fixtures
+from tests.support.production import PRODUCTION
 from tests.support.server import client_of
 
 CHATBOTS = "/api/v1/chatbots"
@@ -19,6 +20,7 @@ POET = {
     "greeting": "Speak, friend",
     "max_response_chars": 500,
     "on_break": "restart",
+    "moderation": "flag",
     "enabled": True,
 }
 PLAIN = {"name": "Plain", "instructions": "Answer."}
@@ -43,7 +45,8 @@ async def test_an_admin_makes_a_chatbot_and_replaces_all_of_it(operator: Operato
     assert made.json() == {"chatbot_id": "writer", "version": 1, **POET}
     assert (replaced.status_code, replaced.headers["etag"]) == (200, '"2"')
     assert replaced.json() == {
-        "chatbot_id": "writer", "version": 2, **PLAIN, "on_break": "continue", "enabled": True,
+        "chatbot_id": "writer", "version": 2, **PLAIN,
+        "on_break": "continue", "moderation": "off", "enabled": True,
     }  # fmt: skip
     assert await operator.get(path) == replaced.json()
     assert (await operator.http.get(path)).headers["cache-control"] == "no-store"
@@ -70,7 +73,7 @@ async def test_a_guest_sees_what_is_enabled_and_no_instructions(
     hidden = await guest.get(f"{CHATBOTS}/hidden")
     seen = {bot["chatbot_id"]: bot for bot in (await operator.get(CHATBOTS))["chatbots"]}
 
-    shown = {k: v for k, v in poet.items() if k not in {"instructions", "version"}}
+    shown = {k: v for k, v in poet.items() if k not in {"instructions", "moderation", "version"}}
     assert one.json() == shown
     assert shown in listed
     assert not any("instructions" in bot or bot["chatbot_id"] == "hidden" for bot in listed)
@@ -138,6 +141,7 @@ async def test_a_page_of_another_site_changes_no_chatbot(operator: Operator) -> 
         ({"max_response_chars": 1.5}, "max_response_chars"),
         ({"on_break": "give up"}, "on_break"),
         ({"on_break": None}, "on_break"),
+        ({"moderation": "sometimes"}, "moderation"),
         ({"enabled": "yes"}, "enabled"),
         ({"enabled": 1}, "enabled"),
         ({"chatbot_id": "another"}, "chatbot_id"),
@@ -256,12 +260,7 @@ async def test_in_production_the_token_is_enough_where_guests_are_not_let_in(
     tmp_path: Path,
 ) -> None:
     token = "operators-token-operators-token-0001"  # noqa: S105 - made up for the tests
-    settings = {
-        "app_env": "production",
-        "session_secret": "session-secret-session-secret-01",
-        "admin_token": token,
-    }
-    async with operated_server(tmp_path, **settings) as operator:
+    async with operated_server(tmp_path, **{**PRODUCTION, "admin_token": token}) as operator:
         await operator.put(f"{CHATBOTS}/poet", POET)
         listed = (await operator.get(CHATBOTS))["chatbots"]
         refused = [

@@ -13,6 +13,7 @@ from starlette.routing import Route
 from server.auth.identity import Guests
 from server.routes import flags, ofrep, rollout, segments
 from tests.e2e.operators import FLAGS, ROLLOUT, STATE, STREAMING, operated_server
+from tests.support.production import PRODUCTION
 from tests.support.raw_http import exchange, request_bytes
 from tests.support.server import Server, client_of, running_server
 
@@ -28,9 +29,7 @@ def production(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """Run a server in production that lets no guests in."""
     running = running_server(
         tmp_path_factory.mktemp("server"),
-        app_env="production",
-        session_secret=SESSION_SECRET,
-        admin_token=TOKEN,
+        **{**PRODUCTION, "session_secret": SESSION_SECRET, "admin_token": TOKEN},
         allowed_origins=ORIGIN,
     )
     with start_blocking_portal() as portal, portal.wrap_async_context_manager(running) as server:

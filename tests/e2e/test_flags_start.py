@@ -7,16 +7,12 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.operators import FLAGS, SEGMENTS, STATE, STREAMING, operated_server
+from tests.support import production
 from tests.support.chat import log_of
 
 pytestmark = pytest.mark.long
 
-PRODUCTION = {
-    "app_env": "production",
-    "session_secret": "s" * 32,
-    "admin_token": "t" * 32,
-    "allow_guests": "true",
-}
+PRODUCTION = {**production.PRODUCTION, "allow_guests": "true"}
 
 
 async def test_a_restart_keeps_flags_segments_versions_kills_and_history(tmp_path: Path) -> None:

@@ -5,8 +5,10 @@ from pydantic import ValidationError
 
 from server.settings import Settings, fault_lines
 from server.settings_page import settings_table
+from tests.support.production import PRODUCTION
 
 SECRETS = {
+    "jwt_secret": "jwt-secret-jwt-secret-jwt-secret",
     "session_secret": "session-secret-session-secret-01",
     "admin_token": "admin-token-admin-token-admin-01",
     "openai_api_key": "sk-very-secret-indeed",
@@ -68,7 +70,7 @@ def test_the_share_that_is_streamed_to_follows_the_environment_unless_set(
 
 
 def test_production_streams_to_one_in_a_hundred_and_lets_no_guests_in() -> None:
-    settings = a_settings(app_env="production", **SECRETS)
+    settings = a_settings(**{**SECRETS, **PRODUCTION})
 
     assert settings.streaming_percentage == 1.0
     assert settings.guests_allowed is False
