@@ -209,6 +209,7 @@ def _server(run: Run, folder: Path, ports: Sequence[int]) -> Command:
         "DATA_DIR": str(folder),
         "OPENAI_BASE_URL": f"http://127.0.0.1:{model_port}/v1",
         "OPENAI_API_KEY": "none",
+        "RATE_LIMIT_ENABLED": "false",
         "LOG_LEVEL": "warning",
         **engine,
     }

@@ -69,6 +69,7 @@ def _chatstream(setup: Setup) -> Command:
         "OPENAI_API_KEY": "none",
         "OPENAI_MODEL": setup.model,
         "MAX_RESPONSE_CHARS": _UNLIMITED_CHARS,
+        "RATE_LIMIT_ENABLED": "false",  # one address is all its users
         "LOG_LEVEL": "warning",
     }
     return Command((sys.executable, "-m", "server"), environment)

@@ -114,7 +114,8 @@ def text_of(events: list[ServerSentEvent]) -> str:
 async def running_server(data_dir: Path, **settings: object) -> AsyncGenerator[Server, None]:
     """Run a server with these settings (names in lower case) until the block ends.
 
-    The offline model does not wait between tokens, and no speech engine is started, unless told to.
+    The offline model does not wait between tokens, no speech engine is started, and nobody's calls
+    are counted, unless told to.
     """
     environment = {
         "PATH": os.environ["PATH"],  # noqa: TID251 - handed on to the child, not a setting
@@ -123,6 +124,7 @@ async def running_server(data_dir: Path, **settings: object) -> AsyncGenerator[S
         "DATA_DIR": str(data_dir),
         "OFFLINE_TOKENS_PER_S": "0",
         "TTS_ENGINE": "off",
+        "RATE_LIMIT_ENABLED": "false",
         "PYTHONWARNINGS": "error",
         **{name.upper(): str(value) for name, value in settings.items()},
     }
