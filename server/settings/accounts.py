@@ -62,29 +62,6 @@ class AccountSettings(BaseSettings):
         description="Passwords checked at once, on threads of their own; each takes 19 MiB.",
     )
 
-    oidc_issuer: str | None = Field(
-        None, description="OpenID Connect provider to sign in with: its issuer URL."
-    )
-    oidc_client_id: str | None = Field(None, description="Our id at that provider.")
-    oidc_client_secret: SecretStr | None = Field(
-        None, description="Our secret at that provider; unset: a public client, with PKCE alone."
-    )
-    oidc_redirect_url: str | None = Field(
-        None,
-        description="Where the provider sends browsers back to:"
-        " `https://chat.example.com/api/v1/auth/oidc/callback`.",
-    )
-    oidc_scopes: str = Field(
-        "openid email profile", description="What is asked of the provider; `openid` included."
-    )
-    oidc_name: str = Field(
-        "single sign-on",
-        min_length=1,
-        max_length=40,
-        description="The provider's name on the page.",
-    )
-    oidc_timeout_s: Seconds = Field(5.0, description="Seconds a call to the provider may take.")
-
     _strong_account_secrets = field_validator("jwt_secret")(strong)
     _strong_former_secrets = field_validator("jwt_previous_secrets", "session_previous_secrets")(
         strong_each
@@ -93,9 +70,5 @@ class AccountSettings(BaseSettings):
         "jwt_secret",
         "jwt_previous_secrets",
         "session_previous_secrets",
-        "oidc_issuer",
-        "oidc_client_id",
-        "oidc_client_secret",
-        "oidc_redirect_url",
         mode="before",
     )(unset_if_empty)

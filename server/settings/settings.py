@@ -17,6 +17,7 @@ from server.settings.kinds import Hosts, Seconds, lower, split, unset_if_empty
 from server.settings.limits import LimitSettings
 from server.settings.models import ModelSettings
 from server.settings.moderation import ModerationSettings
+from server.settings.oidc import OidcSettings
 from server.settings.rollout import RolloutSettings
 from server.settings.secrets import strong
 from server.settings.speech import SpeechSettings
@@ -34,6 +35,7 @@ class Settings(
     SpeechSettings,
     ModerationSettings,
     LimitSettings,
+    OidcSettings,
     AccountSettings,
     ModelSettings,
     WebSettings,
