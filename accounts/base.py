@@ -14,6 +14,8 @@ from accounts.model import ApiKey, AuditEntry, EndReason, Identity, Page, Sessio
 MAX_API_KEYS = 20
 """Of one user, revoked ones not counted."""
 
+MAX_SESSIONS_LISTED = 100
+
 
 class Users(Protocol):
     """Who has an account."""

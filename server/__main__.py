@@ -6,6 +6,7 @@ from contextlib import closing
 
 import anyio
 
+from accounts.errors import AccountsUnavailableError
 from history.errors import HistoryUnavailableError
 from server.observability import configure_logging
 from server.services import StartError, choose_stores, store_fault
@@ -24,7 +25,7 @@ def main() -> None:
         default="serve",
         choices=["serve", "settings", "verify-indexes", "test-alert"],
         help="serve (default); settings: print the table of all settings; verify-indexes: check"
-        " that the history has the indexes its queries need; test-alert: send operators a message",
+        " that the stores have the indexes that queries need; test-alert: send operators a message",
     )
     command = parser.parse_args().command
     if command == "settings":
@@ -45,13 +46,16 @@ def main() -> None:
 
 
 async def _verify_indexes(settings: Settings) -> int:
-    history, _ = choose_stores(settings)
+    stores = choose_stores(settings)
     try:
-        missing = await history.verify_indexes()
-    except HistoryUnavailableError as error:
+        missing = [
+            *await stores.history.verify_indexes(),
+            *await stores.accounts.verify_indexes(),
+        ]
+    except (HistoryUnavailableError, AccountsUnavailableError) as error:
         raise StartError(f"The history cannot be reached: {store_fault(settings, error)}") from None
     finally:
-        await history.close()
+        await stores.history.close()
     sys.stdout.write("".join(f"missing: {name}\n" for name in missing) or "all indexes exist\n")
     return 1 if missing else 0
 

@@ -11,6 +11,18 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Match, Route
 from starlette.types import Scope
 
+from accounts.errors import (
+    AccountsUnavailableError,
+    ApiKeyNotFoundError,
+    EmailTakenError,
+    LastAdminError,
+    RefreshReusedError,
+    SessionEndedError,
+    SessionNotFoundError,
+    TooManyApiKeysError,
+    UserChangedError,
+    UserNotFoundError,
+)
 from chatbots.errors import (
     ChatbotChangedError,
     ChatbotNotFoundError,
@@ -46,6 +58,7 @@ TITLES = {
     403: "Forbidden",
     404: "Not found",
     405: "Method not allowed",
+    408: "Request timeout",
     409: "Conflict",
     410: "Gone",
     412: "Precondition failed",
@@ -84,6 +97,19 @@ STATUS: dict[type[Exception], tuple[int, str]] = {
     SpeechOffError: (503, "There is no speech here; its operator can set TTS_ENGINE."),
     SpeechTooLongError: (422, "The speech engine wants shorter sentences."),
     SpeechError: (503, "The speech engine cannot be used now; try again in a moment."),
+    UserNotFoundError: (404, "There is no such user."),
+    EmailTakenError: (409, "Somebody has an account with this address; sign in, or use another."),
+    UserChangedError: (412, _CHANGED),
+    LastAdminError: (409, "Nobody would be left to administer; make somebody else an admin first."),
+    SessionNotFoundError: (404, "There is no such session; it may be over."),
+    SessionEndedError: (401, "Your session has ended; sign in again."),
+    RefreshReusedError: (
+        401,
+        "This refresh token had been used, so the session is over; sign in again.",
+    ),
+    ApiKeyNotFoundError: (404, "There is no such API key."),
+    TooManyApiKeysError: (409, "You have as many API keys as one may have; revoke one first."),
+    AccountsUnavailableError: (503, "The accounts cannot be reached; try again in a moment."),
     FlagNotFoundError: (404, "There is no such flag or segment."),
     VersionConflictError: (412, _CHANGED),
     FlagInvalidError: (422, "What is asked for is not valid; see errors."),
@@ -186,7 +212,7 @@ def _tell_more(problem: ProblemError, error: Exception) -> None:
             problem.detail = _sentence(str(error))
             if error.wait_s is not None:
                 problem.headers = {"Retry-After": str(math.ceil(error.wait_s))}
-        case VersionConflictError() | ChatbotChangedError():
+        case VersionConflictError() | ChatbotChangedError() | UserChangedError():
             problem.extra = {"version": error.version}
             if error.version:
                 problem.headers = {"ETag": f'"{error.version}"'}

@@ -95,7 +95,9 @@ async def duties(services: Services, specify: Specify) -> AsyncIterator[None]:
         )
 
     async def sweep() -> None:
-        await services.history.sweep(datetime.now(UTC))
+        now = datetime.now(UTC)
+        await services.history.sweep(now)
+        await services.accounts.sweep(now)
 
     async def measure_lag() -> None:
         due = monotonic() + LAG_WATCH_S

@@ -65,7 +65,7 @@ async def open_services(settings: Settings, specify: Specify) -> AsyncIterator[S
         metrics.limits.set(turns=settings.max_live_turns, readers=settings.max_readers)
         metrics.watch_sharing(figures.sharing)
         store_breaker = history_breaker(settings, metrics)
-        history, chatbots = await open_stores(settings, stack, store_breaker, metrics)
+        stores = await open_stores(settings, stack, store_breaker, metrics)
         sources = open_sources(settings, metrics)
         stack.push_async_callback(sources.close)
         cache = await open_cache(settings, stack, metrics)
@@ -78,7 +78,7 @@ async def open_services(settings: Settings, specify: Specify) -> AsyncIterator[S
         stack.push_async_callback(flags.store.close)
         rollouts = open_rollouts(settings, stack, flags, metrics, worker=worker_id)
         telemetry = open_telemetry(settings, stack, worker_id=worker_id)
-        keeper = RecordKeeper(history, metrics)
+        keeper = RecordKeeper(stores.history, metrics)
         shared_breaker = redis_breaker(settings, metrics)
         event_log, leases = open_event_log(
             settings,
@@ -109,9 +109,10 @@ async def open_services(settings: Settings, specify: Specify) -> AsyncIterator[S
         )
         services = Services(
             settings=settings,
-            history=history,
+            history=stores.history,
             history_breaker=store_breaker,
-            chatbots=chatbots,
+            chatbots=stores.chatbots,
+            accounts=stores.accounts,
             event_log=event_log,
             leases=leases,
             redis_breaker=shared_breaker,

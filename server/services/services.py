@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from accounts.base import Accounts
 from chatbots.base import Chatbots
 from history.base import History
 from metrics.archive.base import Archive
@@ -35,6 +36,7 @@ class Services:
     history: History
     history_breaker: Breaker | None
     chatbots: Chatbots
+    accounts: Accounts
     event_log: EventLog
     leases: Leases | None
     redis_breaker: Breaker | None

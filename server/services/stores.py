@@ -1,10 +1,14 @@
-"""Where the record and the chatbots are kept, as the settings say."""
+"""Where the record, the chatbots and the accounts are kept, as the settings say."""
 
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from functools import partial
 
 import structlog
 
+from accounts.base import Accounts
+from accounts.errors import AccountsError
+from accounts.sqlite import SqliteAccounts
 from chatbots.base import Chatbots
 from chatbots.errors import ChatbotsError
 from chatbots.sqlite import SqliteChatbots
@@ -26,6 +30,15 @@ BREAKER_MAX_OPEN_S = 5.0
 log = structlog.get_logger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """What is kept for good: all in one file, or in one database; closing the history closes it."""
+
+    history: History
+    chatbots: Chatbots
+    accounts: Accounts
+
+
 def history_breaker(settings: Settings, metrics: TurnMetrics) -> Breaker | None:
     """Return the breaker of a store that is a server; a file cannot be left alone."""
     if settings.mongodb_uri is None:
@@ -42,7 +55,7 @@ def history_breaker(settings: Settings, metrics: TurnMetrics) -> Breaker | None:
 
 def choose_stores(
     settings: Settings, breaker: Breaker | None = None, *, on_call: OnCall | None = None
-) -> tuple[History, Chatbots]:
+) -> Stores:
     """Return the stores the settings ask for, not opened yet.
 
     Args:
@@ -57,8 +70,9 @@ def choose_stores(
         file = SqliteDatabase(
             settings.data_dir / "chat.db", timeout_s=settings.history_timeout_s, on_call=on_call
         )
-        return SqliteHistory(file), SqliteChatbots(file)
-    from chatbots.mongo import MongoChatbots  # noqa: PLC0415  # only what is used
+        return Stores(SqliteHistory(file), SqliteChatbots(file), SqliteAccounts(file))
+    from accounts.mongo import MongoAccounts  # noqa: PLC0415  # only what is used
+    from chatbots.mongo import MongoChatbots  # noqa: PLC0415
     from history.mongo.history import MongoHistory  # noqa: PLC0415
     from storage.mongo import MongoDatabase  # noqa: PLC0415
 
@@ -71,26 +85,27 @@ def choose_stores(
         )
     except StorageError as error:
         raise StartError(f"MONGODB_URI: {error}") from None
-    return MongoHistory(database), MongoChatbots(database)
+    return Stores(MongoHistory(database), MongoChatbots(database), MongoAccounts(database))
 
 
 async def open_stores(
     settings: Settings, stack: AsyncExitStack, breaker: Breaker | None, metrics: TurnMetrics
-) -> tuple[History, Chatbots]:
+) -> Stores:
     """Return the stores, opened; the stack closes them.
 
     Raises:
         StartError: a store cannot be used.
     """
     on_call = partial(metrics.dependency_called, "history")
-    history, chatbots = choose_stores(settings, breaker, on_call=on_call)
-    stack.push_async_callback(history.close)
+    stores = choose_stores(settings, breaker, on_call=on_call)
+    stack.push_async_callback(stores.history.close)
     try:
-        await history.open()
-        await chatbots.open()
-    except (HistoryError, ChatbotsError, StorageError) as error:
+        await stores.history.open()
+        await stores.chatbots.open()
+        await stores.accounts.open()
+    except (HistoryError, ChatbotsError, AccountsError, StorageError) as error:
         raise StartError(f"The history cannot be opened: {store_fault(settings, error)}") from None
-    return history, chatbots
+    return stores
 
 
 def store_fault(settings: Settings, error: Exception) -> str:
