@@ -6,9 +6,9 @@ from its access, tier, methods and body: `derived`.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Literal
+from typing import Literal, Self
 
 Schema = Mapping[str, object]
 
@@ -129,7 +129,7 @@ class Doc:
         answers: By status: what it answers when all is well.
         problems: By status: the codes that its own work may be refused with. Those that any route
             of its kind may answer are added.
-        body: The model of its JSON body.
+        body: The model of its JSON body; see `taking`.
         is_body_optional: Whether it may be left out.
         parameters: Of query and headers; of the path only where the shared ones do not fit.
         summary: One short line; else the first of the endpoint's docstring.
@@ -146,3 +146,7 @@ class Doc:
     summary: str = ""
     description: str = ""
     example: object = None
+
+    def taking(self, body: type, *, optional: bool = False) -> Self:
+        """Return it with the model of the body, which is defined beside the route."""
+        return replace(self, body=body, is_body_optional=optional)

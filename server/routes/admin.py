@@ -18,6 +18,7 @@ from server.body import StrictModel, read_model
 from server.changes import NO_STORE
 from server.errors import STATUS, ProblemError
 from server.limits.tiers import Tier
+from server.openapi.described import admin as docs
 from server.routes.health import health
 from server.routes.metrics import read_health, read_service, read_streaming, read_summary
 from server.routes.rollout import read_flags
@@ -145,13 +146,35 @@ def _set_cookie(request: Request, answer: Response, cookie: str, *, max_age_s: i
 routes = [
     ApiRoute("/admin", page, methods=["GET"], access=Access.PUBLIC, tier=Tier.OPERATORS),
     ApiRoute(
-        "/admin/session", read_session, methods=["GET"], access=Access.PUBLIC, tier=Tier.OPERATORS
+        "/admin/session",
+        read_session,
+        methods=["GET"],
+        access=Access.PUBLIC,
+        tier=Tier.OPERATORS,
+        doc=docs.SESSION,
     ),
     ApiRoute(
-        "/admin/session", sign_in, methods=["POST"], access=Access.PUBLIC, tier=Tier.OPERATORS
+        "/admin/session",
+        sign_in,
+        methods=["POST"],
+        access=Access.PUBLIC,
+        tier=Tier.OPERATORS,
+        doc=docs.SIGN_IN.taking(SignIn),
     ),
     ApiRoute(
-        "/admin/session", sign_out, methods=["DELETE"], access=Access.PUBLIC, tier=Tier.OPERATORS
+        "/admin/session",
+        sign_out,
+        methods=["DELETE"],
+        access=Access.PUBLIC,
+        tier=Tier.OPERATORS,
+        doc=docs.SIGN_OUT,
     ),
-    ApiRoute("/admin/events", follow, methods=["GET"], access=Access.ADMIN, tier=Tier.OPERATORS),
+    ApiRoute(
+        "/admin/events",
+        follow,
+        methods=["GET"],
+        access=Access.ADMIN,
+        tier=Tier.OPERATORS,
+        doc=docs.EVENTS,
+    ),
 ]

@@ -16,6 +16,7 @@ from server.auth.operators import OperatorServices
 from server.auth.routing import Access, ApiRoute
 from server.errors import ProblemError
 from server.limits.tiers import Tier
+from server.openapi.described import metrics as docs
 
 _NO_STORE = {"Cache-Control": "no-store"}
 _DEFAULT = "1h"
@@ -62,6 +63,7 @@ routes: list[ApiRoute] = [
         access=Access.READER,
         tier=Tier.OPERATORS,
         scope="metrics",
+        doc=docs.CHARTS,
     )
 ]
 

@@ -16,6 +16,7 @@ from server.body import StrictModel, read_model, visible
 from server.changes import NO_STORE, if_version
 from server.errors import ProblemError
 from server.limits.tiers import Tier
+from server.openapi.described import chatbots as docs
 from server.wire import chatbot_json, services_of
 
 log = structlog.get_logger(__name__)
@@ -134,8 +135,30 @@ routes = [
         methods=["GET"],
         access=Access.ANYBODY_KNOWN,
         tier=Tier.API,
+        doc=docs.LIST,
     ),
-    ApiRoute(_ONE, get_chatbot, methods=["GET"], access=Access.ANYBODY_KNOWN, tier=Tier.API),
-    ApiRoute(_ONE, put_chatbot, methods=["PUT"], access=Access.ADMIN, tier=Tier.OPERATORS),
-    ApiRoute(_ONE, delete_chatbot, methods=["DELETE"], access=Access.ADMIN, tier=Tier.OPERATORS),
+    ApiRoute(
+        _ONE,
+        get_chatbot,
+        methods=["GET"],
+        access=Access.ANYBODY_KNOWN,
+        tier=Tier.API,
+        doc=docs.GET,
+    ),
+    ApiRoute(
+        _ONE,
+        put_chatbot,
+        methods=["PUT"],
+        access=Access.ADMIN,
+        tier=Tier.OPERATORS,
+        doc=docs.PUT.taking(StoredChatbot),
+    ),
+    ApiRoute(
+        _ONE,
+        delete_chatbot,
+        methods=["DELETE"],
+        access=Access.ADMIN,
+        tier=Tier.OPERATORS,
+        doc=docs.DELETE,
+    ),
 ]

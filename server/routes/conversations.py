@@ -15,6 +15,7 @@ from server.body import StrictModel, read_model
 from server.errors import ProblemError
 from server.ids import new_id
 from server.limits.tiers import Tier
+from server.openapi.described import conversations as docs
 from server.wire import conversation_json, message_json, owner_of, services_of, whole_number
 from streaming.turn import Cancelled
 
@@ -152,6 +153,7 @@ routes = [
         methods=["GET"],
         access=Access.OWNER,
         tier=Tier.API,
+        doc=docs.LIST,
     ),
     ApiRoute(
         "/api/v1/conversations",
@@ -159,12 +161,39 @@ routes = [
         methods=["POST"],
         access=Access.OWNER,
         tier=Tier.API,
+        doc=docs.CREATE.taking(NewConversation),
     ),
-    ApiRoute(_ONE, get_conversation, methods=["GET"], access=Access.OWNER, tier=Tier.API),
-    ApiRoute(_ONE, rename_conversation, methods=["PATCH"], access=Access.OWNER, tier=Tier.API),
-    ApiRoute(_ONE, delete_conversation, methods=["DELETE"], access=Access.OWNER, tier=Tier.API),
     ApiRoute(
-        f"{_ONE}/messages", list_messages, methods=["GET"], access=Access.OWNER, tier=Tier.API
+        _ONE,
+        get_conversation,
+        methods=["GET"],
+        access=Access.OWNER,
+        tier=Tier.API,
+        doc=docs.GET,
+    ),
+    ApiRoute(
+        _ONE,
+        rename_conversation,
+        methods=["PATCH"],
+        access=Access.OWNER,
+        tier=Tier.API,
+        doc=docs.RENAME.taking(RenamedConversation),
+    ),
+    ApiRoute(
+        _ONE,
+        delete_conversation,
+        methods=["DELETE"],
+        access=Access.OWNER,
+        tier=Tier.API,
+        doc=docs.DELETE,
+    ),
+    ApiRoute(
+        f"{_ONE}/messages",
+        list_messages,
+        methods=["GET"],
+        access=Access.OWNER,
+        tier=Tier.API,
+        doc=docs.MESSAGES,
     ),
     ApiRoute(
         "/api/v1/messages/{message_id}/feedback",
@@ -172,5 +201,6 @@ routes = [
         methods=["PUT"],
         access=Access.OWNER,
         tier=Tier.API,
+        doc=docs.FEEDBACK.taking(GivenFeedback),
     ),
 ]

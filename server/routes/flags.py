@@ -31,6 +31,8 @@ from server.changes import (
 )
 from server.errors import ProblemError
 from server.limits.tiers import Tier
+from server.openapi.answers.flags import FlagDefinition
+from server.openapi.described import flags as docs
 from server.services import Services
 from server.wire import Json, services_of, whole_number
 
@@ -210,6 +212,7 @@ routes = [
         access=Access.READER,
         tier=Tier.OPERATORS,
         scope="flags",
+        doc=docs.LIST,
     ),
     ApiRoute(
         "/api/v1/flags/{key}",
@@ -218,9 +221,15 @@ routes = [
         access=Access.READER,
         tier=Tier.OPERATORS,
         scope="flags",
+        doc=docs.GET,
     ),
     ApiRoute(
-        "/api/v1/flags/{key}", put_flag, methods=["PUT"], access=Access.ADMIN, tier=Tier.OPERATORS
+        "/api/v1/flags/{key}",
+        put_flag,
+        methods=["PUT"],
+        access=Access.ADMIN,
+        tier=Tier.OPERATORS,
+        doc=docs.PUT.taking(FlagDefinition),
     ),
     ApiRoute(
         "/api/v1/flags/{key}",
@@ -228,6 +237,7 @@ routes = [
         methods=["DELETE"],
         access=Access.ADMIN,
         tier=Tier.OPERATORS,
+        doc=docs.DELETE,
     ),
     ApiRoute(
         "/api/v1/flags/{key}/kill",
@@ -235,6 +245,7 @@ routes = [
         methods=["POST"],
         access=Access.ADMIN,
         tier=Tier.OPERATORS,
+        doc=docs.KILL.taking(Kill, optional=True),
     ),
     ApiRoute(
         "/api/v1/flags/{key}/kill",
@@ -242,6 +253,7 @@ routes = [
         methods=["DELETE"],
         access=Access.ADMIN,
         tier=Tier.OPERATORS,
+        doc=docs.END_KILL,
     ),
     ApiRoute(
         "/api/v1/flags/{key}/history",
@@ -250,6 +262,7 @@ routes = [
         access=Access.READER,
         tier=Tier.OPERATORS,
         scope="flags",
+        doc=docs.HISTORY,
     ),
     ApiRoute(
         "/api/v1/flags/{key}/explain",
@@ -258,5 +271,6 @@ routes = [
         access=Access.READER,
         tier=Tier.OPERATORS,
         scope="flags",
+        doc=docs.EXPLAIN,
     ),
 ]

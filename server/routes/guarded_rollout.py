@@ -15,6 +15,7 @@ from server.auth.routing import Access, ApiRoute
 from server.body import Model, StrictModel, read_model
 from server.changes import NO_STORE, Why, change_of, plain, serve_now, versioned
 from server.limits.tiers import Tier
+from server.openapi.described import rollouts as docs
 from server.routes.flags import changes_of
 from server.wire import Json, services_of
 
@@ -159,6 +160,7 @@ routes = [
         methods=["POST"],
         access=Access.ADMIN,
         tier=Tier.OPERATORS,
+        doc=docs.START.taking(Start, optional=True),
     ),
     ApiRoute(
         "/api/v1/flags/{key}/rollout/history",
@@ -167,17 +169,39 @@ routes = [
         access=Access.READER,
         tier=Tier.OPERATORS,
         scope="flags",
+        doc=docs.HISTORY,
     ),
     *(
-        ApiRoute(path, pause, methods=["POST"], access=Access.ADMIN, tier=Tier.OPERATORS)
+        ApiRoute(
+            path,
+            pause,
+            methods=["POST"],
+            access=Access.ADMIN,
+            tier=Tier.OPERATORS,
+            doc=docs.PAUSE.taking(Because, optional=True),
+        )
         for path in _both("pause")
     ),
     *(
-        ApiRoute(path, resume, methods=["POST"], access=Access.ADMIN, tier=Tier.OPERATORS)
+        ApiRoute(
+            path,
+            resume,
+            methods=["POST"],
+            access=Access.ADMIN,
+            tier=Tier.OPERATORS,
+            doc=docs.RESUME.taking(Resume, optional=True),
+        )
         for path in _both("resume")
     ),
     *(
-        ApiRoute(path, approve, methods=["POST"], access=Access.ADMIN, tier=Tier.OPERATORS)
+        ApiRoute(
+            path,
+            approve,
+            methods=["POST"],
+            access=Access.ADMIN,
+            tier=Tier.OPERATORS,
+            doc=docs.APPROVE.taking(Because, optional=True),
+        )
         for path in _both("approve")
     ),
 ]

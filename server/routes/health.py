@@ -8,6 +8,7 @@ from starlette.responses import JSONResponse, Response
 from history.errors import HistoryUnavailableError
 from server.auth.routing import Access, ApiRoute
 from server.limits.tiers import Tier
+from server.openapi.described import health as docs
 from server.services import Services
 from server.version import VERSION
 from server.wire import services_of
@@ -168,7 +169,28 @@ def _ms_since(began: float) -> float:
 
 
 routes = [
-    ApiRoute("/health/live", live, methods=["GET"], access=Access.PUBLIC, tier=Tier.NONE),
-    ApiRoute("/health/ready", ready, methods=["GET"], access=Access.PUBLIC, tier=Tier.NONE),
-    ApiRoute("/health", health, methods=["GET"], access=Access.PUBLIC, tier=Tier.NONE),
+    ApiRoute(
+        "/health/live",
+        live,
+        methods=["GET"],
+        access=Access.PUBLIC,
+        tier=Tier.NONE,
+        doc=docs.LIVE,
+    ),
+    ApiRoute(
+        "/health/ready",
+        ready,
+        methods=["GET"],
+        access=Access.PUBLIC,
+        tier=Tier.NONE,
+        doc=docs.READY,
+    ),
+    ApiRoute(
+        "/health",
+        health,
+        methods=["GET"],
+        access=Access.PUBLIC,
+        tier=Tier.NONE,
+        doc=docs.HEALTH,
+    ),
 ]

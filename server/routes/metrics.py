@@ -23,6 +23,7 @@ from server.auth.operators import OperatorServices, is_reader
 from server.auth.routing import Access, ApiRoute
 from server.body import StrictModel, read_model
 from server.limits.tiers import Tier
+from server.openapi.described import metrics as docs
 from server.routes import charts
 
 _ROOT = Path(__file__).resolve().parents[2]
@@ -145,10 +146,19 @@ async def take_beacon(request: Request) -> Response:
 
 routes: list[ApiRoute] = [
     ApiRoute(
-        "/api/metrics", read_service, access=Access.READER, tier=Tier.OPERATORS, scope="metrics"
+        "/api/metrics",
+        read_service,
+        access=Access.READER,
+        tier=Tier.OPERATORS,
+        scope="metrics",
+        doc=docs.SERVICE,
     ),
     ApiRoute(
-        "/api/metrics/health/streaming", read_health, access=Access.PUBLIC, tier=Tier.OPERATORS
+        "/api/metrics/health/streaming",
+        read_health,
+        access=Access.PUBLIC,
+        tier=Tier.OPERATORS,
+        doc=docs.HEALTH,
     ),
     ApiRoute(
         "/api/metrics/streaming",
@@ -156,6 +166,7 @@ routes: list[ApiRoute] = [
         access=Access.READER,
         tier=Tier.OPERATORS,
         scope="metrics",
+        doc=docs.STREAMING,
     ),
     ApiRoute(
         "/api/metrics/streaming/summary",
@@ -163,11 +174,24 @@ routes: list[ApiRoute] = [
         access=Access.READER,
         tier=Tier.OPERATORS,
         scope="metrics",
+        doc=docs.SUMMARY,
     ),
-    ApiRoute("/metrics", scrape, access=Access.READER, tier=Tier.OPERATORS, scope="metrics"),
+    ApiRoute(
+        "/metrics",
+        scrape,
+        access=Access.READER,
+        tier=Tier.OPERATORS,
+        scope="metrics",
+        doc=docs.PROMETHEUS,
+    ),
     *charts.routes,
     ApiRoute(
-        "/api/v1/beacons", take_beacon, methods=["POST"], access=Access.OWNER, tier=Tier.SIGNALS
+        "/api/v1/beacons",
+        take_beacon,
+        methods=["POST"],
+        access=Access.OWNER,
+        tier=Tier.SIGNALS,
+        doc=docs.BEACON.taking(Beacon),
     ),
 ]
 

@@ -20,6 +20,7 @@ from server.auth.routing import Access, ApiRoute
 from server.body import read_json
 from server.errors import ProblemError
 from server.limits.tiers import Tier
+from server.openapi.described import ofrep as docs
 from server.wire import Json, services_of
 
 _PRIVATE = {"Cache-Control": "private, no-cache"}
@@ -121,6 +122,7 @@ routes = [
         access=Access.READER,
         tier=Tier.OPERATORS,
         scope="ofrep",
+        doc=docs.ALL,
     ),
     ApiRoute(
         "/ofrep/v1/evaluate/flags/{key}",
@@ -129,5 +131,6 @@ routes = [
         access=Access.READER,
         tier=Tier.OPERATORS,
         scope="ofrep",
+        doc=docs.ONE,
     ),
 ]

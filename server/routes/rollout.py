@@ -19,6 +19,7 @@ from server.auth.routing import Access, ApiRoute
 from server.body import StrictModel, read_model
 from server.changes import NO_STORE, Why, change_of, plain, serve_now, versioned
 from server.limits.tiers import Tier
+from server.openapi.described import rollouts as docs
 from server.rollout_view import guarded, rollout_evidence
 from server.routes.metrics import arm_json
 from server.services import Services
@@ -145,6 +146,7 @@ routes = [
         access=Access.READER,
         tier=Tier.OPERATORS,
         scope="flags",
+        doc=docs.STANDING,
     ),
     ApiRoute(
         "/api/metrics/feature-flags/rollout",
@@ -152,5 +154,6 @@ routes = [
         methods=["POST"],
         access=Access.ADMIN,
         tier=Tier.OPERATORS,
+        doc=docs.SET.taking(SetRollout),
     ),
 ]

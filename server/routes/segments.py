@@ -18,6 +18,8 @@ from server.changes import (
     why_of_query,
 )
 from server.limits.tiers import Tier
+from server.openapi.answers.flags import SegmentDefinition
+from server.openapi.described import flags as docs
 from server.wire import services_of
 
 
@@ -69,6 +71,7 @@ routes = [
         access=Access.READER,
         tier=Tier.OPERATORS,
         scope="flags",
+        doc=docs.LIST_SEGMENTS,
     ),
     ApiRoute(
         "/api/v1/segments/{name}",
@@ -77,6 +80,7 @@ routes = [
         access=Access.READER,
         tier=Tier.OPERATORS,
         scope="flags",
+        doc=docs.GET_SEGMENT,
     ),
     ApiRoute(
         "/api/v1/segments/{name}",
@@ -84,6 +88,7 @@ routes = [
         methods=["PUT"],
         access=Access.ADMIN,
         tier=Tier.OPERATORS,
+        doc=docs.PUT_SEGMENT.taking(SegmentDefinition),
     ),
     ApiRoute(
         "/api/v1/segments/{name}",
@@ -91,5 +96,6 @@ routes = [
         methods=["DELETE"],
         access=Access.ADMIN,
         tier=Tier.OPERATORS,
+        doc=docs.DELETE_SEGMENT,
     ),
 ]

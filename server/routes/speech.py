@@ -16,6 +16,7 @@ from server.auth.routing import Access, ApiRoute
 from server.body import StrictModel, read_model
 from server.errors import ProblemError
 from server.limits.tiers import Tier
+from server.openapi.described import speech as docs
 from server.wire import owner_of, services_of
 from streaming.languages import guess_language
 from streaming.speech.base import MAX_UTTERANCE_BYTES, Utterance
@@ -125,9 +126,21 @@ def _unspeakable(message: str, code: str) -> ProblemError:
 
 
 routes = [
-    ApiRoute("/api/v1/speech", speak_text, methods=["POST"], access=Access.OWNER, tier=Tier.SPEECH),
     ApiRoute(
-        "/api/v1/speech/voices", list_voices, methods=["GET"], access=Access.OWNER, tier=Tier.API
+        "/api/v1/speech",
+        speak_text,
+        methods=["POST"],
+        access=Access.OWNER,
+        tier=Tier.SPEECH,
+        doc=docs.SPEAK.taking(SpeakText),
+    ),
+    ApiRoute(
+        "/api/v1/speech/voices",
+        list_voices,
+        methods=["GET"],
+        access=Access.OWNER,
+        tier=Tier.API,
+        doc=docs.VOICES,
     ),
     ApiRoute(
         "/api/v1/speech/{audio_id}",
@@ -135,5 +148,6 @@ routes = [
         methods=["GET"],
         access=Access.OWNER,
         tier=Tier.SIGNALS,
+        doc=docs.AGAIN,
     ),
 ]

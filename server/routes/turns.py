@@ -20,6 +20,7 @@ from server.body import StrictModel, read_model, visible
 from server.changes import idempotency_key
 from server.errors import ProblemError
 from server.limits.tiers import Tier
+from server.openapi.described import turns as docs
 from server.planning import Plan, Wanted, idempotency_of, plan_turn, title_of
 from server.services import Services
 from server.turnstile import arrival
@@ -287,10 +288,20 @@ def _cursor(request: Request, turn_id: str) -> Cursor:
 
 routes = [
     ApiRoute(
-        "/api/v1/turns", start_turn, methods=["POST"], access=Access.OWNER, tier=Tier.MESSAGES
+        "/api/v1/turns",
+        start_turn,
+        methods=["POST"],
+        access=Access.OWNER,
+        tier=Tier.MESSAGES,
+        doc=docs.START.taking(StartTurn),
     ),
     ApiRoute(
-        "/api/v1/turns/{turn_id}", get_turn, methods=["GET"], access=Access.OWNER, tier=Tier.API
+        "/api/v1/turns/{turn_id}",
+        get_turn,
+        methods=["GET"],
+        access=Access.OWNER,
+        tier=Tier.API,
+        doc=docs.STATE,
     ),
     ApiRoute(
         "/api/v1/turns/{turn_id}/events",
@@ -298,6 +309,7 @@ routes = [
         methods=["GET"],
         access=Access.OWNER,
         tier=Tier.ATTACH,
+        doc=docs.EVENTS,
     ),
     ApiRoute(
         "/api/v1/turns/{turn_id}/cancel",
@@ -305,6 +317,7 @@ routes = [
         methods=["POST"],
         access=Access.OWNER,
         tier=Tier.API,
+        doc=docs.CANCEL.taking(CancelTurn, optional=True),
     ),
     ApiRoute(
         "/api/v1/turns/{turn_id}/playback",
@@ -312,5 +325,6 @@ routes = [
         methods=["POST"],
         access=Access.OWNER,
         tier=Tier.SIGNALS,
+        doc=docs.PLAYBACK.taking(Playback),
     ),
 ]

@@ -1,0 +1,1 @@
+"""What routes answer, for the document; a room of routes each."""
