@@ -29,6 +29,7 @@ from server.services.flags import open_flags, wants_abort_now
 from server.services.logs import open_event_log, redis_breaker
 from server.services.rollouts import open_rollouts
 from server.services.services import Services
+from server.services.sign_in_provider import open_sign_in_provider
 from server.services.sources import open_sources
 from server.services.stores import history_breaker, open_stores
 from server.services.telemetry import open_telemetry
@@ -135,6 +136,7 @@ async def open_services(settings: Settings, specify: Specify) -> AsyncIterator[S
             operator_sessions=OperatorSessions(session_secret, admin_token),
             operator_streams=OperatorStreams(send_timeout_s=settings.send_timeout_s),
             failed_sign_ins=FailedTries(limit=SIGN_INS_A_MINUTE, window_s=60.0),
+            sign_in_provider=open_sign_in_provider(settings, stack, session_secret),
             worker_id=worker_id,
         )
         flags.client.on_change(partial(_stop_where_killed, runner))

@@ -17,6 +17,7 @@ from server.readers import Readers
 from server.services.figures import Figures
 from server.services.flags import Flags
 from server.services.rollouts import Rollouts
+from server.services.sign_in_provider import SignInProvider
 from server.settings import Settings
 from streaming.event_log.base import EventLog, Leases
 from streaming.keeper import RecordKeeper
@@ -53,6 +54,7 @@ class Services:
     operator_sessions: OperatorSessions
     operator_streams: OperatorStreams
     failed_sign_ins: FailedTries
+    sign_in_provider: SignInProvider | None
     worker_id: str
 
     @property
