@@ -14,6 +14,7 @@ from starlette.staticfiles import StaticFiles
 from server.auth.identity import IdentityMiddleware
 from server.auth.routing import Access, ApiRoute
 from server.errors import STATUS, ProblemError, answer_error
+from server.hosts import HostMiddleware, taken_hosts
 from server.limits.tiers import Tier
 from server.middleware import AnswerMiddleware, OriginMiddleware, SizeLimitMiddleware
 from server.routes import (
@@ -60,7 +61,14 @@ def create_app(services: Services) -> Starlette:
     """Return the application over opened services; whoever opened them closes them."""
     settings = services.settings
     middleware = [
-        Middleware(AnswerMiddleware, metrics=services.metrics),
+        Middleware(
+            AnswerMiddleware,
+            metrics=services.metrics,
+            timeout_s=settings.request_timeout_s,
+            demands_https=settings.app_env == "production",
+            logs=settings.log_requests,
+        ),
+        Middleware(HostMiddleware, takes=taken_hosts(settings)),
         Middleware(TurnstileMiddleware),
         Middleware(SizeLimitMiddleware, max_bytes=settings.max_body_bytes),
         Middleware(OriginMiddleware, allowed=settings.allowed_origins),
@@ -77,7 +85,7 @@ def create_app(services: Services) -> Starlette:
             allow_headers=TAKEN_HEADERS,
             expose_headers=SHOWN_HEADERS,
         )
-        middleware.insert(2, cors)
+        middleware.insert(3, cors)
     app = Starlette(
         routes=[
             *turns.routes,

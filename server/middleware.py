@@ -4,11 +4,13 @@ Pure ASGI: Starlette's `BaseHTTPMiddleware` would buffer and break backpressure.
 wraps `send`, once, for all of them: an event stream pays for each wrapper with every token.
 """
 
+import math
 import re
 from collections.abc import Iterable
 from time import perf_counter
 from urllib.parse import urlsplit
 
+import anyio
 import structlog
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect, Request
@@ -18,12 +20,16 @@ from metrics.turns import TurnMetrics
 from server.errors import ProblemError, answer_error, refusal
 from server.ids import new_id
 
+log = structlog.get_logger(__name__)
+
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _CLEAN_ID = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 
 SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
     "Referrer-Policy": "no-referrer",
+    "Permissions-Policy": "camera=(), display-capture=(), geolocation=(), microphone=(), usb=()",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Content-Security-Policy": (
@@ -32,48 +38,112 @@ SECURITY_HEADERS = {
         " base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     ),
 }
+HSTS = "max-age=63072000"
+"""Two years of https alone. Without `includeSubDomains`: other names may be none of ours."""
 
 
 class AnswerMiddleware:
-    """Outermost: request id, security headers, headers collected further in, request metrics."""
+    """Outermost: request id, security headers, headers collected further in, request metrics.
 
-    def __init__(self, app: ASGIApp, *, metrics: TurnMetrics) -> None:
+    What does not say how long it may be kept is not kept. An answer that has not begun in time is
+    503: each thing that is waited for has a shorter deadline of its own, this one is the last.
+
+    Args:
+        app: What answers.
+        metrics: Told of each request.
+        timeout_s: Seconds until an answer has to begin; it may then last for ever.
+        demands_https: Whether browsers are told to stay with https, where they came by it.
+        logs: Whether each request is logged.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        metrics: TurnMetrics,
+        timeout_s: float = math.inf,
+        demands_https: bool = False,
+        logs: bool = False,
+    ) -> None:
         self._app = app
         self._metrics = metrics
+        self._timeout_s = timeout_s
+        self._demands_https = demands_https
+        self._logs = logs
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        began, status, is_started = perf_counter(), 500, False
+        began = perf_counter()
         own = Headers(scope=scope).get("x-request-id", "")
         request_id = own if _CLEAN_ID.fullmatch(own) else new_id("req")
         headers = MutableHeaders({"X-Request-ID": request_id, **SECURITY_HEADERS})
+        if self._demands_https and scope["scheme"] == "https":
+            headers["Strict-Transport-Security"] = HSTS
         state = scope.setdefault("state", {})
         state["request_id"], state["response_headers"] = request_id, headers
         structlog.contextvars.bind_contextvars(request_id=request_id)
-
-        async def send_with_headers(message: Message) -> None:
-            nonlocal status, is_started
-            if message["type"] == "http.response.start":
-                status, is_started = message["status"], True
-                message["headers"] = [*message["headers"], *headers.raw]
-            await send(message)
-
+        answer = _Answer(send, headers, self._timeout_s)
         try:
-            await self._app(scope, receive, send_with_headers)
+            await self._answer(scope, receive, answer)
         except ClientDisconnect:  # left in the middle of its body: nobody to answer
             pass
         except Exception as error:  # here, so that a 500 too has the headers set above
-            if is_started:
+            if answer.has_begun:
                 raise
-            answer = await answer_error(Request(scope), error)
-            await answer(scope, receive, send_with_headers)
+            told = await answer_error(Request(scope), error)
+            await told(scope, receive, answer.send)
         finally:
-            route = scope.get("route")
-            self._metrics.http_request(
-                getattr(route, "path", "other"), scope["method"], status, perf_counter() - began
+            self._tell(scope, answer.status, perf_counter() - began)
+
+    async def _answer(self, scope: Scope, receive: Receive, answer: "_Answer") -> None:
+        with answer.waiting as waiting:
+            await self._app(scope, receive, answer.send)
+        if waiting.cancelled_caught:
+            log.error("request.timed_out", path=scope["path"], timeout_s=self._timeout_s)
+            await refusal(scope, _too_late())(scope, receive, answer.send)
+
+    def _tell(self, scope: Scope, status: int, duration_s: float) -> None:
+        route = getattr(scope.get("route"), "path", "other")
+        self._metrics.http_request(route, scope["method"], status, duration_s)
+        if self._logs:
+            log.info(
+                "http.request",
+                method=scope["method"],
+                route=route,
+                status=status,
+                duration_s=round(duration_s, 4),
             )
+
+
+class _Answer:
+    """What is sent; its start gets the headers, and ends the wait for it."""
+
+    def __init__(self, send: Send, headers: MutableHeaders, timeout_s: float) -> None:
+        self.status = 500
+        self.has_begun = False
+        self.waiting = anyio.move_on_after(timeout_s)
+        self._send = send
+        self._headers = headers
+
+    async def send(self, message: Message) -> None:
+        """Pass a message on: the second and all others as they are."""
+        if message["type"] == "http.response.start":
+            self.status, self.has_begun = message["status"], True
+            self.waiting.deadline = math.inf
+            message["headers"] = [*message["headers"], *self._headers.raw]
+            if not any(name == b"cache-control" for name, _ in message["headers"]):
+                message["headers"].append((b"cache-control", b"no-store"))
+        await self._send(message)
+
+
+def _too_late() -> ProblemError:
+    return ProblemError(
+        503,
+        "timed_out",
+        "This took too long and was given up; it may have been done: read it, then try again.",
+    )
 
 
 class OriginMiddleware:
@@ -122,6 +192,16 @@ MAX_HEADER_BYTES = 32_768
 """The parser takes 200 KB and more; behind nginx less arrives."""
 
 
+def headers_too_large(max_bytes: int) -> ProblemError:
+    """Return the refusal of a request whose head is too long."""
+    return ProblemError(
+        431,
+        "headers_too_large",
+        f"The header fields may have {max_bytes} bytes; delete cookies.",
+        headers={"Connection": "close"},
+    )
+
+
 class SizeLimitMiddleware:
     """Refuses header fields over their limit with 431, and bodies over theirs with 413.
 
@@ -156,12 +236,7 @@ class SizeLimitMiddleware:
     def _refusal(self, scope: Scope) -> ProblemError | None:
         size = sum(len(name) + len(value) for name, value in scope["headers"])
         if size > MAX_HEADER_BYTES:
-            return ProblemError(
-                431,
-                "headers_too_large",
-                f"The header fields may have {MAX_HEADER_BYTES} bytes; delete cookies.",
-                headers={"Connection": "close"},
-            )
+            return headers_too_large(MAX_HEADER_BYTES)
         headers = Headers(scope=scope)
         announced = headers.get("content-length", "0")
         if scope["method"] in SAFE_METHODS and (announced != "0" or "transfer-encoding" in headers):

@@ -6,8 +6,8 @@ Divergences from running uvicorn as it comes, each with its reason:
    listens only once all is open: callers of a worker that starts are refused at once, not kept.
 2. A signal starts our drain, not uvicorn's: the listener stays open meanwhile, so that readiness
    can say 503 and readers get `bye`; a second signal ends at once.
-3. The protocol offers `chatstream.abort`: a reader that does not read cannot be closed politely.
-4. What cannot be parsed is answered as a problem with a request id, as everything else is.
+
+How single connections differ from uvicorn's is in `server.protocol`.
 """
 
 import asyncio
@@ -20,14 +20,11 @@ import anyio
 import structlog
 import uvicorn
 from starlette.applications import Starlette
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from server.app import create_app
 from server.drain import drain
-from server.errors import ProblemError, problem_response
-from server.event_stream import ABORT_EXTENSION
-from server.ids import new_id
 from server.planning import specify_again
+from server.protocol import protocol_of
 from server.services import Services, StartError, open_services, settle_garbage_collector
 from server.settings import Settings
 from server.version import VERSION
@@ -110,30 +107,6 @@ async def serve(settings: Settings, sock: socket.socket) -> None:
             tasks.cancel_scope.cancel()
 
 
-class _Protocol(HttpToolsProtocol):
-    """uvicorn's protocol: can drop the connection, and refuses what is not HTTP as we do."""
-
-    def on_message_begin(self) -> None:
-        super().on_message_begin()
-        self.scope["extensions"] = {ABORT_EXTENSION: self._abort}  # type: ignore[dict-item]  # ours
-
-    def _abort(self) -> None:
-        self.cycle.disconnected = (
-            True  # else an answer that is cut on purpose is logged as an error
-        )
-        self.transport.abort()
-
-    def send_400_response(self, msg: str) -> None:  # noqa: ARG002  # uvicorn's
-        problem = ProblemError(400, "malformed", "This is not an HTTP request that can be read.")
-        request_id = new_id("req")
-        answer = problem_response(request_id, problem)
-        own = [(b"x-request-id", request_id.encode("ascii")), (b"connection", b"close")]
-        lines = [b"HTTP/1.1 400 Bad Request"]
-        lines += [b"%b: %b" % header for header in [*answer.raw_headers, *own]]
-        self.transport.write(b"\r\n".join([*lines, b"", bytes(answer.body)]))
-        self.transport.close()
-
-
 class _Server(uvicorn.Server):
     """uvicorn's server; the first signal drains, the second ends at once."""
 
@@ -151,7 +124,8 @@ class _Server(uvicorn.Server):
 def _config(settings: Settings, app: Starlette) -> uvicorn.Config:
     return uvicorn.Config(
         app,
-        http=_Protocol,
+        http=protocol_of(settings.request_timeout_s),
+        ws="none",
         loop="uvloop",
         lifespan="off",
         log_config=None,

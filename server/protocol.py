@@ -1,0 +1,146 @@
+"""HTTP/1.1 as uvicorn reads it, with bounds on what comes before a request is one.
+
+Divergences from uvicorn's own, each with its reason:
+
+1. It offers `chatstream.abort`: a reader that does not read cannot be closed politely.
+2. What cannot be parsed is answered as a problem with a request id, as everything else is.
+3. A request has to come in within a time, whole: a byte now and then holds a connection for ever.
+   uvicorn times only the pause between two requests.
+4. The head of a request has a bound: the parser itself has none, and the application sees a head
+   only once it is whole.
+5. Trailers are read past: uvicorn adds them to the header fields of a request that already runs.
+"""
+
+import asyncio
+from typing import ClassVar
+
+from uvicorn.protocols.http.httptools_impl import (
+    STATUS_LINE,
+    HttpToolsProtocol,
+    RequestResponseCycle,
+)
+
+from server.errors import ProblemError, problem_response
+from server.event_stream import ABORT_EXTENSION
+from server.ids import new_id
+from server.middleware import SECURITY_HEADERS, headers_too_large
+
+MAX_HEAD_BYTES = 65_536
+"""Request line and header fields. Beyond what the application takes: it says more about those."""
+
+
+def protocol_of(request_timeout_s: float) -> type[HttpToolsProtocol]:
+    """Return the protocol class for uvicorn, which makes one for each connection."""
+
+    class Protocol(_Protocol):
+        timeout_s = request_timeout_s
+
+    return Protocol
+
+
+class _Protocol(HttpToolsProtocol):
+    timeout_s: ClassVar[float]
+    _due: asyncio.TimerHandle | None = None
+    _head_bytes = 0
+    _has_begun = False
+    _is_in_head = False
+    _is_whole = False
+    """Of the newest request: there is one; its head is coming in; all of it has come."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
+        super().connection_made(transport)
+        self._wait()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_waiting()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self.transport.is_closing():
+            return
+        if self._is_in_head:
+            self._head_bytes += len(data)
+            if self._head_bytes > MAX_HEAD_BYTES:
+                self._refuse(headers_too_large(MAX_HEAD_BYTES))
+                return
+        # Line ends between two requests begin none; they, too, have to come to something.
+        if not self._is_whole or self.cycle.response_complete:
+            self._wait()
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._has_begun = self._is_in_head = True
+        self._is_whole, self._head_bytes = False, 0
+        self.scope["extensions"] = {ABORT_EXTENSION: self._abort}  # type: ignore[dict-item]  # ours
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._is_in_head:
+            super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        self._is_in_head = False
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        self._is_whole = True
+        self._stop_waiting()
+        super().on_message_complete()
+
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002  # uvicorn's
+        self._refuse(
+            ProblemError(400, "malformed", "This is not an HTTP request that can be read.")
+        )
+
+    def _wait(self) -> None:
+        if self._due is None:
+            self._due = self.loop.call_later(self.timeout_s, self._give_up)
+
+    def _stop_waiting(self) -> None:
+        if self._due is not None:
+            self._due.cancel()
+            self._due = None
+
+    def _give_up(self) -> None:
+        self._due = None
+        if self._has_begun and not self._is_whole and not self.transport.is_closing():
+            self._refuse(
+                ProblemError(
+                    408, "request_timeout", "The request came in too slowly; send it again, faster."
+                )
+            )
+        self.transport.close()
+
+    def _refuse(self, problem: ProblemError) -> None:
+        """Answer here, unless another answer has begun, and close.
+
+        An application that waits for the rest of the body is told that its caller has gone.
+        """
+        cycle: RequestResponseCycle | None = self.cycle
+        is_free = cycle is None or not cycle.response_started
+        if cycle is not None and not cycle.response_complete:
+            cycle.disconnected = True
+            cycle.message_event.set()
+        elif self._is_in_head:
+            is_free = True  # the answer was another request's
+        if is_free:
+            self._write(problem)
+        self.transport.close()
+
+    def _write(self, problem: ProblemError) -> None:
+        request_id = new_id("req")
+        answer = problem_response(request_id, problem)
+        own = {"X-Request-ID": request_id, "Connection": "close", "Cache-Control": "no-store"}
+        fields = [
+            f"{name}: {value}".encode("latin-1") for name, value in (SECURITY_HEADERS | own).items()
+        ]
+        fields += [b"%b: %b" % header for header in answer.raw_headers]
+        self.transport.write(
+            STATUS_LINE[problem.status] + b"\r\n".join([*fields, b"", bytes(answer.body)])
+        )
+
+    def _abort(self) -> None:
+        self.cycle.disconnected = (
+            True  # else an answer that is cut on purpose is logged as an error
+        )
+        self.transport.abort()
