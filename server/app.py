@@ -8,7 +8,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
-from starlette.routing import Mount
+from starlette.routing import BaseRoute, Mount
 from starlette.staticfiles import StaticFiles
 
 from server.auth.identity import IdentityMiddleware
@@ -21,6 +21,7 @@ from server.routes import (
     admin,
     chatbots,
     conversations,
+    document,
     flags,
     guarded_rollout,
     health,
@@ -87,28 +88,34 @@ def create_app(services: Services) -> Starlette:
         )
         middleware.insert(3, cors)
     app = Starlette(
-        routes=[
-            *turns.routes,
-            *conversations.routes,
-            *chatbots.routes,
-            *speech.routes,
-            *health.routes,
-            *metrics.routes,
-            *rollout.routes,
-            *flags.routes,
-            *guarded_rollout.routes,
-            *segments.routes,
-            *ofrep.routes,
-            *admin.routes,
-            ApiRoute("/", page, access=Access.PUBLIC, tier=Tier.NONE),
-            Mount("/assets", Assets(WEB)),
-        ],
+        routes=served_routes(),
         middleware=middleware,
         exception_handlers=dict.fromkeys((ProblemError, HTTPException, *STATUS), answer_error),
     )
     app.router.redirect_slashes = False
     app.state.services = services
     return app
+
+
+def served_routes() -> list[BaseRoute]:
+    """Return everything that is served, and so is described."""
+    return [
+        *turns.routes,
+        *conversations.routes,
+        *chatbots.routes,
+        *speech.routes,
+        *health.routes,
+        *metrics.routes,
+        *rollout.routes,
+        *flags.routes,
+        *guarded_rollout.routes,
+        *segments.routes,
+        *ofrep.routes,
+        *admin.routes,
+        *document.routes,
+        ApiRoute("/", page, access=Access.PUBLIC, tier=Tier.NONE),
+        Mount("/assets", Assets(WEB)),
+    ]
 
 
 async def page(_request: Request) -> Response:
