@@ -10,6 +10,7 @@ AccountsError
 ├── RefreshReusedError         a used refresh token came again: its session is over now
 ├── ApiKeyNotFoundError        no such API key
 ├── TooManyApiKeysError        the user has as many as one may have
+├── PasswordsBusyError         too many passwords wait to be checked
 └── AccountsUnavailableError   the store did not answer in time
 """
 
@@ -88,6 +89,17 @@ class TooManyApiKeysError(AccountsError):
     """The user has `MAX_API_KEYS` that are not revoked."""
 
     code = "too_many_api_keys"
+
+
+class PasswordsBusyError(AccountsError):
+    """Too many passwords wait to be hashed or checked; nothing was done."""
+
+    code = "busy"
+    retryable = True
+
+    def __init__(self, retry_after_s: int) -> None:
+        super().__init__(retry_after_s)
+        self.retry_after_s = retry_after_s
 
 
 class AccountsUnavailableError(AccountsError):

@@ -16,6 +16,7 @@ from accounts.errors import (
     ApiKeyNotFoundError,
     EmailTakenError,
     LastAdminError,
+    PasswordsBusyError,
     RefreshReusedError,
     SessionEndedError,
     SessionNotFoundError,
@@ -109,6 +110,7 @@ STATUS: dict[type[Exception], tuple[int, str]] = {
     ),
     ApiKeyNotFoundError: (404, "There is no such API key."),
     TooManyApiKeysError: (409, "You have as many API keys as one may have; revoke one first."),
+    PasswordsBusyError: (503, "Many are signing in at once; try again in a moment."),
     AccountsUnavailableError: (503, "The accounts cannot be reached; try again in a moment."),
     FlagNotFoundError: (404, "There is no such flag or segment."),
     VersionConflictError: (412, _CHANGED),
@@ -212,6 +214,8 @@ def _tell_more(problem: ProblemError, error: Exception) -> None:
             problem.detail = _sentence(str(error))
             if error.wait_s is not None:
                 problem.headers = {"Retry-After": str(math.ceil(error.wait_s))}
+        case PasswordsBusyError():
+            problem.headers = {"Retry-After": str(error.retry_after_s)}
         case VersionConflictError() | ChatbotChangedError() | UserChangedError():
             problem.extra = {"version": error.version}
             if error.version:
