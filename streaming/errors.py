@@ -16,11 +16,15 @@ StreamingError
 ├── LogUnavailableError         the shared log cannot be reached now              (retryable)
 ├── SpecificationError          a turn that was taken over cannot be specified anew (retryable)
 │   └── SpecificationLostError      nor ever again: what it needs is gone
+├── ModerationUnavailableError  nobody can say now whether a text may be said   (retryable)
 ├── DrainingError               this process takes no new turns                  (retryable)
 └── BusyError                   as many turns run here as may                    (retryable)
 """
 
 from typing import ClassVar, Literal
+
+ModerationFault = Literal["timeout", "open", "unreachable", "limited", "refused", "protocol"]
+"""Why a moderator cannot judge; «open»: its breaker is, so it was not asked."""
 
 Phase = Literal["connect", "first_token", "inter_token", "turn"]
 
@@ -143,6 +147,17 @@ class SpecificationLostError(SpecificationError):
 
     code = "specification_lost"
     retryable = False
+
+
+class ModerationUnavailableError(StreamingError):
+    """Whether a text may be said cannot be found out now."""
+
+    code = "moderation_unavailable"
+    retryable = True
+
+    def __init__(self, reason: ModerationFault) -> None:
+        super().__init__(reason)
+        self.reason: ModerationFault = reason
 
 
 class DrainingError(StreamingError):

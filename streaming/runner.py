@@ -17,6 +17,7 @@ from anyio.abc import TaskGroup
 
 from history.model import TurnEnd, TurnRecord, TurnStatus
 from resilience.supervised import supervised
+from streaming.beside import gate_of, speech_of
 from streaming.commands import CancelTurn, FallSilent, PlaybackReported, decode
 from streaming.ending import Ending
 from streaming.errors import BusyError, DrainingError
@@ -25,10 +26,11 @@ from streaming.event_log.replay import Replayed
 from streaming.events import TurnStarted
 from streaming.keeper import CHECKPOINT_EVERY_S, RETRY_EVERY_S, RecordKeeper
 from streaming.llm.choice import SourceChoice
+from streaming.moderation.checks import Checks
 from streaming.operators import Operators
 from streaming.readership import Readership
 from streaming.speaking import Speaking
-from streaming.speech.turn_speech import Studio, TurnSpeech
+from streaming.speech.turn_speech import Studio
 from streaming.turn import (
     HANDED_OVER,
     TAKEN_OVER,
@@ -81,12 +83,13 @@ class TurnRunner:  # noqa: PLR0904  # starting is admitted, commands are obeyed,
         limits: How long a turn may take, and how many may run.
         studio: What turns that are spoken share.
         leases: Who produces what, where several workers share the log.
+        checks: Who judges what may be said, for turns whose policy asks for it.
 
     Attributes:
         readership: Who reads the turns; told by whoever opens a stream.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # each is a neighbour of its own
         self,
         *,
         keeper: RecordKeeper,
@@ -96,6 +99,7 @@ class TurnRunner:  # noqa: PLR0904  # starting is admitted, commands are obeyed,
         limits: RunnerLimits,
         studio: Studio,
         leases: Leases | None = None,
+        checks: Checks | None = None,
     ) -> None:
         self._keeper = keeper
         self._event_log = event_log
@@ -104,6 +108,7 @@ class TurnRunner:  # noqa: PLR0904  # starting is admitted, commands are obeyed,
         self._limits = limits
         self._studio = studio
         self._leases = leases
+        self._checks = checks
         self._speaking = Speaking(keeper, leases)
         self.readership = Readership(
             event_log=event_log, leases=leases, abandon_after_s=limits.abandon_after_s
@@ -171,6 +176,8 @@ class TurnRunner:  # noqa: PLR0904  # starting is admitted, commands are obeyed,
             spec.streaming,
         )
         turn.writer.append(started)
+        if turn.gate is not None:
+            turn.gate.ask_about(spec.prompt.messages[-1].text)
         self._silence_former(spec)
         return self._set_going(turn)
 
@@ -188,6 +195,8 @@ class TurnRunner:  # noqa: PLR0904  # starting is admitted, commands are obeyed,
         turn = self._made(spec, writer)
         turn.draft, turn.is_continued = state.draft, state.draft.length > 0
         turn.is_text_told = state.is_text_done
+        if turn.gate is not None:
+            turn.gate.resume(state.draft.text)
         if turn.speech is not None:
             turn.speech.resume(state.draft, sentence=state.sentence, speech=state.speech)
         if state.is_text_done:
@@ -200,7 +209,8 @@ class TurnRunner:  # noqa: PLR0904  # starting is admitted, commands are obeyed,
 
     def _made(self, spec: TurnSpec, writer: EventWriter) -> LiveTurn:
         turn = LiveTurn(spec, writer, self._operators.first_token)
-        turn.speech = self._speech(turn)
+        turn.speech = speech_of(turn, self._studio)
+        turn.gate = gate_of(turn, self._checks)
         return turn
 
     def _set_going(self, turn: LiveTurn) -> LiveTurn:
@@ -297,25 +307,14 @@ class TurnRunner:  # noqa: PLR0904  # starting is admitted, commands are obeyed,
             await self._keeper.settle()
         log.info("drain.ended", turns=len(self._live), unstored=self._keeper.unstored_count)
 
-    def _speech(self, turn: LiveTurn) -> TurnSpeech | None:
-        spec = turn.spec
-        if spec.speech is None:
-            return None
-        return TurnSpeech(
-            spec.turn_id,
-            spec.speech,
-            self._studio,
-            writer=turn.writer,
-            draft=turn.draft,
-            received_at=spec.received_at,
-        )
-
     async def _run(self, turn: LiveTurn) -> None:
-        if turn.speech is None:
+        if turn.speech is None and turn.gate is None:
             await self._produce(turn)
             return
         async with anyio.create_task_group() as beside:
-            beside.start_soon(turn.speech.run)
+            for work in (turn.speech, turn.gate):
+                if work is not None:
+                    beside.start_soon(work.run)
             await self._produce(turn)
 
     async def _produce(self, turn: LiveTurn) -> None:

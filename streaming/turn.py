@@ -5,7 +5,7 @@ is a value: whoever stops it first decides how it ends.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -17,6 +17,8 @@ from streaming.draft import Draft
 from streaming.event_log.base import EventWriter
 from streaming.events import CancelledBy, TextDelta
 from streaming.llm.base import Finish, FinishReason, Prompt
+from streaming.moderation.base import Policy
+from streaming.moderation.gate import Gate
 from streaming.speech.turn_speech import SpeechSpec, TurnSpeech
 
 OnBreak = Literal["continue", "restart", "interrupt"]
@@ -45,7 +47,8 @@ class TurnSpec:
     nothing was done yet; None where that is not known. `former_turn_id` is
     the conversation's turn before this one, whose speech this one cuts. `flag_epoch` is the one in
     which `streaming` was dealt, None where it was not dealt by percentage. `traceparent` is the
-    trace that the request was part of, as W3C Trace Context writes it.
+    trace that the request was part of, as W3C Trace Context writes it. `moderation` is the policy
+    for what may not be said.
     """
 
     turn_id: str
@@ -64,6 +67,7 @@ class TurnSpec:
     flag_epoch: int | None = None
     queued_s: float | None = None
     traceparent: str | None = None
+    moderation: Policy = "off"
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +122,7 @@ class LiveTurn:
     on_first_delta: Callable[["LiveTurn"], None]
     draft: Draft = field(default_factory=Draft)
     speech: TurnSpeech | None = None
+    gate: Gate | None = None
     gaps_s: list[float] = field(default_factory=list)
     ttft_s: float | None = None
     asking: Asking = field(default_factory=Asking)

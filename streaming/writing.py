@@ -60,6 +60,8 @@ class TextWriting:
         self._clock = clock
         self._limit = ResponseLimit(turn.spec.max_response_chars)
         self._limit.resume(turn.draft.length)
+        self._gate = turn.gate
+        self._reached: Outcome | None = None
         self._join = Join("")
         self._failures: list[Failure] = []
 
@@ -74,26 +76,44 @@ class TextWriting:
         try:
             with turn.scope, self._whole(self._deadlines.turn_s):
                 await self._write()
+                if self._gate is not None and self._reached is not None:
+                    self._gate.push(self._rest(self._reached))
+                    await self._gate.settle()
+                    turn.conclude(self._reached)
         finally:
-            if not isinstance(turn.outcome, Cancelled) and not self._limit.is_full:
-                is_whole = isinstance(turn.outcome, Finished)
-                held = self._limit.push(self._join.flush()) if is_whole else ""
-                turn.repeated += self._join.has_repeated
-                turn.emit(held + self._limit.flush(), self._clock())
+            if self._gate is not None:
+                self._gate.close()
+            elif not isinstance(turn.outcome, Cancelled):
+                turn.emit(self._rest(turn.outcome), self._clock())
         return turn.conclude(Interrupted("shutdown"))
+
+    def _rest(self, outcome: Outcome | None) -> str:
+        """Return what is still held back, the text having ended so."""
+        if self._limit.is_full:
+            return ""
+        held = self._limit.push(self._join.flush()) if isinstance(outcome, Finished) else ""
+        self._turn.repeated += self._join.has_repeated
+        return held + self._limit.flush()
 
     async def _write(self) -> None:
         turn = self._turn
         source: TokenSource | None = self._sources.first()
-        while source is not None and turn.outcome is None:
+        while source is not None and turn.outcome is None and self._reached is None:
             try:
                 await self._ask(source)
             except SourceError as error:
-                has_text = bool(turn.draft.length or self._limit.held)
+                has_text = bool(self._shown_or_held())
                 self._failures.append(Failure(source, error, has_text))
                 source = self._next(has_text=has_text)
                 if source is None:
-                    turn.conclude(Failed(error.code, error.detail, error.retryable))
+                    self._reach(Failed(error.code, error.detail, error.retryable))
+
+    def _reach(self, outcome: Outcome) -> None:
+        """Note how the text ends; behind a gate that is decided once all of it is let out."""
+        if self._gate is None:
+            self._turn.conclude(outcome)
+        else:
+            self._reached = outcome
 
     def _next(self, *, has_text: bool) -> TokenSource | None:
         """Return who goes on after a failure, if anybody may."""
@@ -141,17 +161,21 @@ class TextWriting:
                 turn.repeated += self._join.has_repeated
                 self._join = Join(written)
                 async with aclosing(source.stream(prompt)) as items:
-                    turn.conclude(await self._pull(items, dog))
-        if turn.outcome is None:
+                    self._reach(await self._pull(items, dog))
+        if turn.outcome is None and self._reached is None:
             raise expired[0]
 
     async def _pull(self, items: AsyncIterator[str | Finish], dog: Watchdog) -> Outcome:
-        turn, limit, join, clock = self._turn, self._limit, self._join, self._clock
+        turn, limit, join = self._turn, self._limit, self._join
+        emit, gate, clock = turn.emit, self._gate, self._clock
         async for item in items:
             dog.touch()
             if isinstance(item, Finish):
                 return Finished(item.reason, None if turn.is_continued else item)
-            turn.emit(limit.push(join.push(item)), clock())
+            if gate is None:
+                emit(limit.push(join.push(item)), clock())
+            else:
+                gate.push(limit.push(join.push(item)))
             if limit.is_full:
                 return Finished("length", None)
         raise SourceTruncatedError("The model's stream ended without a finish reason.")
@@ -159,7 +183,7 @@ class TextWriting:
     def _written(self) -> str:
         """Return the text that the next answer goes on from, "" where it begins anew."""
         turn = self._turn
-        written = turn.draft.text + self._limit.held
+        written = self._shown_or_held()
         if not written or turn.spec.on_break == "continue":
             return written
         seq = 0
@@ -170,9 +194,16 @@ class TextWriting:
         turn.draft.restart("", seq)
         if turn.speech is not None:
             turn.speech.restart()
+        if self._gate is not None:
+            self._gate.restart()
         self._limit.restart()
         turn.is_continued, turn.is_restarted = False, True
         return ""
+
+    def _shown_or_held(self) -> str:
+        """Return all that was written so far."""
+        behind_gate = self._gate.held if self._gate is not None else ""
+        return self._turn.draft.text + behind_gate + self._limit.held
 
     @contextmanager
     def _whole(self, limit_s: float) -> Iterator[None]:
