@@ -94,7 +94,7 @@ class TooManyApiKeysError(AccountsError):
 class PasswordsBusyError(AccountsError):
     """Too many passwords wait to be hashed or checked; nothing was done."""
 
-    code = "busy"
+    code = "passwords_busy"
     retryable = True
 
     def __init__(self, retry_after_s: int) -> None:
