@@ -19,6 +19,7 @@ from server.limits.tiers import Tier
 from server.middleware import AnswerMiddleware, OriginMiddleware, SizeLimitMiddleware
 from server.routes import (
     admin,
+    audit,
     chatbots,
     conversations,
     document,
@@ -27,10 +28,13 @@ from server.routes import (
     health,
     metrics,
     ofrep,
+    oidc,
     rollout,
     segments,
     speech,
     turns,
+    user_access,
+    users,
 )
 from server.services import ROOT, Services
 from server.turnstile import TurnstileMiddleware
@@ -74,7 +78,11 @@ def create_app(services: Services) -> Starlette:
         Middleware(SizeLimitMiddleware, max_bytes=settings.max_body_bytes),
         Middleware(OriginMiddleware, allowed=settings.allowed_origins),
         Middleware(
-            IdentityMiddleware, guests=services.guests, allow_guests=settings.guests_allowed
+            IdentityMiddleware,
+            credentials=services.credentials,
+            guests=services.guests,
+            converted=services.sign_in.converted,
+            allow_guests=settings.guests_allowed,
         ),
     ]
     if settings.allowed_origins:
@@ -103,6 +111,10 @@ def served_routes() -> list[BaseRoute]:
         *turns.routes,
         *conversations.routes,
         *chatbots.routes,
+        *oidc.routes,
+        *users.routes,
+        *user_access.routes,
+        *audit.routes,
         *speech.routes,
         *health.routes,
         *metrics.routes,

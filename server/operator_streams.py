@@ -43,7 +43,7 @@ class OperatorStreams:
         self._number = 0
         self._due_at = 0.0
 
-    def follow(self, make: Make, *, is_welcome: Callable[[], bool]) -> Response:
+    def follow(self, make: Make, *, is_welcome: Callable[[], Awaitable[bool]]) -> Response:
         """Answer with a state now, and another each second, until `bye` or the sign-in's end.
 
         Args:
@@ -60,10 +60,10 @@ class OperatorStreams:
         self._leaving.set()
 
     async def _frames(
-        self, make: Make, is_welcome: Callable[[], bool]
+        self, make: Make, is_welcome: Callable[[], Awaitable[bool]]
     ) -> AsyncGenerator[bytes, None]:
         seen = 0
-        while is_welcome():
+        while await is_welcome():
             seen = await self._next(seen, make)
             if self._leaving.is_set():
                 yield bye_frame("restarting")

@@ -6,11 +6,11 @@ token is in `DATA_DIR/admin-token` where none was set; `/admin` gives the cookie
 
 from typing import Protocol
 
-from starlette.requests import HTTPConnection, Request
+from starlette.requests import Request
 
 from flags.model import Author
 from server.auth.caller import Caller
-from server.auth.operator_sessions import COOKIE, OperatorSessions
+from server.auth.credentials import Credentials
 from server.errors import ProblemError
 from server.settings import Settings
 
@@ -21,7 +21,7 @@ class OperatorServices(Protocol):
     @property
     def settings(self) -> Settings: ...
     @property
-    def operator_sessions(self) -> OperatorSessions: ...
+    def credentials(self) -> Credentials: ...
 
 
 def is_reader(request: Request) -> bool:
@@ -48,16 +48,13 @@ def author_of(request: Request) -> Author:
     return Author(caller.operator, request_id=request.state.request_id)
 
 
-def operator_by_token(connection: HTTPConnection) -> str | None:
-    """Return by which of the token's proofs the caller is an operator; None: by neither."""
-    services: OperatorServices = connection.app.state.services
-    sessions = services.operator_sessions
-    scheme, _, given = connection.headers.get("authorization", "").partition(" ")
-    # The header's bytes came decoded as Latin-1; back to bytes, any character can be compared.
-    if sessions.is_token(given.strip().encode("latin-1")) and scheme.lower() == "bearer":
-        return "admin_token"
-    cookie = connection.cookies.get(COOKIE)
-    return None if cookie is None or sessions.ends_at(cookie) is None else "admin_cookie"
+async def is_still_operator(request: Request) -> bool:
+    """Say whether the operator that a request came from is one still: for streams that stay open.
+
+    A store that does not answer takes it from nobody.
+    """
+    services: OperatorServices = request.app.state.services
+    return await services.credentials.still_operates(request.state.caller, request)
 
 
 def unauthenticated_operator() -> ProblemError:

@@ -9,7 +9,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from accounts.model import Scope
-from server.auth.caller import Caller
+from server.auth.caller import Caller, Fault
+from server.auth.faults import refused
 from server.auth.operators import is_reader, unauthenticated_operator
 from server.errors import ProblemError
 from server.limits.tiers import Tier
@@ -81,6 +82,10 @@ def permit(request: Request, access: Access, scope: Scope | None = None) -> None
         ProblemError: 401 where signing in would help, 403 where it would not.
     """
     caller: Caller = request.state.caller
+    if access is Access.PUBLIC:
+        return
+    if caller.fault is not None and caller.fault.by_bearer:
+        raise _unproved(caller.fault, access)
     if access is Access.READER:
         if not is_reader(request) and scope not in caller.scopes:
             raise _not_operator(caller)
@@ -92,26 +97,31 @@ def permit(request: Request, access: Access, scope: Scope | None = None) -> None
 
 
 def _is_someone(caller: Caller, access: Access) -> bool:
-    match access:
-        case Access.OWNER:
-            return caller.owner is not None
-        case Access.ANYBODY_KNOWN:
-            return caller.owner is not None or caller.operator is not None
-        case Access.USER:
-            return caller.owner is not None and caller.owner.session_id is not None
-        case _:
-            return True
+    if access is Access.OWNER:
+        return caller.owner is not None
+    if access is Access.ANYBODY_KNOWN:
+        return caller.owner is not None or caller.operator is not None
+    return caller.owner is not None and caller.owner.session_id is not None
 
 
 def _not_known(caller: Caller) -> ProblemError:
     if caller.scopes:
         return ProblemError(403, "forbidden", "This API key is not for that; make one that is.")
-    if caller.has_ended:
-        return ProblemError(401, "session_ended", "Your session has ended; sign in again.")
+    if caller.owner is None and caller.fault is not None:
+        return refused(caller.fault)
     return ProblemError(401, "unauthenticated", "Sign in first.")
 
 
 def _not_operator(caller: Caller) -> ProblemError:
+    if caller.fault is not None:
+        return refused(caller.fault)
     if caller.scopes or (caller.owner is not None and caller.owner.session_id is not None):
         return ProblemError(403, "forbidden", "This is for operators; ask one of them.")
     return unauthenticated_operator()
+
+
+def _unproved(fault: Fault, access: Access) -> ProblemError:
+    """Return the refusal of a bearer; to whom the operators' token is missing it says so."""
+    if fault.kind == "proves_nothing" and access in {Access.READER, Access.ADMIN}:
+        return unauthenticated_operator()
+    return refused(fault)

@@ -47,7 +47,7 @@ async def begin_session(request: Request, user: User) -> SignedIn:
     )
     await services.accounts.sessions.begin(session)
     services.sign_in.states.begun(session)
-    services.sign_in.guests_check.is_account_now(user.user_id)
+    services.sign_in.converted.is_account_now(user.user_id)
     return signed_in(services, user, session)
 
 
@@ -119,5 +119,5 @@ async def end_sessions(
         reason=reason,
         now=datetime.now(UTC),
     )
-    services.sign_in.states.user_ended(user_id, session_id=session_id, but=but, reason=reason)
+    services.sign_in.states.user_over(user_id, session_id=session_id, but=but, reason=reason)
     return count

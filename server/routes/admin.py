@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
 
 from server.auth.operator_sessions import COOKIE, MAX_AGE_S
-from server.auth.operators import is_admin, operator_by_token
+from server.auth.operators import is_admin, is_still_operator
 from server.auth.routing import Access, ApiRoute
 from server.body import StrictModel, read_model
 from server.changes import NO_STORE
@@ -95,7 +95,7 @@ async def sign_out(request: Request) -> Response:
 async def follow(request: Request) -> Response:
     """Answer with the live figures, as an event stream."""
     return services_of(request).operator_streams.follow(
-        lambda: state_of(PARTS, request), is_welcome=lambda: operator_by_token(request) is not None
+        lambda: state_of(PARTS, request), is_welcome=lambda: is_still_operator(request)
     )
 
 

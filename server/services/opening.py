@@ -9,13 +9,11 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
 
-from pydantic import SecretStr
-
 from flags.model import Ruleset
 from metrics.turns import TurnMetrics
+from server.auth.credentials import Credentials
 from server.auth.failed_tries import FailedTries
-from server.auth.identity import Guests
-from server.auth.kept_secrets import kept_secret
+from server.auth.guests import Guests
 from server.auth.operator_sessions import OperatorSessions
 from server.ids import new_id
 from server.operator_streams import OperatorStreams
@@ -27,8 +25,11 @@ from server.services.faults import StartError
 from server.services.figures import open_figures
 from server.services.flags import open_flags, wants_abort_now
 from server.services.logs import open_event_log, redis_breaker
+from server.services.passwords import open_passwords
 from server.services.rollouts import open_rollouts
+from server.services.secrets import ring, secret
 from server.services.services import Services
+from server.services.sign_in import make_sign_in
 from server.services.sign_in_provider import open_sign_in_provider
 from server.services.sources import open_sources
 from server.services.stores import history_breaker, open_stores
@@ -72,8 +73,15 @@ async def open_services(settings: Settings, specify: Specify) -> AsyncIterator[S
         cache = await open_cache(settings, stack, metrics)
         studio = open_studio(settings, cache, metrics)
         stack.push_async_callback(studio.maker.close)
-        session_secret = _secret(settings, "session_secret").get_secret_value()
-        admin_token = _secret(settings, "admin_token").get_secret_value()
+        session_ring = ring(settings, "session_secret", former=settings.session_previous_secrets)
+        sign_in = make_sign_in(
+            settings,
+            stores.accounts,
+            jwt_ring=ring(settings, "jwt_secret", former=settings.jwt_previous_secrets),
+            session_ring=session_ring,
+        )
+        guests = Guests(*session_ring)
+        operators = OperatorSessions(session_ring[0], secret(settings, "admin_token"))
         # Behind all that can refuse the start: a refusal is one line, and leaves no flag behind.
         flags = await open_flags(settings, metrics)
         stack.push_async_callback(flags.store.close)
@@ -114,6 +122,7 @@ async def open_services(settings: Settings, specify: Specify) -> AsyncIterator[S
             history_breaker=store_breaker,
             chatbots=stores.chatbots,
             accounts=stores.accounts,
+            passwords=open_passwords(settings, stack),
             event_log=event_log,
             leases=leases,
             redis_breaker=shared_breaker,
@@ -132,11 +141,13 @@ async def open_services(settings: Settings, specify: Specify) -> AsyncIterator[S
                 heartbeat_s=settings.heartbeat_s,
                 send_timeout_s=settings.send_timeout_s,
             ),
-            guests=Guests(session_secret),
-            operator_sessions=OperatorSessions(session_secret, admin_token),
+            guests=guests,
+            sign_in=sign_in,
+            credentials=Credentials(stores.accounts, sign_in, guests=guests, operators=operators),
+            operator_sessions=operators,
             operator_streams=OperatorStreams(send_timeout_s=settings.send_timeout_s),
             failed_sign_ins=FailedTries(limit=SIGN_INS_A_MINUTE, window_s=60.0),
-            sign_in_provider=open_sign_in_provider(settings, stack, session_secret),
+            sign_in_provider=open_sign_in_provider(settings, stack, session_ring[0]),
             worker_id=worker_id,
         )
         flags.client.on_change(partial(_stop_where_killed, runner))
@@ -184,17 +195,6 @@ def _claim_data_dir(data_dir: Path, stack: AsyncExitStack) -> None:
             f"DATA_DIR {data_dir} is in use by another Chatstream; stop it or set another one."
             " Several workers share their turns with MONGODB_URI and REDIS_URL set."
         ) from None
-
-
-def _secret(settings: Settings, name: str) -> SecretStr:
-    configured: SecretStr | None = getattr(settings, name)
-    if configured is not None:
-        return configured
-    path = settings.data_dir / name.replace("_", "-")
-    try:
-        return kept_secret(path)
-    except OSError as error:
-        raise StartError(f"{path} cannot be read ({error.strerror}); delete it.") from None
 
 
 def _stop_where_killed(runner: TurnRunner, before: Ruleset, after: Ruleset) -> None:

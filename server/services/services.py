@@ -4,14 +4,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from accounts.base import Accounts
+from accounts.passwords import PasswordHasher
 from chatbots.base import Chatbots
 from history.base import History
 from metrics.archive.base import Archive
 from metrics.turns import TurnMetrics
 from resilience.breaker import Breaker
+from server.auth.credentials import Credentials
 from server.auth.failed_tries import FailedTries
-from server.auth.identity import Guests
+from server.auth.guests import Guests
 from server.auth.operator_sessions import OperatorSessions
+from server.auth.sign_in import SignIn
 from server.operator_streams import OperatorStreams
 from server.readers import Readers
 from server.services.figures import Figures
@@ -38,6 +41,7 @@ class Services:
     history_breaker: Breaker | None
     chatbots: Chatbots
     accounts: Accounts
+    passwords: PasswordHasher
     event_log: EventLog
     leases: Leases | None
     redis_breaker: Breaker | None
@@ -51,6 +55,8 @@ class Services:
     runner: TurnRunner
     readers: Readers
     guests: Guests
+    sign_in: SignIn
+    credentials: Credentials
     operator_sessions: OperatorSessions
     operator_streams: OperatorStreams
     failed_sign_ins: FailedTries

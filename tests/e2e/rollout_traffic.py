@@ -9,7 +9,8 @@ import anyio
 import httpx
 
 from flags.bucketing import BUCKETS, bucket, step_of
-from server.auth.identity import COOKIE, Guests
+from server.auth.cookies import GUEST
+from server.auth.guests import Guests
 
 LANES = 4
 """Requests that are on their way at once."""
@@ -86,7 +87,9 @@ class Traffic:
         body = {"message": "Hello", "chatbot_id": "broken" if is_failing else "whole"}
         url = f"http://127.0.0.1:{port}/api/v1/turns"
         try:
-            answer = await http.post(url, json=body, headers={"Cookie": f"{COOKIE}={user.cookie}"})
+            answer = await http.post(
+                url, json=body, headers={"Cookie": f"{GUEST.base_name}={user.cookie}"}
+            )
         except httpx.HTTPError as error:
             self.started[type(error).__name__] += 1
             return

@@ -10,7 +10,7 @@ from openfeature.contrib.provider.ofrep import OFREPProvider
 from openfeature.exception import OpenFeatureError
 from starlette.routing import Route
 
-from server.auth.identity import Guests
+from server.auth.guests import Guests
 from server.routes import flags, ofrep, rollout, segments
 from tests.e2e.operators import FLAGS, ROLLOUT, STATE, STREAMING, operated_server
 from tests.support.production import PRODUCTION

@@ -19,7 +19,7 @@ from metrics.delta import Delta
 from metrics.histogram import COARSE_BOUNDS
 from metrics.memory import MemoryWindow
 from metrics.turns import TurnMetrics
-from server.auth.identity import Guests, IdentityMiddleware
+from server.auth.credentials import Credentials
 from server.auth.operator_sessions import OperatorSessions
 from server.errors import ProblemError, answer_error
 from server.middleware import AnswerMiddleware
@@ -27,6 +27,7 @@ from server.routes.charts import routes
 from server.settings import Settings
 from storage.sqlite import SqliteDatabase
 from tests.metrics.test_prometheus import a_busy_recorder
+from tests.support.callers import callers
 
 TOKEN = "operators-token-operators-token-0001"  # noqa: S105 - made up for the tests
 PATH = "/api/metrics/history"
@@ -51,7 +52,7 @@ class Services:
 
     archive: Archive
     settings: Settings
-    operator_sessions: OperatorSessions
+    credentials: Credentials
 
 
 @asynccontextmanager
@@ -60,15 +61,17 @@ async def client(
 ) -> AsyncIterator[httpx.AsyncClient]:
     settings = Settings(_env_file=None, app_env="development")
     settings = settings.model_copy(update={"app_env": app_env})
+    operators = OperatorSessions("secret" * 8, TOKEN)
+    credentials, told_callers = callers(settings, operators)
     app = Starlette(
         routes=routes,
         middleware=[
             Middleware(AnswerMiddleware, metrics=TurnMetrics()),
-            Middleware(IdentityMiddleware, guests=Guests("secret"), allow_guests=True),
+            told_callers,
         ],
         exception_handlers={ProblemError: answer_error},
     )
-    app.state.services = Services(archive, settings, OperatorSessions("secret" * 8, TOKEN))
+    app.state.services = Services(archive, settings, credentials)
     transport = httpx.ASGITransport(app=app)
     async with httpx.AsyncClient(transport=transport, base_url="http://chat.test") as http:
         yield http

@@ -12,12 +12,13 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 
 from metrics.turns import EndedTurn, TurnMetrics
-from server.auth.identity import Guests, IdentityMiddleware
+from server.auth.credentials import Credentials
 from server.auth.operator_sessions import OperatorSessions
 from server.errors import ProblemError, answer_error
 from server.middleware import AnswerMiddleware
 from server.routes.metrics import routes
 from server.settings import Settings
+from tests.support.callers import callers
 
 TOKEN = "operators-token-operators-token-0001"  # noqa: S105 - made up for the tests
 OPERATOR = {"Authorization": f"Bearer {TOKEN}"}
@@ -31,7 +32,7 @@ class Services:
 
     metrics: TurnMetrics
     settings: Settings
-    operator_sessions: OperatorSessions
+    credentials: Credentials
 
 
 @asynccontextmanager
@@ -43,15 +44,17 @@ async def client(
     if production:
         settings = settings.model_copy(update={"app_env": "production"})
     metrics = metrics or TurnMetrics()
+    operators = OperatorSessions("secret", TOKEN)
+    credentials, told_callers = callers(settings, operators)
     app = Starlette(
         routes=routes,
         middleware=[
             Middleware(AnswerMiddleware, metrics=metrics),
-            Middleware(IdentityMiddleware, guests=Guests("secret"), allow_guests=True),
+            told_callers,
         ],
         exception_handlers={ProblemError: answer_error},
     )
-    app.state.services = Services(metrics, settings, OperatorSessions("secret", TOKEN))
+    app.state.services = Services(metrics, settings, credentials)
     transport = httpx.ASGITransport(app=app)
     async with httpx.AsyncClient(transport=transport, base_url="http://chat.test") as http:
         yield http

@@ -128,9 +128,7 @@ def test_a_stream_ends_when_the_sign_in_does() -> None:
     async def main() -> None:
         streams, figures, browser = OperatorStreams(send_timeout_s=5), Figures(), Browser()
 
-        await browser.read(
-            streams.follow(figures.make, is_welcome=lambda: anyio.current_time() < 1.5)
-        )
+        await browser.read(streams.follow(figures.make, is_welcome=early))
 
         assert browser.bodies[:2] == [state(1), state(2)]
         assert browser.bodies[-1].startswith(b"event: session.ended\n")
@@ -195,6 +193,11 @@ def test_what_is_due_goes_between_two_parts_of_a_state() -> None:
     assert order == ["part", "token", "part", "token"]
 
 
-def yes() -> bool:
+async def yes() -> bool:
     """Everybody is welcome."""
     return True
+
+
+async def early() -> bool:
+    """Say who is welcome for a second and a half."""
+    return anyio.current_time() < 1.5

@@ -3,7 +3,7 @@
 import pytest
 
 from server.auth.failed_tries import MAX_ADDRESSES, FailedTries
-from server.auth.identity import Guests
+from server.auth.guests import Guests
 from server.auth.operator_sessions import MAX_AGE_S, OperatorSessions
 
 SECRET = "session-secret-session-secret-01"  # noqa: S105 - made up for the tests
