@@ -26,6 +26,8 @@ ERROR_CODES = (
     "upstream_reported",
     "upstream_filtered",
     "history_unavailable",
+    "content_blocked",
+    "moderation_unavailable",
     "internal_error",
     "turn_interrupted",
 )
@@ -47,6 +49,7 @@ SPEECH_CODES = (
     "speech_timeout",
     "speech_refused",
     "speech_too_long",
+    "speech_budget_spent",
     "speech_off",
     "speech_error",
 )
@@ -56,6 +59,19 @@ UNIT_OUTCOMES = ("spoken", "not_requested", *SPEECH_CODES)
 CALL_OUTCOMES = ("spoken", "cancelled", *SPEECH_CODES)
 PAGE_GAPS = ("p50", "p95", "max")
 FIRST_TOKEN_PARTS = ("planning", "connect", "upstream", "flush")
+LIMITS = (
+    "api",
+    "auth",
+    "messages",
+    "attach",
+    "speech",
+    "signals",
+    "live_turns",
+    "readers",
+    "tokens",
+    "speech_seconds",
+)
+"""What refuses: tiers of calls, places, budgets."""
 DUPLICATES = ("join", "append")
 """«join»: text that a continued answer repeated; «append»: entries that Redis had already."""
 

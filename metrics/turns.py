@@ -10,12 +10,14 @@ from collections.abc import Callable
 from metrics.alerts import AlertSeries
 from metrics.base import Window
 from metrics.limits import LimitSeries
+from metrics.moderation import ModerationSeries
 from metrics.recording.dependencies import DependencyRecording
 from metrics.recording.flags import FlagRecording
 from metrics.recording.readers import ReaderRecording
 from metrics.recording.service import ServiceRecording
 from metrics.recording.speech import SpeechRecording
 from metrics.recording.turns import EndedTurn, FirstTokenParts, TurnRecording
+from metrics.refusals import RefusalSeries
 from metrics.snapshot import StreamingSnapshot, streaming_snapshot
 
 __all__ = ["EndedTurn", "FirstTokenParts", "TurnMetrics"]
@@ -40,6 +42,8 @@ class TurnMetrics(
     Attributes:
         alerts: The series of messages to operators.
         limits: The series of what this process takes at most.
+        moderation: The series of texts that were checked.
+        refusals: The series of what limits refuse.
     """
 
     def __init__(
@@ -49,6 +53,8 @@ class TurnMetrics(
         self._started_at = clock()
         self.alerts = AlertSeries(self._registry)
         self.limits = LimitSeries(self._registry)
+        self.moderation = ModerationSeries(self._registry)
+        self.refusals = RefusalSeries(self._registry)
 
     def snapshot(self) -> StreamingSnapshot:
         """Return what the window says now, of all workers it knows of; a few ms of work."""

@@ -1,5 +1,6 @@
 """What goes along with a turn's text: it is spoken, and it is checked."""
 
+from dataclasses import replace
 from functools import partial
 from time import monotonic
 
@@ -31,7 +32,7 @@ def speech_of(turn: LiveTurn, studio: Studio) -> TurnSpeech | None:
     return TurnSpeech(
         spec.turn_id,
         spec.speech,
-        studio,
+        replace(studio, maker=studio.maker.counted_for(spec.counted_for)),
         writer=turn.writer,
         draft=turn.draft,
         received_at=spec.received_at,

@@ -48,7 +48,7 @@ class TurnSpec:
     the conversation's turn before this one, whose speech this one cuts. `flag_epoch` is the one in
     which `streaming` was dealt, None where it was not dealt by percentage. `traceparent` is the
     trace that the request was part of, as W3C Trace Context writes it. `moderation` is the policy
-    for what may not be said.
+    for what may not be said. `counted_for` names those whose limits count it.
     """
 
     turn_id: str
@@ -68,6 +68,7 @@ class TurnSpec:
     queued_s: float | None = None
     traceparent: str | None = None
     moderation: Policy = "off"
+    counted_for: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ SpeechError
 ├── SpeechTimeoutError      nothing in time                                       (retryable)
 ├── SpeechRefusedError      the engine accepts not the key, the voice or the request
 ├── SpeechTooLongError      the engine wants shorter sentences: split and try once more
+├── SpeechSpentError        the day's seconds of whom it is for are spent
 └── SpeechOffError          there is no engine
 """
 
@@ -47,6 +48,15 @@ class SpeechTooLongError(SpeechError):
     """The engine wants shorter sentences; the same words in shorter ones may do."""
 
     code = "speech_too_long"
+
+
+class SpeechSpentError(SpeechError):
+    """As much audio was made for them today as may be; tomorrow (UTC) there is more."""
+
+    code = "speech_budget_spent"
+
+    def __init__(self) -> None:
+        super().__init__("The day's seconds of speech are spent.")
 
 
 class SpeechOffError(SpeechError):

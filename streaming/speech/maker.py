@@ -7,8 +7,10 @@ than `max_parallel` of them in the engines.
 
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
+from copy import copy
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Self
 
 import anyio
 
@@ -18,6 +20,7 @@ from streaming.speech.base import Audio, EngineName, Speaker, Utterance, Voice
 from streaming.speech.errors import (
     SpeechError,
     SpeechOffError,
+    SpeechSpentError,
     SpeechTimeoutError,
     SpeechTooLongError,
     SpeechUnavailableError,
@@ -25,6 +28,7 @@ from streaming.speech.errors import (
 from streaming.speech.making.audio_cache import AudioCache
 from streaming.speech.making.flights import Flights
 from streaming.speech.making.guarded import EngineHealth, EngineLimits, GuardedSpeaker
+from streaming.speech.metering import MeterOf, SpeechMeter, unmetered
 
 TRY_SHARE = 0.5
 """Share of a unit's time that one try may take, so that a hanging call leaves time for another."""
@@ -59,6 +63,9 @@ class AudioMaker:
         timeout_s: Deadline of a unit: waiting for a slot, tries, fallback.
         first_timeout_s: The same for a turn's first unit, which the listener waits for.
         limits: How much each engine is borne with.
+
+    Attributes:
+        meter_of: Gives what counts the audio that is made; set by whoever limits it.
     """
 
     def __init__(
@@ -84,6 +91,8 @@ class AudioMaker:
         self._first_timeout_s = first_timeout_s
         self._limiter = anyio.CapacityLimiter(max_parallel)
         self._flights: Flights[MadeAudio] = Flights()
+        self._meter: SpeechMeter | None = None
+        self.meter_of: MeterOf = unmetered
 
     @property
     def engine(self) -> EngineName:
@@ -94,6 +103,15 @@ class AudioMaker:
         if not self._engines:
             return "off"
         return next((each.engine for each in self._engines if each.serves), self._engines[0].engine)
+
+    def counted_for(self, names: Sequence[str]) -> Self:
+        """Return this maker, whose audio counts for somebody; what is kept costs nothing."""
+        meter = self.meter_of(names)
+        if meter is None:
+            return self
+        counted = copy(self)
+        counted._meter = meter  # noqa: SLF001  # its own class
+        return counted
 
     async def make(self, utterance: Utterance, *, first: bool = False) -> MadeAudio:
         """Return the utterance as audio within the deadline.
@@ -108,11 +126,14 @@ class AudioMaker:
 
         Raises:
             SpeechOffError: there is no engine.
+            SpeechSpentError: whom it counts for had as much today as may be.
             SpeechTooLongError: split the text and try again; no other engine was asked.
             SpeechError: of the last engine that was asked, or why none was.
         """
         if not self._engines:
             raise SpeechOffError
+        if self._meter is not None and not await self._meter.allows():
+            raise SpeechSpentError
         limit_s = self._first_timeout_s if first else self._timeout_s
         deadline = anyio.current_time() + limit_s
         order = _Order(utterance, deadline, limit_s * TRY_SHARE, _Slot(self._limiter, deadline))
@@ -126,6 +147,8 @@ class AudioMaker:
         if was_shared:
             made = replace(made, from_cache=True)
         self._metrics.cache_looked_up("tts", hit=made.from_cache)
+        if self._meter is not None and not made.from_cache:
+            await self._meter.made(made.audio.duration_s)
         return made
 
     async def cached(self, utterance: Utterance) -> Audio | None:
