@@ -22,11 +22,13 @@ from server.auth.caller import Owner
 from server.errors import ProblemError
 from server.holders import last_turn_id
 from server.ids import new_id
+from server.moderating import moderate_question
 from server.services import Services
 from server.services.rollouts import dealt_epoch, is_dealt
 from server.turnstile import Arrival
 from streaming.errors import SpecificationError, SpecificationLostError
 from streaming.llm.base import Prompt, PromptMessage
+from streaming.moderation.base import Policy
 from streaming.speech.turn_speech import SpeechSpec
 from streaming.turn import OnBreak, TurnSpec
 
@@ -69,13 +71,14 @@ async def plan_turn(
 
     Raises:
         HistoryError, ChatbotsError: not found, or not reachable.
-        ProblemError: the request contradicts itself.
+        ProblemError: the request contradicts itself, or may not be asked.
     """
     asked = await _asked(services, owner, wanted)
     chatbot = await _chatbot(services, wanted.chatbot_id or asked.conversation.chatbot_id)
     model = chatbot.model or services.sources.default_model
     context = _context(asked.messages, asked.text, services.settings.max_context_chars)
     turn_id, message_id = new_id("turn"), new_id("msg")
+    await moderate_question(services, chatbot, asked.text, turn_id=turn_id)
     decision = services.flags.decide_streaming(
         owner.owner_id, {"chatbot_id": chatbot.chatbot_id, "role": owner.role}
     )
@@ -102,6 +105,7 @@ async def plan_turn(
         flag_epoch=decision.epoch if is_dealt(decision) else None,
         queued_s=arrived.waited_s,
         traceparent=arrived.traceparent,
+        moderation=chatbot.moderation,
     )
     new_turn = NewTurn(
         turn_id=turn_id,
@@ -119,6 +123,7 @@ async def plan_turn(
             "temperature": chatbot.temperature,
             "speech": None if speech is None else asdict(speech),
             "on_break": spec.on_break,
+            "moderation": spec.moderation,
             "flag": {
                 "key": decision.key,
                 "variant": decision.variant,
@@ -179,6 +184,7 @@ async def specify_again(services: Services, record: TurnRecord) -> TurnSpec:
         speech=speech_of(kept),
         on_break=_on_break(kept.get("on_break")),
         flag_epoch=dealt_epoch(kept),
+        moderation=_moderation(kept.get("moderation")),
     )
 
 
@@ -341,6 +347,17 @@ def _on_break(value: object) -> OnBreak:
     """Return the policy of a record; of one that has none, from 0.1.0, the default."""
     policies: tuple[OnBreak, ...] = get_args(OnBreak)
     return next((policy for policy in policies if policy == value), "continue")
+
+
+def _moderation(value: object) -> Policy:
+    """Return the policy of a record; of one that has none, from 0.1.0, none.
+
+    What a later release may call it is taken for the strictest.
+    """
+    policies: tuple[Policy, ...] = get_args(Policy)
+    return next(
+        (policy for policy in policies if policy == value), "off" if value is None else "block"
+    )
 
 
 def _number(value: object) -> float | None:

@@ -16,6 +16,7 @@ from server.body import StrictModel, read_model, visible
 from server.changes import NO_STORE, if_version
 from server.errors import ProblemError
 from server.limits.tiers import Tier
+from server.moderating import check_policy
 from server.openapi.described import chatbots as docs
 from server.wire import chatbot_json, services_of
 
@@ -98,6 +99,7 @@ async def put_chatbot(request: Request) -> Response:
         raise _invalid("chatbot_id", "takes 1 to 64 characters of A-Z, a-z, 0-9, _ and -")
     bounds = {"max_response_chars": services.settings.max_response_chars}
     body = await read_model(request, StoredChatbot, bounds=bounds)
+    check_policy(services, body.moderation)
     stored = await services.chatbots.put(body.named(chatbot_id), if_version=if_version(request))
     log.info("chatbot.stored", chatbot_id=chatbot_id, version=stored.version)
     return _told_admin(stored, 201 if stored.version == 1 else 200)

@@ -38,7 +38,9 @@ async def health(request: Request) -> Response:
     services = services_of(request)
     history = await _check_history(services)
     flags, redis = _flags(services), await _check_redis(services)
-    are_well = all(each["status"] in {"healthy", "off"} for each in (history, flags, redis))
+    moderation = _moderation(services)
+    dependencies = (history, flags, redis, moderation)
+    are_well = all(each["status"] in {"healthy", "off"} for each in dependencies)
     status = "healthy" if are_well else "degraded"
     answer = {
         "status": status,
@@ -48,6 +50,7 @@ async def health(request: Request) -> Response:
             "history": history,
             "model": _model(services),
             "speech": _speech(services),
+            "moderation": moderation,
             "flags": flags,
             "redis": redis,
         },
@@ -114,6 +117,18 @@ def _speech(services: Services) -> dict[str, object]:
         "status": "healthy" if are_well else "degraded",
         "engine": maker.engine,
         "engines": engines,
+    }
+
+
+def _moderation(services: Services) -> dict[str, object]:
+    """Tell those who judge by their breakers: asking them would cost money."""
+    moderators = services.checks.health() if services.checks is not None else []
+    if not moderators:
+        return {"status": "off"}
+    are_well = all(each.breaker == "closed" for each in moderators)
+    return {
+        "status": "healthy" if are_well else "degraded",
+        "moderators": [{"name": each.name, "breaker": each.breaker} for each in moderators],
     }
 
 

@@ -25,6 +25,7 @@ from server.services.faults import StartError
 from server.services.figures import open_figures
 from server.services.flags import open_flags, wants_abort_now
 from server.services.logs import open_event_log, redis_breaker
+from server.services.moderation import open_checks
 from server.services.passwords import open_passwords
 from server.services.rollouts import open_rollouts
 from server.services.secrets import ring, secret
@@ -71,6 +72,7 @@ async def open_services(settings: Settings, specify: Specify) -> AsyncIterator[S
         sources = open_sources(settings, metrics)
         stack.push_async_callback(sources.close)
         cache = await open_cache(settings, stack, metrics)
+        checks = open_checks(settings, stack, metrics)
         studio = open_studio(settings, cache, metrics)
         stack.push_async_callback(studio.maker.close)
         session_ring = ring(settings, "session_secret", former=settings.session_previous_secrets)
@@ -115,6 +117,7 @@ async def open_services(settings: Settings, specify: Specify) -> AsyncIterator[S
             ),
             studio=studio,
             leases=leases,
+            checks=checks,
         )
         services = Services(
             settings=settings,
@@ -128,6 +131,7 @@ async def open_services(settings: Settings, specify: Specify) -> AsyncIterator[S
             redis_breaker=shared_breaker,
             sources=sources,
             studio=studio,
+            checks=checks,
             metrics=metrics,
             figures=figures,
             flags=flags,

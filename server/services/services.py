@@ -25,6 +25,7 @@ from server.settings import Settings
 from streaming.event_log.base import EventLog, Leases
 from streaming.keeper import RecordKeeper
 from streaming.llm.chain import SourceChain
+from streaming.moderation.checks import Checks
 from streaming.runner import TurnRunner
 from streaming.speech.turn_speech import Studio
 
@@ -47,6 +48,7 @@ class Services:
     redis_breaker: Breaker | None
     sources: SourceChain
     studio: Studio
+    checks: Checks | None
     metrics: TurnMetrics
     figures: Figures
     flags: Flags
