@@ -94,16 +94,32 @@ def problems_of(route: ApiRoute, method: str, doc: Doc) -> Problems:
     found: dict[int, set[str]] = defaultdict(set)
     for status, codes in doc.problems.items():
         found[status].update(codes)
-    for status, code in (*_of_any(method), *_of_body(doc), *_of_access(route), *_of_tier(route)):
+    for status, code in _of_kind(route, method, doc):
         found[status].add(code)
     return {status: frozenset(codes) for status, codes in sorted(found.items())}
 
 
-def _of_any(method: str) -> Sequence[tuple[int, str]]:
-    common = ((400, "malformed"), (431, "headers_too_large"), (500, "internal_error"))
-    if method in SAFE:
-        return common
-    return (*common, (403, "cross_site"), (413, "body_too_large"))
+def _of_kind(route: ApiRoute, method: str, doc: Doc) -> Sequence[tuple[int, str]]:
+    return (
+        *_of_any(route, method),
+        *_of_body(doc),
+        *_of_access(route),
+        *_of_tier(route),
+    )
+
+
+def _of_any(route: ApiRoute, method: str) -> Sequence[tuple[int, str]]:
+    found = [
+        (400, "malformed"),
+        (400, "unknown_host"),
+        (431, "headers_too_large"),
+        (500, "internal_error"),
+    ]
+    if route.tier is not Tier.ATTACH:
+        found.append((503, "timed_out"))
+    if method not in SAFE:
+        found += [(403, "cross_site"), (408, "request_timeout"), (413, "body_too_large")]
+    return found
 
 
 def _of_body(doc: Doc) -> Sequence[tuple[int, str]]:
@@ -111,28 +127,21 @@ def _of_body(doc: Doc) -> Sequence[tuple[int, str]]:
 
 
 def _of_access(route: ApiRoute) -> Sequence[tuple[int, str]]:
-    match route.access:
-        case Access.PUBLIC:
-            return ()
-        case Access.READER | Access.ADMIN:
-            return ((401, "unauthenticated"), (403, "forbidden"), (503, "accounts_unavailable"))
-        case _:
-            return (
-                (401, "unauthenticated"),
-                (401, "session_ended"),
-                (403, "forbidden"),
-                (503, "accounts_unavailable"),
-            )
+    if route.access is Access.PUBLIC:
+        return ()
+    proofs = ((401, "unauthenticated"), (401, "session_ended"), (401, "token_expired"))
+    if route.tier is Tier.ATTACH:
+        return proofs
+    return (
+        *proofs,
+        (403, "forbidden"),
+        (429, "too_many_tries"),
+        (503, "accounts_unavailable"),
+    )
 
 
 def _of_tier(route: ApiRoute) -> Sequence[tuple[int, str]]:
-    match route.tier:
-        case Tier.NONE | Tier.ATTACH:
-            return ()
-        case Tier.OPERATORS:
-            return () if route.access is Access.PUBLIC else ((429, "too_many_tries"),)
-        case _:
-            return ((429, "rate_limited"),)
+    return ((429, "rate_limited"),) if is_limited(route) else ()
 
 
 def is_limited(route: ApiRoute) -> bool:

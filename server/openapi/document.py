@@ -98,7 +98,7 @@ class _Writer:
     def _operation(self, route: ApiRoute, doc: Doc, method: str) -> Json:
         summary, more = _words(route, doc)
         operation: Json = {
-            "operationId": self._operation_id(route, method),
+            "operationId": self._operation_id(route),
             "tags": [doc.tag],
             "summary": summary,
             "description": "\n\n".join(filter(None, (more, doc.description, told_access(route)))),
@@ -123,18 +123,16 @@ class _Writer:
         operation["responses"] = dict(sorted(answers.items()))
         return operation
 
-    def _operation_id(self, route: ApiRoute, method: str) -> str:
-        name = getattr(route.endpoint, "__name__", "")
-        area = getattr(route.endpoint, "__module__", "").rpartition(".")[2]
-        for candidate in (
-            f"{area}.{name}",
-            f"{area}.{name}.{method.lower()}",
-            f"{area}.{name}.short",
-        ):
-            if candidate not in self._operation_ids:
-                self._operation_ids.add(candidate)
-                return candidate
-        raise ValueError(f"two operations are named {area}.{name}")
+    def _operation_id(self, route: ApiRoute) -> str:
+        """Return a name that stays as long as the endpoint does; some have a second address."""
+        area = route.endpoint.__module__.rpartition(".")[2]
+        name = f"{area}.{route.endpoint.__name__}"
+        if name in self._operation_ids:
+            name = f"{name}.short"
+        if name in self._operation_ids:
+            raise ValueError(f"two operations are named {name}")
+        self._operation_ids.add(name)
+        return name
 
     def _body(self, model: type, doc: Doc) -> Json:
         content: Json = {"schema": self._schemas.ref(model, "body")}

@@ -21,6 +21,11 @@ HEADERS: Mapping[str, tuple[str, Schema]] = {
     "RateLimit-Limit": ("Requests in the window.", _SECONDS),
     "RateLimit-Remaining": ("Requests that are left of them.", _SECONDS),
     "RateLimit-Reset": ("Seconds until all of them are there again.", _SECONDS),
+    "RateLimit": (
+        'The limit that counts, and what is left of it: `"api";r=299;t=900`.',
+        _TEXT,
+    ),
+    "RateLimit-Policy": ('That limit: `"api";q=300;w=900`, in requests and seconds.', _TEXT),
     "WWW-Authenticate": ("How to prove who one is.", _TEXT),
     "Content-Range": ("Which bytes these are.", _TEXT),
     "Accept-Ranges": ("Parts may be asked for.", _TEXT),
@@ -34,7 +39,13 @@ HEADERS: Mapping[str, tuple[str, Schema]] = {
 """By name: what it tells, and what it is. None is in every answer but `X-Request-ID`."""
 
 OF_EVERY_ANSWER = ("X-Request-ID",)
-OF_LIMITED = ("RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset")
+OF_LIMITED = (
+    "RateLimit",
+    "RateLimit-Limit",
+    "RateLimit-Policy",
+    "RateLimit-Remaining",
+    "RateLimit-Reset",
+)
 OF_PROBLEMS: Mapping[int, tuple[str, ...]] = {
     401: ("WWW-Authenticate",),
     429: ("Retry-After",),

@@ -21,7 +21,13 @@ _MOVED = Doc(
 )
 START = replace(_MOVED, example={"stages": [1, 10, 100], "reason": "as agreed"})
 PAUSE = replace(_MOVED, example={"reason": "over the weekend"})
-RESUME = replace(_MOVED, example={"stage": 5, "reason": "mended"})
+RESUME = replace(
+    _MOVED,
+    summary="Give a flag back to the controller",
+    description="After a pause, or a rollback that has cooled down. `stage` is a lower stage to go"
+    " on at, in per cent.",
+    example={"stage": 5, "reason": "mended"},
+)
 APPROVE = replace(_MOVED, example={"reason": "looks good"})
 HISTORY = Doc(
     Tag.ROLLOUTS,

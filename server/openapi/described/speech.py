@@ -57,6 +57,10 @@ SPEAK = Doc(
     summary="Speak a given text",
     description="What is no speech, such as code and markup, is left out.",
     answers={200: Answer("The audio.", AUDIO, _OF_AUDIO)},
-    problems={422: ("nothing_to_say", "speech_too_long"), 503: _ENGINE},
+    problems={
+        422: ("nothing_to_say", "speech_too_long"),
+        429: ("speech_budget_spent",),
+        503: _ENGINE,
+    },
     example={"text": "Hello!"},
 )

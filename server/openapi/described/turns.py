@@ -57,6 +57,7 @@ The same `Idempotency-Key` and body attach to the same turn. A disconnect never 
         404: ("conversation_not_found", "turn_not_found", "chatbot_not_found"),
         409: ("turn_running", "idempotency_conflict"),
         422: ("message_too_long",),
+        429: ("too_many_turns", "token_budget_spent"),
         503: (_HISTORY, "chatbots_unavailable", "draining", "server_busy"),
     },
     parameters=(IDEMPOTENCY_KEY,),
