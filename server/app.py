@@ -15,6 +15,7 @@ from server.auth.identity import IdentityMiddleware
 from server.auth.routing import Access, ApiRoute
 from server.errors import STATUS, ProblemError, answer_error
 from server.hosts import HostMiddleware, taken_hosts
+from server.limits.rates import HEADERS as RATE_HEADERS
 from server.limits.tiers import Tier
 from server.middleware import AnswerMiddleware, OriginMiddleware, SizeLimitMiddleware
 from server.routes import (
@@ -50,6 +51,7 @@ SHOWN_HEADERS = [
     "X-Speech-Duration",
     "Retry-After",
     "ETag",
+    *RATE_HEADERS,
 ]
 TAKEN_HEADERS = [
     "Authorization",

@@ -3,7 +3,7 @@
 First connect, reconnect, second tab: the same call. Answers are those that an EventSource survives.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -20,6 +20,8 @@ from server.audio import (
     recorded_answer,
 )
 from server.auth.caller import Owner
+from server.limits.streams import Seat
+from server.limits.subjects import Subject
 from server.services import Services
 from streaming.cursor import START, Cursor
 from streaming.ending import last_covered, terminal_from_record
@@ -38,6 +40,7 @@ async def attach(
     *,
     headers: Mapping[str, str],
     inline: bool | None = None,
+    subjects: Sequence[Subject] = (),
 ) -> Response:
     """Answer with the turn's events after the cursor, to the terminal one; 204 at the end.
 
@@ -48,16 +51,31 @@ async def attach(
         cursor: The last entry the reader has.
         headers: Of the answer.
         inline: Whether audio comes in the events; None: as the turn was started.
+        subjects: Whose streams it is counted among; of too many, one is told `bye`.
 
     Raises:
         TurnNotFoundError: no such turn, or another owner's.
     """
+    seat = await services.limits.streams.seat(subjects, turn_id)
+    if not isinstance(seat, Seat):
+        return services.readers.bye("too_many_readers", headers=headers, wait_s=seat)
+    try:
+        return await _attach(services, owner, turn_id, cursor, wish=_Wish(headers, inline, seat))
+    finally:
+        if not seat.is_used:  # it ended at once
+            seat.leave()
+
+
+async def _attach(
+    services: Services, owner: Owner, turn_id: str, cursor: Cursor, *, wish: "_Wish"
+) -> Response:
+    headers, inline, seat = wish.headers, wish.inline, wish.seat
     live = services.runner.find(turn_id)
     if live is not None:
         if live.spec.owner_id != owner.owner_id:
             raise TurnNotFoundError(turn_id)
         audio_of = audio_reader(services, live_answer(live), inline=inline)
-        return _attach_live(services, live, cursor, _Manner(headers, audio_of))
+        return _attach_live(services, live, cursor, _Manner(headers, audio_of, seat))
     try:
         record = await services.history.turns.get(owner.owner_id, turn_id)
     except HistoryUnavailableError:
@@ -66,7 +84,7 @@ async def attach(
     with suppress(LogNotFoundError, LogUnavailableError):  # then the record has to do
         is_running = record.status is TurnStatus.RUNNING
         await services.event_log.reach(turn_id, cursor, is_running=is_running)
-    manner = _Manner(headers, audio_of, is_awaited_elsewhere(services, record))
+    manner = _Manner(headers, audio_of, seat, is_awaited_elsewhere(services, record))
     return await _attach_recorded(services, record, cursor, manner)
 
 
@@ -78,11 +96,21 @@ def is_awaited_elsewhere(services: Services, record: TurnRecord) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
+class _Wish:
+    """What a reader asks for."""
+
+    headers: Mapping[str, str]
+    inline: bool | None
+    seat: Seat
+
+
+@dataclass(frozen=True, slots=True)
 class _Manner:
     """How a reader is answered."""
 
     headers: Mapping[str, str]
     audio_of: AudioOf | None
+    seat: Seat
     elsewhere: bool = False
 
 
@@ -100,7 +128,11 @@ def _attach_live(services: Services, live: LiveTurn, cursor: Cursor, manner: _Ma
         return _follow_from(services, turn_id, covers, _reset(live), manner=manner)
     services.metrics.attached("follow" if cursor == START else "replay")
     return services.readers.follow(
-        turn_id, reader, headers=manner.headers, audio_of=manner.audio_of
+        turn_id,
+        reader,
+        headers=manner.headers,
+        audio_of=manner.audio_of,
+        seat=manner.seat,
     )
 
 
@@ -135,6 +167,7 @@ async def _attach_recorded(
         headers=manner.headers,
         audio_of=manner.audio_of,
         elsewhere=manner.elsewhere,
+        seat=manner.seat,
     )
 
 
@@ -162,6 +195,7 @@ def _follow_from(
         audio_of=manner.audio_of,
         prefix=reset_frame(turn_id, covers, reset),
         elsewhere=manner.elsewhere,
+        seat=manner.seat,
     )
 
 

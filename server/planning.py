@@ -66,6 +66,7 @@ async def plan_turn(
     *,
     idempotency: Idempotency | None,
     arrived: Arrival,
+    counted_for: Sequence[str] = (),
 ) -> Plan:
     """Return the plan of a turn. Nothing is stored yet.
 
@@ -105,6 +106,7 @@ async def plan_turn(
         flag_epoch=decision.epoch if is_dealt(decision) else None,
         queued_s=arrived.waited_s,
         traceparent=arrived.traceparent,
+        counted_for=counted_for,
         moderation=chatbot.moderation,
     )
     new_turn = NewTurn(
@@ -123,6 +125,7 @@ async def plan_turn(
             "temperature": chatbot.temperature,
             "speech": None if speech is None else asdict(speech),
             "on_break": spec.on_break,
+            "counted_for": list(counted_for),
             "moderation": spec.moderation,
             "flag": {
                 "key": decision.key,
@@ -184,6 +187,7 @@ async def specify_again(services: Services, record: TurnRecord) -> TurnSpec:
         speech=speech_of(kept),
         on_break=_on_break(kept.get("on_break")),
         flag_epoch=dealt_epoch(kept),
+        counted_for=_names(kept.get("counted_for")),
         moderation=_moderation(kept.get("moderation")),
     )
 
@@ -358,6 +362,10 @@ def _moderation(value: object) -> Policy:
     return next(
         (policy for policy in policies if policy == value), "off" if value is None else "block"
     )
+
+
+def _names(value: object) -> tuple[str, ...]:
+    return tuple(str(each) for each in value) if isinstance(value, list | tuple) else ()
 
 
 def _number(value: object) -> float | None:

@@ -6,6 +6,7 @@ from starlette.responses import Response
 
 from metrics.turns import TurnMetrics
 from server.event_stream import CloseReason, EventStreamResponse, OnClose
+from server.limits.streams import Seat
 from streaming.event_log.base import EventReader, Wake
 from streaming.frames import bye_frame
 from streaming.readership import Readership
@@ -51,6 +52,7 @@ class Readers:
         audio_of: Callable[[int], Awaitable[Audio | None]] | None = None,
         prefix: bytes = b"",
         elsewhere: bool = False,
+        seat: Seat | None = None,
     ) -> Response:
         """Answer with the log after the reader's cursor, to its end.
 
@@ -61,6 +63,7 @@ class Readers:
             audio_of: Gives the audio that chunks of speech carry; None: they carry none.
             prefix: Sent first.
             elsewhere: Whether another worker that may run the turn is to know of its readers.
+            seat: Left when the stream ends.
         """
         if len(self._open) >= self._max_open:
             reader.close()
@@ -83,20 +86,32 @@ class Readers:
             self._open.pop(reader, None)
             self._readership.left(turn_id)
             self._metrics.reader_closed("bye" if left else reason)
+            if seat is not None:
+                seat.leave()
 
-        return self._response(batches, headers, closed)
+        answer = self._response(batches, headers, closed)
+        if seat is not None:
+            seat.keep_for(answer)
+        return answer
 
     def once(self, batch: bytes, *, headers: Mapping[str, str]) -> Response:
         """Answer with these frames and end."""
         return self._response(_one(batch), headers, lambda _: None)
 
-    def bye(self, reason: str, *, headers: Mapping[str, str]) -> Response:
+    def bye(
+        self, reason: str, *, headers: Mapping[str, str], wait_s: float | None = None
+    ) -> Response:
         """Answer with a request to come back: any other status would end an EventSource for good.
+
+        Args:
+            reason: Why.
+            headers: Of the answer.
+            wait_s: Seconds after which to come; None: soon, spread by chance.
 
         Source: WHATWG HTML 9.2, «fail the connection».
         """
         self._metrics.attached("bye")
-        return self.once(bye_frame(reason), headers=headers)
+        return self.once(bye_frame(reason, wait_s), headers=headers)
 
     def leave_all(self) -> None:
         """Ask every reader to come back elsewhere, or later."""

@@ -58,7 +58,11 @@ def heartbeat_frame(turn_id: str, last_seq: int) -> bytes:
     return b": heartbeat\nevent: heartbeat\ndata: %b\n\n" % _encode_json(data)
 
 
-def bye_frame(reason: str) -> bytes:
-    """Return the request to reconnect, spread over 0.5 to 2.5 s so that nobody comes at once."""
-    retry_ms = 500 + random.randrange(2000)  # noqa: S311  # spreads load, guards nothing
+def bye_frame(reason: str, wait_s: float | None = None) -> bytes:
+    """Return the request to reconnect after so many seconds.
+
+    Without a number they are spread over 0.5 to 2.5, so that not all come at once.
+    """
+    spread_ms = 500 + random.randrange(2000)  # noqa: S311  # spreads load, guards nothing
+    retry_ms = spread_ms if wait_s is None else round(1000 * wait_s)
     return b"retry: %d\nevent: bye\ndata: %b\n\n" % (retry_ms, _encode_json({"reason": reason}))

@@ -13,6 +13,7 @@ from server.auth.caller import Caller, Fault
 from server.auth.faults import refused
 from server.auth.operators import is_reader, unauthenticated_operator
 from server.errors import ProblemError
+from server.limits.limits import Limits
 from server.limits.tiers import Tier
 from server.openapi.describing import Doc
 
@@ -69,10 +70,24 @@ class ApiRoute(Route):
     def _guarded(self, endpoint: Endpoint) -> Endpoint:
         @wraps(endpoint)
         async def guarded(request: Request) -> Response:
+            if self.tier is Tier.AUTH:  # a stranger's guesses count, whatever comes of them
+                await limits_of(request).rates.admit(request, self.tier)
             permit(request, self.access, self.key_scope)
+            if self.tier not in COUNTED_ELSEWHERE:
+                await limits_of(request).rates.admit(request, self.tier)
             return await endpoint(request)
 
         return guarded
+
+
+COUNTED_ELSEWHERE = frozenset({Tier.AUTH, Tier.ATTACH, Tier.OPERATORS, Tier.NONE})
+"""Before the rule, where streams are opened, where proofs are wrong, nowhere."""
+
+
+def limits_of(request: Request) -> Limits:
+    """Return the limits of the process."""
+    limits: Limits = request.app.state.services.limits
+    return limits
 
 
 def permit(request: Request, access: Access, scope: Scope | None = None) -> None:

@@ -21,6 +21,7 @@ from server.wire import owner_of, services_of
 from streaming.languages import guess_language
 from streaming.speech.base import MAX_UTTERANCE_BYTES, Utterance
 from streaming.speech.errors import SpeechOffError, SpeechTimeoutError
+from streaming.speech.maker import AudioMaker
 from streaming.speech.whole import units_of
 
 MAX_SPOKEN_CHARS = 4000
@@ -53,8 +54,9 @@ async def get_audio(request: Request) -> Response:
     utterance = answer.utterance(index)
     if utterance is None:
         raise ProblemError(404, "audio_not_found", "This turn has no such audio (yet).")
+    maker = await _counted_maker(request)
     try:
-        made = await services.studio.maker.make(utterance)
+        made = await maker.make(utterance)
     except SpeechOffError:
         raise ProblemError(
             410, "audio_gone", "This audio is no longer kept, and there is no engine to make it."
@@ -92,9 +94,22 @@ async def speak_text(request: Request) -> Response:
         raise _unspeakable(f"must be at most {MAX_UTTERANCE_BYTES} bytes when spoken", "invalid")
     voice = body.voice or services.settings.tts_voice
     utterance = Utterance(spoken, guess_language(body.text), voice)
+    maker = await _counted_maker(request)
     async with _place(services.settings.tts_timeout_s):
-        made = await services.studio.maker.make(utterance)
+        made = await maker.make(utterance)
     return audio_response(request, made.audio, {})
+
+
+async def _counted_maker(request: Request) -> AudioMaker:
+    """Return what makes audio for the caller.
+
+    Raises:
+        ProblemError: 429, they had the day's.
+    """
+    services = services_of(request)
+    subjects = services.limits.subjects(request)
+    await services.limits.speech.check(subjects)
+    return services.studio.maker.counted_for([subject.name for subject in subjects])
 
 
 @asynccontextmanager

@@ -111,9 +111,18 @@ async def start_turn(request: Request) -> Response:
     wanted = body.wanted()
     key = idempotency_key(request)
     idempotency = None if key is None else idempotency_of(owner, key, wanted)
+    subjects = services.limits.subjects(request)
     with services.runner.admission():
-        plan = await plan_turn(services, owner, wanted, idempotency=idempotency, arrived=arrived)
-        record = await _begin(services, owner, plan)
+        plan = await plan_turn(
+            services,
+            owner,
+            wanted,
+            idempotency=idempotency,
+            arrived=arrived,
+            counted_for=[subject.name for subject in subjects],
+        )
+        async with services.limits.turns.admission(subjects, plan.spec):
+            record = await _begin(services, owner, plan)
     headers = {
         "X-Turn-ID": record.turn_id,
         "X-Conversation-ID": record.conversation_id,
@@ -122,7 +131,9 @@ async def start_turn(request: Request) -> Response:
     if not record.streaming:
         return await _whole_answer(services, record, headers)
     if "text/event-stream" in ",".join(request.headers.getlist("accept")).lower():
-        return await attach(services, owner, record.turn_id, START, headers=headers)
+        return await attach(
+            services, owner, record.turn_id, START, headers=headers, subjects=subjects
+        )
     answer = {
         "turn_id": record.turn_id,
         "conversation_id": record.conversation_id,
@@ -138,11 +149,20 @@ async def attach_turn(request: Request) -> Response:
         raise ProblemError(405, "method_not_allowed", "Read events with GET.", headers=_ONLY_GET)
     services, turn_id = services_of(request), request.path_params["turn_id"]
     headers = {"X-Turn-ID": turn_id} if _KEY.fullmatch(turn_id) else {}
+    wait_s = await services.limits.rates.wait_s(request, Tier.ATTACH)
+    if wait_s:
+        return services.readers.bye("too_many_attaches", headers=headers, wait_s=wait_s)
     try:
         cursor = _cursor(request, turn_id)
         inline = {"inline": True, "url": False}.get(request.query_params.get("audio", ""))
         return await attach(
-            services, owner_of(request), turn_id, cursor, headers=headers, inline=inline
+            services,
+            owner_of(request),
+            turn_id,
+            cursor,
+            headers=headers,
+            inline=inline,
+            subjects=services.limits.subjects(request),
         )
     except CursorMalformedError:
         services.metrics.attached("malformed")

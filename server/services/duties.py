@@ -40,6 +40,8 @@ LAG_WATCH_S = 0.25
 LAG_PAUSE_S = 0.01
 FOLLOW_FLAGS_AGAIN_S = 0.5
 SHARE_AGAIN_S = 0.25
+HOLD_AGAIN_S = 0.05
+SETTLE_AGAIN_S = 0.1
 LONG_SILENT_S = 60.0
 """While Redis cannot be reached: a record that has been silent for this long, also while we looked
 on, has no worker."""
@@ -110,6 +112,8 @@ async def duties(services: Services, specify: Specify) -> AsyncIterator[None]:
         ("follow_flags", services.flags.client.run, FOLLOW_FLAGS_AGAIN_S),
         ("rollout", services.rollouts.controller.run, FOLLOW_FLAGS_AGAIN_S),
         ("event_log", services.event_log.run, SHARE_AGAIN_S),
+        ("hold_places", services.limits.places.run, HOLD_AGAIN_S),
+        ("settle_budgets", services.limits.budgets.run, SETTLE_AGAIN_S),
         *services.figures.rounds(services.metrics),
         *_rescue(services, specify, reap_silent),
     ]

@@ -24,6 +24,7 @@ from server.services.engines import open_studio
 from server.services.faults import StartError
 from server.services.figures import open_figures
 from server.services.flags import open_flags, wants_abort_now
+from server.services.limits import open_limits
 from server.services.logs import open_event_log, redis_breaker
 from server.services.moderation import open_checks
 from server.services.passwords import open_passwords
@@ -84,6 +85,8 @@ async def open_services(settings: Settings, specify: Specify) -> AsyncIterator[S
         )
         guests = Guests(*session_ring)
         operators = OperatorSessions(session_ring[0], secret(settings, "admin_token"))
+        limits = open_limits(settings, stack, metrics, worker_id=worker_id, secret=session_ring[0])
+        studio.maker.meter_of = limits.speech.meter
         # Behind all that can refuse the start: a refusal is one line, and leaves no flag behind.
         flags = await open_flags(settings, metrics)
         stack.push_async_callback(flags.store.close)
@@ -105,7 +108,7 @@ async def open_services(settings: Settings, specify: Specify) -> AsyncIterator[S
             keeper=keeper,
             event_log=event_log,
             sources=sources,
-            operators=Operators(metrics, [rollouts.turns, *telemetry]),
+            operators=Operators(metrics, [rollouts.turns, limits.turns, *telemetry]),
             limits=RunnerLimits(
                 Deadlines(
                     first_token_s=settings.first_token_timeout_s,
@@ -132,6 +135,7 @@ async def open_services(settings: Settings, specify: Specify) -> AsyncIterator[S
             sources=sources,
             studio=studio,
             checks=checks,
+            limits=limits,
             metrics=metrics,
             figures=figures,
             flags=flags,

@@ -15,6 +15,7 @@ from server.auth.failed_tries import FailedTries
 from server.auth.guests import Guests
 from server.auth.operator_sessions import OperatorSessions
 from server.auth.sign_in import SignIn
+from server.limits.limits import Limits
 from server.operator_streams import OperatorStreams
 from server.readers import Readers
 from server.services.figures import Figures
@@ -49,6 +50,7 @@ class Services:
     sources: SourceChain
     studio: Studio
     checks: Checks | None
+    limits: Limits
     metrics: TurnMetrics
     figures: Figures
     flags: Flags
