@@ -62,6 +62,7 @@ function merged(description, schema) {
   const whole = { ...description.follow(schema) };
   for (const part of whole.allOf ?? []) {
     const other = merged(description, part);
+    whole.description ??= other.description;
     whole.properties = { ...other.properties, ...whole.properties };
     whole.required = [...(whole.required ?? []), ...(other.required ?? [])];
   }
