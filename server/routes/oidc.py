@@ -8,7 +8,7 @@ from urllib.parse import urlencode, urlsplit
 
 import structlog
 from starlette.requests import Request
-from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.responses import RedirectResponse, Response
 
 from accounts.errors import AccountsError
 from accounts.model import User
@@ -30,15 +30,6 @@ log = structlog.get_logger(__name__)
 
 ATTEMPT = Cookie("chat_oidc", "__Secure-", "/api/v1/auth/oidc")
 MAX_TARGET_CHARS = 500
-
-
-async def read_provider(request: Request) -> Response:
-    """Tell whether one can sign in with a provider, and what it is called."""
-    provider = services_of(request).sign_in_provider
-    if provider is None:
-        return JSONResponse({"enabled": False}, headers=NO_STORE)
-    told = {"enabled": True, "name": provider.name, "login_url": "/api/v1/auth/oidc/login"}
-    return JSONResponse(told, headers=NO_STORE)
 
 
 async def login(request: Request) -> Response:
@@ -132,7 +123,6 @@ def _is_local(target: str) -> bool:
 
 _HERE = "/api/v1/auth/oidc"
 routes = [
-    ApiRoute(_HERE, read_provider, access=Access.PUBLIC, tier=Tier.API, doc=described.PROVIDER),
     ApiRoute(f"{_HERE}/login", login, access=Access.PUBLIC, tier=Tier.AUTH, doc=described.LOGIN),
     # A browser that was sent away comes back once: only those that begin are few.
     ApiRoute(

@@ -128,7 +128,7 @@ async def create_user(request: Request) -> Response:
         password_hash=password_hash,
         created_at=datetime.now(UTC),
     )
-    details = {"email": email, "role": body.role, "has_password": password_hash is not None}
+    details = {"role": body.role, "has_password": password_hash is not None}
     async with audited(request, "user.created", user.user_id, why=body.reason, details=details):
         made = await services.accounts.users.create(user)
     return _told(made, 201)

@@ -81,8 +81,8 @@ async def _make(request: Request, identity: Identity, email: str, name: str) -> 
         identities=(identity,),
     )
     made = await services.accounts.users.create(user)
-    told = {"issuer": identity.issuer}
-    await audit(request, "user.registered", made.user_id, details=told, who=made.user_id)
+    told = {"by": "oidc", "issuer": identity.issuer}
+    await audit(request, "auth.registered", made.user_id, details=told, who=made.user_id)
     return made
 
 

@@ -6,7 +6,7 @@ from typing import Literal
 from pydantic import Field
 
 from accounts.model import Scope
-from server.openapi.answer import Maybe, Told
+from server.openapi.answer import Told
 
 
 class UserIdentity(Told):
@@ -99,11 +99,3 @@ class AuditEntries(Told):
 
     entries: list[AuditEntry]
     next: str | None
-
-
-class SignInProvider(Told):
-    """Whether one can sign in with a provider."""
-
-    enabled: bool
-    name: str | Maybe = Field(None, description="What it is called.")
-    login_url: str | Maybe = Field(None, description="Where a browser goes to.")

@@ -1,6 +1,5 @@
 """Signing in with an OpenID Connect provider."""
 
-from server.openapi.answers.users import SignInProvider
 from server.openapi.describing import Answer, Doc, Parameter, Tag
 
 _NEXT = Parameter(
@@ -9,20 +8,6 @@ _NEXT = Parameter(
     {"type": "string", "maxLength": 500, "default": "/"},
 )
 
-PROVIDER = Doc(
-    Tag.ACCOUNTS,
-    answers={
-        200: Answer(
-            "Whether, and where to.",
-            SignInProvider,
-            example={
-                "enabled": True,
-                "name": "single sign-on",
-                "login_url": "/api/v1/auth/oidc/login",
-            },
-        )
-    },
-)
 LOGIN = Doc(
     Tag.ACCOUNTS,
     answers={
