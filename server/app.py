@@ -19,7 +19,9 @@ from server.limits.rates import HEADERS as RATE_HEADERS
 from server.limits.tiers import Tier
 from server.middleware import AnswerMiddleware, OriginMiddleware, SizeLimitMiddleware
 from server.routes import (
+    accounts,
     admin,
+    api_keys,
     audit,
     chatbots,
     conversations,
@@ -27,9 +29,11 @@ from server.routes import (
     flags,
     guarded_rollout,
     health,
+    limits,
     metrics,
     ofrep,
     oidc,
+    own_account,
     rollout,
     segments,
     speech,
@@ -113,6 +117,9 @@ def served_routes() -> list[BaseRoute]:
         *turns.routes,
         *conversations.routes,
         *chatbots.routes,
+        *accounts.routes,
+        *own_account.routes,
+        *api_keys.routes,
         *oidc.routes,
         *users.routes,
         *user_access.routes,

@@ -6,6 +6,7 @@ from time import monotonic
 
 from starlette.requests import Request
 
+from accounts.model import User
 from chatbots.model import Chatbot
 from history.model import Conversation, Message, TurnEnd, TurnRecord, TurnStatus, Usage
 from server.auth.caller import Caller, Owner
@@ -54,6 +55,18 @@ def whole_number(request: Request, name: str, *, default: int, low: int, high: i
 def instant(at: datetime) -> str:
     """Return an instant as RFC 3339 in UTC, with milliseconds."""
     return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def account_json(user: User) -> Json:
+    """Return an account as its user sees it; of a password only whether there is one."""
+    return {
+        "user_id": user.user_id,
+        "email": user.email,
+        "name": user.name,
+        "role": user.role,
+        "created_at": instant(user.created_at),
+        "has_password": user.password_hash is not None,
+    }
 
 
 def conversation_json(conversation: Conversation) -> Json:

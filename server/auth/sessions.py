@@ -6,9 +6,11 @@ from datetime import UTC, datetime, timedelta
 
 from starlette.requests import Request
 
+from accounts.errors import SessionEndedError
 from accounts.model import EndReason, Session, User
 from server.auth import cookies
 from server.auth.caller import Caller
+from server.auth.tokens import TokenError
 from server.ids import new_id
 from server.services import Services
 
@@ -27,10 +29,14 @@ class SignedIn:
 
 
 async def begin_session(request: Request, user: User) -> SignedIn:
-    """Begin a session of a user who has shown to be it; the caller checks that they may sign in.
+    """Begin a session of a user who has shown to be it, and may sign in as far as is known.
+
+    Whatever took that from them meanwhile ended the sessions that there were: so they are looked at
+    once more when theirs is stored.
 
     Raises:
         AccountsUnavailableError: the session could not be stored.
+        SessionEndedError: they were disabled, or changed their password or role, in this moment.
     """
     services: Services = request.app.state.services
     now = datetime.now(UTC)
@@ -46,9 +52,57 @@ async def begin_session(request: Request, user: User) -> SignedIn:
         address="" if request.client is None else request.client.host,
     )
     await services.accounts.sessions.begin(session)
+    if (why := _meanwhile(user, await services.accounts.users.get(user.user_id))) is not None:
+        await end_sessions(request, user.user_id, session_id=session.session_id, reason=why)
+        raise SessionEndedError(session.session_id, why)
     services.sign_in.states.begun(session)
     services.sign_in.converted.is_account_now(user.user_id)
     return signed_in(services, user, session)
+
+
+async def renew_session(request: Request, refresh_token: str) -> SignedIn:
+    """Give new tokens for a refresh token, which is used up by that.
+
+    Raises:
+        TokenError: it is none of ours.
+        SessionNotFoundError: its session was over long ago.
+        SessionEndedError: its session is over; RefreshReusedError: by this, as it had been used.
+        AccountsUnavailableError: the store does not answer; the token may have been used up, and is
+            taken again for REFRESH_GRACE_S.
+    """
+    services: Services = request.app.state.services
+    session = await proved_session(services, refresh_token)
+    claim = services.sign_in.refresh_tokens.read(refresh_token)
+    try:
+        session = await services.accounts.sessions.rotate(
+            session.session_id,
+            generation=claim.generation,
+            now=datetime.now(UTC),
+            grace=timedelta(seconds=services.settings.refresh_grace_s),
+        )
+    except SessionEndedError as error:
+        services.sign_in.states.over(session.session_id, error.reason)
+        raise
+    user = await services.accounts.users.get(session.user_id)
+    if user.is_disabled:  # a sign-in that was under way when that was done
+        await end_sessions(request, user.user_id, session_id=session.session_id, reason="disabled")
+        raise SessionEndedError(session.session_id, "disabled")
+    return signed_in(services, user, session)
+
+
+async def proved_session(services: Services, refresh_token: str) -> Session:
+    """Return the session that a refresh token is of, whichever generation it is of.
+
+    Raises:
+        TokenError: it is none of ours.
+        SessionNotFoundError: its session was over long ago.
+    """
+    tokens = services.sign_in.refresh_tokens
+    claim = tokens.read(refresh_token)
+    session = await services.accounts.sessions.get(claim.session_id)
+    if not tokens.is_proved(claim, session):
+        raise TokenError("invalid")
+    return session
 
 
 def signed_in(services: Services, user: User, session: Session) -> SignedIn:
@@ -121,3 +175,11 @@ async def end_sessions(
     )
     services.sign_in.states.user_over(user_id, session_id=session_id, but=but, reason=reason)
     return count
+
+
+def _meanwhile(was: User, is_now: User) -> EndReason | None:
+    if is_now.is_disabled:
+        return "disabled"
+    if is_now.password_hash != was.password_hash:
+        return "password_changed"
+    return "role_changed" if is_now.role != was.role else None
