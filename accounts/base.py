@@ -15,6 +15,8 @@ MAX_API_KEYS = 20
 """Of one user, revoked ones not counted."""
 
 MAX_SESSIONS_LISTED = 100
+MAX_KEYS_LISTED = 100
+"""Of those that are good, and of those that are revoked."""
 
 
 class Users(Protocol):
@@ -137,7 +139,7 @@ class ApiKeys(Protocol):
         ...
 
     async def list(self, user_id: str) -> Sequence[ApiKey]:
-        """Return a user's keys, newest first; revoked ones for 30 days."""
+        """Return a user's keys, newest first; revoked ones for 30 days, the newest 100."""
         ...
 
     async def revoke(self, user_id: str, key_id: str, *, now: datetime) -> None:

@@ -71,7 +71,7 @@ def parse_user_cursor(cursor: str | None) -> str:
         email = urlsafe_b64decode(cursor.encode("ascii")).decode()
     except ValueError:
         raise ValueError(_NOT_OURS) from None
-    if not may_be_in_email(email) or _user_cursor(email) != cursor:
+    if not email or not may_be_in_email(email) or _user_cursor(email) != cursor:
         raise ValueError(_NOT_OURS)
     return email
 

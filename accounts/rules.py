@@ -1,12 +1,13 @@
 """What both stores decide alike. Pure."""
 
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Literal
 
 from accounts import codec
 from accounts.errors import EmailTakenError, SessionEndedError, SessionNotFoundError
-from accounts.model import Session, User
+from accounts.model import ApiKey, Session, User
 
 RotationStep = Literal["rotate", "repeat", "reused"]
 
@@ -26,6 +27,11 @@ def same_user(stored: User, user: User) -> User:
     if stored != replace(user, version=1, created_at=made_at):
         raise EmailTakenError(user.user_id)
     return stored
+
+
+def newest_keys(keys: Iterable[ApiKey]) -> Sequence[ApiKey]:
+    """Return keys as they are listed, newest first."""
+    return sorted(keys, key=lambda key: (key.created_at, key.key_id), reverse=True)
 
 
 def rotation_step(

@@ -24,9 +24,9 @@ class MongoAudit:
     async def list(
         self, *, limit: int, cursor: str | None = None, subject: str = "", who: str = ""
     ) -> Page[AuditEntry]:
-        query: dict[str, object] = {"_id": {"$lt": codec.parse_audit_cursor(cursor)}}
+        query: dict[str, object] = {"entry_id": {"$lt": codec.parse_audit_cursor(cursor)}}
         query |= {name: text for name, text in (("subject", subject), ("who", who)) if text}
         async with self._records.deadline():
-            found = self._records.audit_log.find(query).sort("_id", -1).limit(limit + 1)
+            found = self._records.audit_log.find(query).sort("entry_id", -1).limit(limit + 1)
             docs = await found.to_list()
         return codec.audit_page([entry_of(doc) for doc in docs], limit)

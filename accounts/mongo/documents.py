@@ -16,8 +16,9 @@ INDEXES = (
     Index("sessions", (("expires_at", 1),)),
     Index("api_keys", (("user_id", 1), ("created_at", -1))),
     Index("api_keys", (("slot", 1),), unique=True),
-    Index("audit_log", (("subject", 1), ("_id", -1))),
-    Index("audit_log", (("who", 1), ("_id", -1))),
+    Index("audit_log", (("entry_id", -1),)),
+    Index("audit_log", (("subject", 1), ("entry_id", -1))),
+    Index("audit_log", (("who", 1), ("entry_id", -1))),
 )
 
 
@@ -95,9 +96,13 @@ class ApiKeyDoc(TypedDict):
 
 
 class AuditDoc(TypedDict):
-    """An audit entry; details are JSON, for their keys may be any text."""
+    """An audit entry; details are JSON, for their keys may be any text.
+
+    Its id stands there twice: nx-27017 has no index of `_id` and another field.
+    """
 
     _id: str
+    entry_id: str
     at: int
     who: str
     action: str
@@ -220,6 +225,7 @@ def entry_doc(entry: AuditEntry) -> AuditDoc:
     """Return the document of an audit entry."""
     return {
         "_id": entry.entry_id,
+        "entry_id": entry.entry_id,
         "at": codec.to_ms(entry.at),
         "who": entry.who,
         "action": entry.action,

@@ -104,9 +104,12 @@ class MongoUsers:
             )
         except DuplicateKeyError:
             raise EmailTakenError(user.user_id) from None
-        if doc is None:
-            raise UserChangedError(user.user_id, (await self._found(user.user_id)).version)
-        return user_of(doc)
+        if doc is not None:
+            return user_of(doc)
+        version = (await self._found(user.user_id)).version
+        if version == if_version:  # nx-27017 finds nothing where MongoDB says DuplicateKeyError
+            raise EmailTakenError(user.user_id)
+        raise UserChangedError(user.user_id, version)
 
     async def _found(self, user_id: str) -> User:
         doc = await self._records.users.find_one({"_id": user_id})

@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from accounts import codec
-from accounts.base import MAX_API_KEYS
+from accounts.base import MAX_API_KEYS, MAX_KEYS_LISTED
 from accounts.errors import ApiKeyNotFoundError, TooManyApiKeysError
 from accounts.model import ApiKey
+from accounts.rules import newest_keys
 from accounts.sqlite.records import Records
 from accounts.sqlite.schema import RECORD_VERSION, api_key_of
 from storage.sqlite import insert_row
@@ -38,16 +39,12 @@ class SqliteApiKeys:
         return await self._records.read(work)
 
     async def list(self, user_id: str) -> Sequence[ApiKey]:
-        now = datetime.now(UTC)
+        since_ms = codec.to_ms(datetime.now(UTC) - codec.API_KEY_KEPT)
 
         def work(connection: sqlite3.Connection) -> Sequence[ApiKey]:
-            rows = connection.execute(
-                "SELECT * FROM api_keys WHERE user_id = ?"
-                " AND (revoked_at IS NULL OR revoked_at > ?)"
-                " ORDER BY created_at DESC, key_id DESC",
-                (user_id, codec.to_ms(now - codec.API_KEY_KEPT)),
-            )
-            return [api_key_of(row) for row in rows]
+            good = _newest(connection, "user_id = ? AND revoked_at IS NULL", user_id)
+            revoked = _newest(connection, "user_id = ? AND revoked_at > ?", user_id, since_ms)
+            return newest_keys([*good, *revoked])
 
         return await self._records.read(work)
 
@@ -79,6 +76,15 @@ def _row(connection: sqlite3.Connection, key_id: str) -> sqlite3.Row | None:
         "SELECT * FROM api_keys WHERE key_id = ?", (key_id,)
     ).fetchone()
     return row
+
+
+def _newest(connection: sqlite3.Connection, which: str, *values: object) -> Sequence[ApiKey]:
+    rows = connection.execute(
+        f"SELECT * FROM api_keys WHERE {which}"  # noqa: S608  # from this module
+        " ORDER BY created_at DESC, key_id DESC LIMIT ?",
+        (*values, MAX_KEYS_LISTED),
+    )
+    return [api_key_of(row) for row in rows]
 
 
 def _expect_room(connection: sqlite3.Connection, user_id: str) -> None:

@@ -1,4 +1,4 @@
-"""The stores that the suites of the record and of the chatbots run over.
+"""The stores that the suites of the record, the chatbots and the accounts run over.
 
 Each test gets an empty store of its own. `mongo` is nx-27017; `mongodb` is the server that
 MONGODB_TEST_URI names.
@@ -12,6 +12,9 @@ from pathlib import Path
 import pytest
 from pymongo import AsyncMongoClient
 
+from accounts.base import Accounts
+from accounts.mongo import MongoAccounts
+from accounts.sqlite import SqliteAccounts
 from chatbots.base import Chatbots
 from chatbots.mongo import MongoChatbots
 from chatbots.sqlite import SqliteChatbots
@@ -90,6 +93,17 @@ async def chatbots(database: Database) -> Chatbots:
     )
     await chatbots.open()
     return chatbots
+
+
+@pytest.fixture
+async def accounts(database: Database) -> Accounts:
+    accounts: Accounts = (
+        SqliteAccounts(database)
+        if isinstance(database, SqliteDatabase)
+        else MongoAccounts(database)
+    )
+    await accounts.open()
+    return accounts
 
 
 def record_in(database: Database) -> SqliteHistory | MongoHistory:
