@@ -126,6 +126,7 @@ def served_routes() -> list[BaseRoute]:
         *audit.routes,
         *speech.routes,
         *health.routes,
+        *limits.routes,
         *metrics.routes,
         *rollout.routes,
         *flags.routes,

@@ -23,6 +23,7 @@ from starlette.applications import Starlette
 
 from server.app import create_app
 from server.drain import drain
+from server.limits.addresses import with_mapped
 from server.planning import specify_again
 from server.protocol import protocol_of
 from server.services import Services, StartError, open_services, settle_garbage_collector
@@ -133,7 +134,7 @@ def _config(settings: Settings, app: Starlette) -> uvicorn.Config:
         server_header=False,
         date_header=True,
         proxy_headers=bool(settings.trusted_proxies),
-        forwarded_allow_ips=list(settings.trusted_proxies),
+        forwarded_allow_ips=with_mapped(settings.trusted_proxies),
         timeout_graceful_shutdown=CONNECTIONS_GRACE_S,
     )
 

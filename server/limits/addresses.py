@@ -25,13 +25,13 @@ Network = IPv4Network | IPv6Network
 
 
 def caller_of(address: str) -> str:
-    """Return what tells callers apart: of an IPv6 address the network.
+    """Return what tells callers apart: of an IPv6 address the network; what is none stays as it is.
 
     A socket for both kinds names the old one's callers `::ffff:…`: each is the IPv4 address.
     """
     parsed = _parsed(address)
     if parsed is None:
-        return UNKNOWN
+        return address
     if isinstance(parsed, IPv4Address):
         return str(parsed)
     return f"{IPv6Address(int(parsed) >> IPV6_HOST_BITS << IPV6_HOST_BITS)}/64"
@@ -78,7 +78,8 @@ class Addresses:
 
     def name(self, address: str) -> str:
         """Return the name of who calls from an address."""
-        return f"{PREFIX}{hmac.digest(self._key, caller_of(address).encode(), 'sha256')[:8].hex()}"
+        caller = UNKNOWN if _parsed(address) is None else caller_of(address)
+        return f"{PREFIX}{hmac.digest(self._key, caller.encode(), 'sha256')[:8].hex()}"
 
     def is_allowed(self, address: str) -> bool:
         """Whether an address's calls are not counted."""

@@ -20,7 +20,7 @@ HEADERS: Mapping[str, tuple[str, Schema]] = {
     "Retry-After": ("Seconds to wait before trying again.", _SECONDS),
     "RateLimit-Limit": ("Requests in the window.", _SECONDS),
     "RateLimit-Remaining": ("Requests that are left of them.", _SECONDS),
-    "RateLimit-Reset": ("Seconds until all of them are there again.", _SECONDS),
+    "RateLimit-Reset": ("Seconds until the oldest that counts no longer does.", _SECONDS),
     "RateLimit": (
         'The limit that counts, and what is left of it: `"api";r=299;t=900`.',
         _TEXT,

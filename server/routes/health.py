@@ -39,7 +39,8 @@ async def health(request: Request) -> Response:
     history = await _check_history(services)
     flags, redis = _flags(services), await _check_redis(services)
     moderation = _moderation(services)
-    dependencies = (history, flags, redis, moderation)
+    limits = _limits(services)
+    dependencies = (history, flags, redis, moderation, limits)
     are_well = all(each["status"] in {"healthy", "off"} for each in dependencies)
     status = "healthy" if are_well else "degraded"
     answer = {
@@ -53,6 +54,7 @@ async def health(request: Request) -> Response:
             "moderation": moderation,
             "flags": flags,
             "redis": redis,
+            "limits": limits,
         },
     }
     return JSONResponse(answer, headers=NO_STORE)
@@ -142,6 +144,16 @@ def _flags(services: Services) -> dict[str, object]:
         "version": status.version,
         "age_s": None if status.age_s is None else round(status.age_s, 1),
         "killed_here": sorted(status.killed_here),
+    }
+
+
+def _limits(services: Services) -> dict[str, object]:
+    """Tell whether all workers count together: else what this one grants others do not see."""
+    sharing = services.limits.sharing
+    is_alone = sharing is not None and sharing.is_alone
+    return {
+        "status": "degraded" if is_alone else "healthy",
+        "kind": "memory" if sharing is None or is_alone else "redis",
     }
 
 

@@ -8,9 +8,10 @@ import sys
 from pathlib import Path
 from typing import Literal, get_args
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import SettingsConfigDict
 
+from server.limits.addresses import networks
 from server.settings.accounts import AccountSettings
 from server.settings.alerts import AlertSettings
 from server.settings.kinds import Hosts, Seconds, lower, split, unset_if_empty
@@ -98,7 +99,9 @@ class Settings(
         " in production.",
     )
     trusted_proxies: Hosts = Field(
-        (), description="Comma-separated addresses whose X-Forwarded-* headers are believed."
+        (),
+        description="Comma-separated addresses and networks whose X-Forwarded-For and"
+        " X-Forwarded-Proto are believed; no other header tells a caller's address.",
     )
 
     max_response_chars: int = Field(
@@ -167,6 +170,17 @@ class Settings(
     _any_case = field_validator("log_level", "log_format", mode="before")(lower)
 
     _split = field_validator("trusted_proxies", "killed_flags", mode="before")(split)
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _exact_proxies(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        found = networks(each for each in value if each != "*")
+        is_anybody = "*" in value or any(each.prefixlen == 0 for each in found)
+        if is_anybody and info.data.get("app_env") == "production":
+            raise ValueError("must name your proxies in production: whoever is believed may lie")
+        if "*" in value and len(value) > 1:
+            raise ValueError("takes * alone, or addresses and networks")
+        return value
 
     @field_validator("default_streaming_percentage")
     @classmethod

@@ -73,6 +73,13 @@ class FlagsHealth(Told):
     killed_here: list[str]
 
 
+class LimitsHealth(Told):
+    """Where limits are counted; degraded while this process counts by itself, as Redis is lost."""
+
+    status: Condition
+    kind: Literal["redis", "memory"]
+
+
 class Dependencies(Told):
     """Each by its own figures."""
 
@@ -81,6 +88,7 @@ class Dependencies(Told):
     speech: SpeechHealth
     flags: FlagsHealth
     redis: Dependency
+    limits: LimitsHealth
 
 
 class Health(Told):
