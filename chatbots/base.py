@@ -3,7 +3,10 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from chatbots.model import Chatbot
+from chatbots.model import Chatbot, FormerChatbot
+
+MAX_FORMER = 50
+"""Versions of a chatbot that are kept beside the one that is served."""
 
 
 class Chatbots(Protocol):
@@ -34,6 +37,16 @@ class Chatbots(Protocol):
 
         Raises:
             ChatbotChangedError: another version is stored; nothing was written.
+        """
+        ...
+
+    async def former(self, chatbot_id: str) -> Sequence[FormerChatbot]:
+        """Return the last `MAX_FORMER` versions that were replaced, newest first.
+
+        They go when the chatbot is deleted.
+
+        Raises:
+            ChatbotNotFoundError: there is none of that id.
         """
         ...
 

@@ -1,6 +1,7 @@
 """A chatbot's values."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Literal
 
 DEFAULT_CHATBOT_ID = "default"
@@ -28,6 +29,14 @@ class Chatbot:
     moderation: Moderation = "off"
     enabled: bool = True
     version: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class FormerChatbot:
+    """A chatbot as it was until it was replaced."""
+
+    chatbot: Chatbot
+    replaced_at: datetime
 
 
 DEFAULT_CHATBOT = Chatbot(

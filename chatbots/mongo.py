@@ -2,24 +2,36 @@
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime
 from typing import NotRequired, TypedDict
 
 from pymongo import ReturnDocument
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.errors import DuplicateKeyError
 
+from chatbots.base import MAX_FORMER
 from chatbots.errors import (
     ChatbotChangedError,
     ChatbotNotFoundError,
     ChatbotsError,
     ChatbotsUnavailableError,
 )
-from chatbots.model import DEFAULT_CHATBOT, Chatbot, Moderation, OnBreak
+from chatbots.model import DEFAULT_CHATBOT, Chatbot, FormerChatbot, Moderation, OnBreak
+from chatbots.versions import dump_chatbot, former_chatbot
 from storage.errors import StorageError, StorageUnavailableError
 from storage.mongo import MongoDatabase
 
 MAX_LISTED = 1000
 RECORD_VERSION = 1
+_WITHOUT_FORMER = {"former": 0}
+"""They may be large, and turns that are started do not need them."""
+
+
+class FormerDoc(TypedDict):
+    """A version that was replaced."""
+
+    replaced_at: datetime
+    chatbot: str
 
 
 class ChatbotDoc(TypedDict):
@@ -38,6 +50,7 @@ class ChatbotDoc(TypedDict):
     enabled: bool
     version: int
     v: int
+    former: NotRequired[list[FormerDoc]]
 
 
 class MongoChatbots:
@@ -60,30 +73,44 @@ class MongoChatbots:
 
     async def get(self, chatbot_id: str) -> Chatbot:
         async with self._deadline():
-            doc = await self._chatbots.find_one({"_id": chatbot_id})
+            doc = await self._chatbots.find_one({"_id": chatbot_id}, _WITHOUT_FORMER)
         if doc is None:
             raise ChatbotNotFoundError(chatbot_id)
         return _chatbot_of(doc)
 
     async def list(self) -> Sequence[Chatbot]:
         async with self._deadline():
-            docs = await self._chatbots.find({}).sort("_id", 1).limit(MAX_LISTED).to_list()
+            docs = (
+                await self._chatbots.find({}, _WITHOUT_FORMER)
+                .sort("_id", 1)
+                .limit(MAX_LISTED)
+                .to_list()
+            )
         return [_chatbot_of(doc) for doc in docs]
 
     async def put(self, chatbot: Chatbot, *, if_version: int | None = None) -> Chatbot:
+        chatbot_id = chatbot.chatbot_id
         async with self._deadline():
-            doc = await self._replace(chatbot, if_version)
-            if doc is None and not if_version:
-                with suppress(DuplicateKeyError):  # somebody else's put came first
-                    await self._chatbots.insert_one(_doc_of(chatbot))
-                    return _chatbot_of(_doc_of(chatbot))
-                doc = await self._replace(chatbot, if_version)
-            changed = None if doc else await self._changed(chatbot.chatbot_id)
-        if doc is not None:
-            return _chatbot_of(doc)
-        if if_version is None or changed is None:
-            raise ChatbotsUnavailableError("The chatbot is stored and deleted at once.")
-        raise changed
+            while True:
+                stored = await self._chatbots.find_one({"_id": chatbot_id})
+                version = stored["version"] if stored else 0
+                if if_version not in {None, version}:
+                    break
+                doc = await self._put_over(stored, chatbot)
+                if doc is not None:
+                    return _chatbot_of(doc)
+                # Somebody else's put came first; of unconditional ones each takes its turn.
+        raise ChatbotChangedError(chatbot_id, version)
+
+    async def former(self, chatbot_id: str) -> Sequence[FormerChatbot]:
+        async with self._deadline():
+            doc = await self._chatbots.find_one({"_id": chatbot_id}, {"former": 1})
+        if doc is None:
+            raise ChatbotNotFoundError(chatbot_id)
+        return [
+            former_chatbot(each["chatbot"], each["replaced_at"])
+            for each in reversed(doc.get("former", []))
+        ]
 
     async def delete(self, chatbot_id: str, *, if_version: int | None = None) -> None:
         async with self._deadline():
@@ -99,15 +126,24 @@ class MongoChatbots:
         doc = await self._chatbots.find_one({"_id": chatbot_id}, {"version": 1})
         return ChatbotChangedError(chatbot_id, doc["version"] if doc else 0)
 
-    async def _replace(self, chatbot: Chatbot, if_version: int | None) -> ChatbotDoc | None:
-        fields = {
-            name: value
-            for name, value in _doc_of(chatbot).items()
-            if name not in {"_id", "version"}
+    async def _put_over(self, stored: ChatbotDoc | None, chatbot: Chatbot) -> ChatbotDoc | None:
+        """Store a chatbot in place of what was just read; None: that has changed since."""
+        doc = _doc_of(chatbot)
+        if stored is None:
+            with suppress(DuplicateKeyError):
+                await self._chatbots.insert_one(doc)
+                return doc
+            return None
+        replaced: FormerDoc = {
+            "replaced_at": datetime.now(UTC),
+            "chatbot": dump_chatbot(_chatbot_of(stored)),
         }
+        fields = {name: value for name, value in doc.items() if name not in {"_id", "version"}}
+        former = [*stored.get("former", []), replaced][-MAX_FORMER:]
         return await self._chatbots.find_one_and_update(
-            _selected(chatbot.chatbot_id, if_version),
-            {"$set": fields, "$inc": {"version": 1}},
+            _selected(chatbot.chatbot_id, stored["version"]),
+            {"$set": {**fields, "former": former}, "$inc": {"version": 1}},
+            projection=_WITHOUT_FORMER,
             return_document=ReturnDocument.AFTER,
         )
 

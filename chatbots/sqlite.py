@@ -2,10 +2,13 @@
 
 import sqlite3
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
+from chatbots.base import MAX_FORMER
 from chatbots.errors import ChatbotChangedError, ChatbotNotFoundError, ChatbotsUnavailableError
-from chatbots.model import DEFAULT_CHATBOT, Chatbot
+from chatbots.model import DEFAULT_CHATBOT, Chatbot, FormerChatbot
+from chatbots.versions import dump_chatbot, former_chatbot
 from storage.errors import StorageError
 from storage.sqlite import SqliteDatabase, insert_row
 
@@ -13,6 +16,7 @@ T = TypeVar("T")
 
 MAX_LISTED = 1000
 RECORD_VERSION = 1
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 STEPS = (
     (
@@ -34,6 +38,18 @@ STEPS = (
     ),
     ("ALTER TABLE chatbots ADD COLUMN on_break TEXT NOT NULL DEFAULT 'continue'",),
     ("ALTER TABLE chatbots ADD COLUMN moderation TEXT NOT NULL DEFAULT 'off'",),
+    (
+        """
+        CREATE TABLE former_chatbots (
+            chatbot_id TEXT NOT NULL,
+            version INTEGER NOT NULL,
+            replaced_at INTEGER NOT NULL,
+            chatbot TEXT NOT NULL,
+            v INTEGER NOT NULL,
+            PRIMARY KEY (chatbot_id, version)
+        )
+        """,
+    ),
 )
 """One entry per release of the schema. Steps only add, and none is changed once released."""
 
@@ -75,15 +91,32 @@ class SqliteChatbots:
     async def put(self, chatbot: Chatbot, *, if_version: int | None = None) -> Chatbot:
         def work(connection: sqlite3.Connection) -> Chatbot:
             _expect(connection, chatbot.chatbot_id, if_version)
+            _keep(connection, chatbot.chatbot_id)
             _upsert(connection, chatbot)
             return _find(connection, chatbot.chatbot_id)
 
         return await self._write(work)
 
+    async def former(self, chatbot_id: str) -> Sequence[FormerChatbot]:
+        def work(connection: sqlite3.Connection) -> Sequence[FormerChatbot]:
+            _find(connection, chatbot_id)
+            rows = connection.execute(
+                "SELECT chatbot, replaced_at FROM former_chatbots WHERE chatbot_id = ?"
+                " ORDER BY version DESC",
+                (chatbot_id,),
+            )
+            return [
+                former_chatbot(row["chatbot"], _EPOCH + timedelta(milliseconds=row["replaced_at"]))
+                for row in rows
+            ]
+
+        return await self._read(work)
+
     async def delete(self, chatbot_id: str, *, if_version: int | None = None) -> None:
         def work(connection: sqlite3.Connection) -> None:
             _find(connection, chatbot_id)
             _expect(connection, chatbot_id, if_version)
+            connection.execute("DELETE FROM former_chatbots WHERE chatbot_id = ?", (chatbot_id,))
             connection.execute("DELETE FROM chatbots WHERE chatbot_id = ?", (chatbot_id,))
 
         await self._write(work)
@@ -117,6 +150,29 @@ def _expect(connection: sqlite3.Connection, chatbot_id: str, version: int | None
     stored = row["version"] if row else 0
     if version not in {None, stored}:
         raise ChatbotChangedError(chatbot_id, stored)
+
+
+def _keep(connection: sqlite3.Connection, chatbot_id: str) -> None:
+    """Keep what is about to be replaced, if anything is."""
+    try:
+        former = _find(connection, chatbot_id)
+    except ChatbotNotFoundError:
+        return
+    insert_row(
+        connection,
+        "former_chatbots",
+        {
+            "chatbot_id": chatbot_id,
+            "version": former.version,
+            "replaced_at": (datetime.now(UTC) - _EPOCH) // timedelta(milliseconds=1),
+            "chatbot": dump_chatbot(former),
+            "v": RECORD_VERSION,
+        },
+    )
+    connection.execute(
+        "DELETE FROM former_chatbots WHERE chatbot_id = ? AND version <= ?",
+        (chatbot_id, former.version - MAX_FORMER),
+    )
 
 
 def _upsert(connection: sqlite3.Connection, chatbot: Chatbot) -> None:

@@ -1,11 +1,12 @@
 """What every store of chatbots promises."""
 
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import anyio
 import pytest
 
-from chatbots.base import Chatbots
+from chatbots.base import MAX_FORMER, Chatbots
 from chatbots.errors import ChatbotChangedError, ChatbotNotFoundError
 from chatbots.model import DEFAULT_CHATBOT, DEFAULT_CHATBOT_ID, Chatbot
 
@@ -126,3 +127,50 @@ async def test_a_deleted_chatbot_is_gone(chatbots: Chatbots) -> None:
 
     with pytest.raises(ChatbotNotFoundError):
         await chatbots.get("poet")
+
+
+async def test_what_was_replaced_can_be_read_newest_first_until_the_chatbot_is_deleted(
+    chatbots: Chatbots,
+) -> None:
+    before = datetime.now(UTC) - timedelta(seconds=1)
+    await chatbots.put(POET)
+    await chatbots.put(replace(POET, instructions="In prose.", moderation="block"))
+    assert [each.chatbot for each in await chatbots.former("poet")] == [POET]
+    await chatbots.put(replace(POET, name="Third"))
+
+    former = await chatbots.former("poet")
+    others = await chatbots.former(DEFAULT_CHATBOT_ID)
+    await chatbots.delete("poet")
+    with pytest.raises(ChatbotNotFoundError):
+        await chatbots.former("poet")
+    await chatbots.put(POET)
+
+    second = replace(POET, instructions="In prose.", moderation="block", version=2)
+    assert [each.chatbot for each in former] == [second, POET]
+    assert all(before < each.replaced_at <= datetime.now(UTC) for each in former)
+    assert list(others) == []
+    assert list(await chatbots.former("poet")) == []
+
+
+async def test_the_last_fifty_versions_are_kept_and_none_is_missing(chatbots: Chatbots) -> None:
+    async def put_some() -> None:
+        for _ in range(20):
+            await chatbots.put(POET)
+
+    with anyio.fail_after(60):
+        async with anyio.create_task_group() as tasks:
+            for _ in range(3):
+                tasks.start_soon(put_some)
+
+    former = await chatbots.former("poet")
+
+    assert [each.chatbot.version for each in former] == list(range(59, 59 - MAX_FORMER, -1))
+
+
+async def test_a_put_that_is_refused_leaves_nothing_behind(chatbots: Chatbots) -> None:
+    await chatbots.put(POET)
+
+    with pytest.raises(ChatbotChangedError):
+        await chatbots.put(replace(POET, name="Late"), if_version=7)
+
+    assert list(await chatbots.former("poet")) == []
