@@ -2,7 +2,9 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from typing import get_args
 
+from accounts.model import Scope
 from server.auth.routing import Access, ApiRoute
 from server.limits.tiers import Tier
 from server.openapi.describing import Doc
@@ -30,10 +32,13 @@ SECURITY_SCHEMES: Mapping[str, Mapping[str, str]] = {
         "bearerFormat": "JWT",
         "description": "The `access_token` that signing in answers.",
     },
-    "api_key": {
-        "type": "http",
-        "scheme": "bearer",
-        "description": "An API key of the scope that the operation names, as a bearer token.",
+    **{
+        f"api_key_{scope}": {
+            "type": "http",
+            "scheme": "bearer",
+            "description": f"An API key of scope `{scope}`.",
+        }
+        for scope in get_args(Scope)
     },
     "operators_token": {
         "type": "http",
@@ -47,10 +52,10 @@ SECURITY_SCHEMES: Mapping[str, Mapping[str, str]] = {
         "description": "Set by `POST /admin/session`.",
     },
 }
-_SIGNED_IN = ({"session": ()}, {"access_token": ()})
-_OPERATORS = (*_SIGNED_IN, {"operators_token": ()}, {"operators_cookie": ()})
-_OWNERS = ({"guest": ()}, *_SIGNED_IN, {"api_key": ("chat",)})
-_ANYBODY: Mapping[str, tuple[str, ...]] = {}
+_SIGNED_IN = ("session", "access_token")
+_BY_TOKEN = ("operators_token", "operators_cookie")
+_OWNERS = ("guest", *_SIGNED_IN, "api_key_chat")
+_ANYBODY = ""
 
 _TOLD = {
     Access.PUBLIC: "Open to everybody.",
@@ -73,20 +78,24 @@ def told_access(route: ApiRoute) -> str:
 
 def security_of(route: ApiRoute) -> Sequence[Mapping[str, Sequence[str]]]:
     """Return the proofs that a route takes, any one of them; an empty one: none is needed."""
+    return [{name: ()} if name else {} for name in _proofs(route)]
+
+
+def _proofs(route: ApiRoute) -> Sequence[str]:
     match route.access:
         case Access.PUBLIC:
             return ()
         case Access.OWNER:
             return (_ANYBODY, *_OWNERS)
         case Access.ANYBODY_KNOWN:
-            return (_ANYBODY, *_OWNERS, *_OPERATORS[2:])
+            return (_ANYBODY, *_OWNERS, *_BY_TOKEN)
         case Access.USER:
             return _SIGNED_IN
         case Access.READER:
-            keys = () if route.key_scope is None else ({"api_key": (route.key_scope,)},)
-            return (_ANYBODY, *_OPERATORS, *keys)
+            keys = () if route.key_scope is None else (f"api_key_{route.key_scope}",)
+            return (_ANYBODY, *_SIGNED_IN, *_BY_TOKEN, *keys)
         case Access.ADMIN:
-            return _OPERATORS
+            return (*_SIGNED_IN, *_BY_TOKEN)
 
 
 def problems_of(route: ApiRoute, method: str, doc: Doc) -> Problems:
@@ -102,7 +111,7 @@ def problems_of(route: ApiRoute, method: str, doc: Doc) -> Problems:
 def _of_kind(route: ApiRoute, method: str, doc: Doc) -> Sequence[tuple[int, str]]:
     return (
         *_of_any(route, method),
-        *_of_body(doc),
+        *_of_content(route, doc),
         *_of_access(route),
         *_of_tier(route),
     )
@@ -122,8 +131,11 @@ def _of_any(route: ApiRoute, method: str) -> Sequence[tuple[int, str]]:
     return found
 
 
-def _of_body(doc: Doc) -> Sequence[tuple[int, str]]:
-    return () if doc.body is None else ((415, "unsupported_media_type"), (422, "invalid"))
+def _of_content(route: ApiRoute, doc: Doc) -> Sequence[tuple[int, str]]:
+    if doc.body is not None:
+        return ((415, "unsupported_media_type"), (422, "invalid"))
+    has_query = any(each.where == "query" for each in doc.parameters)
+    return ((422, "invalid"),) if has_query and route.tier is not Tier.ATTACH else ()
 
 
 def _of_access(route: ApiRoute) -> Sequence[tuple[int, str]]:

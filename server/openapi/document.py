@@ -79,6 +79,7 @@ class _Writer:
                 "version": VERSION,
                 "summary": "Streaming chat: turns that outlive their client.",
                 "description": INTRODUCTION,
+                "contact": {"name": "Whoever operates this server"},
                 "license": {"name": "MIT", "identifier": "MIT"},
             },
             "servers": [{"url": "/", "description": "This server."}],

@@ -40,7 +40,11 @@ IDEMPOTENCY_KEY = Parameter(
 IF_MATCH = Parameter(
     "If-Match",
     "The version that the change is meant for, as an `ETag`; at another one it is 412.",
-    {"type": "string", "examples": ['"7"']},
+    {
+        "type": "string",
+        "pattern": '^(W/)?"[1-9][0-9]{0,14}"$|^[1-9][0-9]{0,14}$',
+        "examples": ['"7"'],
+    },
     where="header",
 )
 IF_NONE_MATCH = Parameter(

@@ -73,12 +73,11 @@ class Schemas:
         self._refs |= {(kind, "answer"): ref for kind, ref in zip(kinds, refs, strict=True)}
 
     def _stream(self, stream: Events) -> Json:
-        """Return an array of events: what OpenAPI 3.2 says of sequential media types."""
+        """Return what an event may be: before OpenAPI 3.2 the schema of a stream is of each."""
         return {
             "title": stream.name,
-            "description": "The events in their order.",
-            "type": "array",
-            "items": {"oneOf": [self._event(stream.name, kind) for kind in stream.kinds]},
+            "description": "An event of the stream.",
+            "oneOf": [self._event(stream.name, kind) for kind in stream.kinds],
         }
 
     def _event(self, stream: str, kind: Any) -> Json:

@@ -22,8 +22,8 @@ caller's own is kept where it is short and clean.
 **Bodies** are JSON, sent as `application/json`: no unknown fields, no duplicate names, at most 32
 levels deep.
 
-**Event streams** are described as arrays of events, as OpenAPI 3.2 does: `id`, `event` and `data`
-are the lines of each, and `data` is one line of JSON.
+**Event streams** (`text/event-stream`) are described by each of their events: `id`, `event` and
+`data` are its lines, and `data` is one line of JSON.
 """
 
 TAGS: Mapping[Tag, str] = {

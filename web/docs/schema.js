@@ -27,8 +27,8 @@ const BOUNDS = /** @type {const} */ ([
  */
 export function schemaView(description, schema) {
   const whole = merged(description, schema);
-  if (whole.items?.oneOf?.some((/** @type {Json} */ each) => eventOf(description, each))) {
-    return events(description, whole.items.oneOf);
+  if (whole.oneOf?.some((/** @type {Json} */ each) => eventOf(description, each))) {
+    return events(description, whole.oneOf);
   }
   if (whole.properties) return properties(description, whole);
   return h("p", { class: "schema-plain" }, ...said(description, schema), ...inside(description, schema));
