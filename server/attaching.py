@@ -22,6 +22,7 @@ from server.audio import (
 from server.auth.caller import Owner
 from server.limits.streams import Seat
 from server.limits.subjects import Subject
+from server.readers import Listener
 from server.services import Services
 from streaming.cursor import START, Cursor
 from streaming.ending import last_covered, terminal_from_record
@@ -59,8 +60,9 @@ async def attach(
     seat = await services.limits.streams.seat(subjects, turn_id)
     if not isinstance(seat, Seat):
         return services.readers.bye("too_many_readers", headers=headers, wait_s=seat)
+    wish = _Wish(headers, inline, Listener(owner.session_id, seat))
     try:
-        return await _attach(services, owner, turn_id, cursor, wish=_Wish(headers, inline, seat))
+        return await _attach(services, owner, turn_id, cursor, wish=wish)
     finally:
         if not seat.is_used:  # it ended at once
             seat.leave()
@@ -69,13 +71,13 @@ async def attach(
 async def _attach(
     services: Services, owner: Owner, turn_id: str, cursor: Cursor, *, wish: "_Wish"
 ) -> Response:
-    headers, inline, seat = wish.headers, wish.inline, wish.seat
+    headers, inline, listener = wish.headers, wish.inline, wish.listener
     live = services.runner.find(turn_id)
     if live is not None:
         if live.spec.owner_id != owner.owner_id:
             raise TurnNotFoundError(turn_id)
         audio_of = audio_reader(services, live_answer(live), inline=inline)
-        return _attach_live(services, live, cursor, _Manner(headers, audio_of, seat))
+        return _attach_live(services, live, cursor, _Manner(headers, audio_of, listener))
     try:
         record = await services.history.turns.get(owner.owner_id, turn_id)
     except HistoryUnavailableError:
@@ -84,7 +86,7 @@ async def _attach(
     with suppress(LogNotFoundError, LogUnavailableError):  # then the record has to do
         is_running = record.status is TurnStatus.RUNNING
         await services.event_log.reach(turn_id, cursor, is_running=is_running)
-    manner = _Manner(headers, audio_of, seat, is_awaited_elsewhere(services, record))
+    manner = _Manner(headers, audio_of, listener, is_awaited_elsewhere(services, record))
     return await _attach_recorded(services, record, cursor, manner)
 
 
@@ -101,7 +103,7 @@ class _Wish:
 
     headers: Mapping[str, str]
     inline: bool | None
-    seat: Seat
+    listener: Listener
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +112,7 @@ class _Manner:
 
     headers: Mapping[str, str]
     audio_of: AudioOf | None
-    seat: Seat
+    listener: Listener
     elsewhere: bool = False
 
 
@@ -132,7 +134,7 @@ def _attach_live(services: Services, live: LiveTurn, cursor: Cursor, manner: _Ma
         reader,
         headers=manner.headers,
         audio_of=manner.audio_of,
-        seat=manner.seat,
+        listener=manner.listener,
     )
 
 
@@ -167,7 +169,7 @@ async def _attach_recorded(
         headers=manner.headers,
         audio_of=manner.audio_of,
         elsewhere=manner.elsewhere,
-        seat=manner.seat,
+        listener=manner.listener,
     )
 
 
@@ -195,7 +197,7 @@ def _follow_from(
         audio_of=manner.audio_of,
         prefix=reset_frame(turn_id, covers, reset),
         elsewhere=manner.elsewhere,
-        seat=manner.seat,
+        listener=manner.listener,
     )
 
 

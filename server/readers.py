@@ -1,6 +1,7 @@
 """The event streams that are open in this process: opened, counted, and asked to leave."""
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 from starlette.responses import Response
 
@@ -8,11 +9,27 @@ from metrics.turns import TurnMetrics
 from server.event_stream import CloseReason, EventStreamResponse, OnClose
 from server.limits.streams import Seat
 from streaming.event_log.base import EventReader, Wake
-from streaming.frames import bye_frame
+from streaming.frames import bye_frame, session_ended_frame
 from streaming.readership import Readership
 from streaming.speech.base import Audio
 from streaming.speech.inline import with_audio
 from streaming.sse import frames
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """Who reads a stream.
+
+    Args:
+        session_id: The sign-in that lets them; None: guests and API keys have none.
+        seat: Left when the stream ends.
+    """
+
+    session_id: str | None = None
+    seat: Seat | None = None
+
+
+SOMEBODY = Listener()
 
 
 class Readers:
@@ -41,7 +58,8 @@ class Readers:
         self._heartbeat_s = heartbeat_s
         self._send_timeout_s = send_timeout_s
         self._open: dict[EventReader, str] = {}
-        self._leaving = "restarting"
+        self._of_session: dict[str, dict[EventReader, None]] = {}
+        self._farewells: dict[EventReader, bytes] = {}
 
     def follow(
         self,
@@ -52,7 +70,7 @@ class Readers:
         audio_of: Callable[[int], Awaitable[Audio | None]] | None = None,
         prefix: bytes = b"",
         elsewhere: bool = False,
-        seat: Seat | None = None,
+        listener: Listener = SOMEBODY,
     ) -> Response:
         """Answer with the log after the reader's cursor, to its end.
 
@@ -63,12 +81,15 @@ class Readers:
             audio_of: Gives the audio that chunks of speech carry; None: they carry none.
             prefix: Sent first.
             elsewhere: Whether another worker that may run the turn is to know of its readers.
-            seat: Left when the stream ends.
+            listener: Who reads.
         """
         if len(self._open) >= self._max_open:
             reader.close()
             return self.bye("full", headers=headers)
+        session_id, seat = listener.session_id, listener.seat
         self._open[reader] = turn_id
+        if session_id is not None:
+            self._of_session.setdefault(session_id, {})[reader] = None
         self._readership.joined(turn_id, elsewhere=elsewhere)
         self._metrics.reader_opened()
         batches = frames(
@@ -76,7 +97,7 @@ class Readers:
             reader,
             prefix=prefix,
             heartbeat_s=self._heartbeat_s,
-            leaving=lambda: self._leaving,
+            farewell=lambda: self._farewells.get(reader) or bye_frame("restarting"),
         )
         if audio_of is not None:
             batches = with_audio(batches, audio_of)
@@ -84,6 +105,8 @@ class Readers:
         def closed(reason: CloseReason) -> None:
             left = reason == "end" and not reader.at_end
             self._open.pop(reader, None)
+            self._farewells.pop(reader, None)
+            self._forget(session_id, reader)
             self._readership.left(turn_id)
             self._metrics.reader_closed("bye" if left else reason)
             if seat is not None:
@@ -118,10 +141,28 @@ class Readers:
         for reader in self._open:
             reader.wake(Wake.LEAVE)
 
+    def end_session(self, session_id: str, reason: str) -> None:
+        """Tell a session's readers that it is over, and end their streams; the turns go on."""
+        for reader in self._of_session.get(session_id, ()):
+            self._farewells[reader] = session_ended_frame(reason)
+            reader.wake(Wake.LEAVE)
+
+    @property
+    def sessions(self) -> Sequence[str]:
+        """Sessions that read streams now."""
+        return list(self._of_session)
+
     @property
     def open_count(self) -> int:
         """Streams that are open now."""
         return len(self._open)
+
+    def _forget(self, session_id: str | None, reader: EventReader) -> None:
+        if session_id is None or (readers := self._of_session.get(session_id)) is None:
+            return
+        readers.pop(reader, None)
+        if not readers:
+            del self._of_session[session_id]
 
     def _response(
         self, batches: AsyncGenerator[bytes, None], headers: Mapping[str, str], closed: OnClose

@@ -58,6 +58,11 @@ def heartbeat_frame(turn_id: str, last_seq: int) -> bytes:
     return b": heartbeat\nevent: heartbeat\ndata: %b\n\n" % _encode_json(data)
 
 
+def session_ended_frame(reason: str) -> bytes:
+    """Return the notice that a reader's sign-in is over: it moves no cursor."""
+    return b"event: session.ended\ndata: %b\n\n" % _encode_json({"reason": reason})
+
+
 def bye_frame(reason: str, wait_s: float | None = None) -> bytes:
     """Return the request to reconnect after so many seconds.
 

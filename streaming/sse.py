@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable
 
 from streaming.event_log.base import EventReader, Wake
-from streaming.frames import bye_frame, heartbeat_frame
+from streaming.frames import heartbeat_frame
 
 MAX_BATCH_BYTES = 64 * 1024
 """Frames sent in one write while a reader catches up; enough to amortise the write."""
@@ -20,9 +20,9 @@ async def frames(
     *,
     prefix: bytes = b"",
     heartbeat_s: float,
-    leaving: Callable[[], str],
+    farewell: Callable[[], bytes],
 ) -> AsyncGenerator[bytes, None]:
-    """Yield batches of ready bytes: replay, then live, until the terminal event or `bye`.
+    """Yield batches of ready bytes: replay, then live, until the terminal event or a farewell.
 
     Every event loop turn is shared: a long replay pauses after each batch, also when the client is
     gone and writes no longer wait. After `heartbeat_s` without an event comes a heartbeat.
@@ -32,7 +32,7 @@ async def frames(
         reader: Where to read from; closed at the end.
         prefix: Sent first: a reset for a reader whose cursor was not good.
         heartbeat_s: Seconds of silence before a heartbeat.
-        leaving: The reason for `bye`, once the reader was woken with LEAVE.
+        farewell: Gives the last frame of a reader that was woken with LEAVE.
     """
     pulse = _Pulse(reader, heartbeat_s)
     try:
@@ -42,7 +42,7 @@ async def frames(
             batch = reader.take(MAX_BATCH_BYTES)
             why = Wake.ENTRY if batch else await reader.wait()
             if why is Wake.LEAVE:
-                yield bye_frame(leaving())
+                yield farewell()
                 return
             if why is Wake.IDLE:
                 batch = heartbeat_frame(turn_id, reader.cursor.seq)

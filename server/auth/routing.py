@@ -72,12 +72,24 @@ class ApiRoute(Route):
         async def guarded(request: Request) -> Response:
             if self.tier is Tier.AUTH:  # a stranger's guesses count, whatever comes of them
                 await limits_of(request).rates.admit(request, self.tier)
+            if (lapsed := self._lapsed(request)) is not None:
+                return lapsed
             permit(request, self.access, self.key_scope)
             if self.tier not in COUNTED_ELSEWHERE:
                 await limits_of(request).rates.admit(request, self.tier)
             return await endpoint(request)
 
         return guarded
+
+    def answer_lapsed(self, request: Request, fault: Fault) -> Response | None:  # noqa: ARG002
+        """Answer who was signed in, and is no more; None: they are refused."""
+        return None
+
+    def _lapsed(self, request: Request) -> Response | None:
+        caller: Caller = request.state.caller
+        if caller.owner is not None or caller.fault is None:
+            return None
+        return self.answer_lapsed(request, caller.fault)
 
 
 COUNTED_ELSEWHERE = frozenset({Tier.AUTH, Tier.ATTACH, Tier.OPERATORS, Tier.NONE})

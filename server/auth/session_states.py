@@ -78,8 +78,8 @@ class SessionStates:
             known.good_until = self._clock() + self._check_s
         return known.over is not None
 
-    async def look(self, session_ids: Collection[str]) -> None:
-        """Ask the store about sessions, and tell of those that are over.
+    async def look(self, session_ids: Collection[str]) -> dict[str, EndReason]:
+        """Ask the store about sessions, and tell of those that are over, with the reason.
 
         Raises:
             AccountsUnavailableError: it does not say.
@@ -89,6 +89,8 @@ class SessionStates:
             batch = asked[start : start + MAX_ASKED]
             for session_id in await self._sessions.ended(batch, now=datetime.now(UTC)):
                 self.over(session_id, await self._reason(session_id))
+        known = ((one, self._known.get(one)) for one in asked)
+        return {one: state.over for one, state in known if state is not None and state.over}
 
     def begun(self, session: Session) -> None:
         """Know of a session that was just stored."""

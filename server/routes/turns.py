@@ -14,7 +14,7 @@ from history.errors import HistoryError, HistoryUnavailableError, TurnNotFoundEr
 from history.model import NewTurn, TurnRecord, TurnStatus
 from server import holders
 from server.attaching import attach, is_awaited_elsewhere
-from server.auth.caller import Owner
+from server.auth.caller import Fault, Owner
 from server.auth.routing import Access, ApiRoute
 from server.body import StrictModel, read_model, visible
 from server.changes import idempotency_key
@@ -306,6 +306,20 @@ def _cursor(request: Request, turn_id: str) -> Cursor:
     return parse_id(turn_id, event_id) if event_id else START
 
 
+class EventsRoute(ApiRoute):
+    """The route of event streams: to an EventSource a refusal would say nothing."""
+
+    def answer_lapsed(self, request: Request, fault: Fault) -> Response | None:
+        """Have who has signed out not come back, and whose token expired until it is refreshed."""
+        services = services_of(request)
+        if fault.kind == "session_ended":
+            services.metrics.attached("no_content")
+            return Response(status_code=204, headers=_NO_STORE)
+        if fault.kind == "token_expired":
+            return services.readers.bye("token_expired", headers={})
+        return None
+
+
 routes = [
     ApiRoute(
         "/api/v1/turns",
@@ -323,7 +337,7 @@ routes = [
         tier=Tier.API,
         doc=docs.STATE,
     ),
-    ApiRoute(
+    EventsRoute(
         "/api/v1/turns/{turn_id}/events",
         attach_turn,
         methods=["GET"],

@@ -16,6 +16,7 @@ from resilience.supervised import supervised
 from server.services.alerts import alerting
 from server.services.faults import StartError
 from server.services.services import Services
+from server.services.sign_in import attend_sign_ins
 from server.services.stores import store_fault
 from streaming.errors import LogUnavailableError
 from streaming.reaper import REAP_EVERY_S, SILENT_AFTER_S, SilenceWatch, reap
@@ -115,6 +116,7 @@ async def duties(services: Services, specify: Specify) -> AsyncIterator[None]:
         ("hold_places", services.limits.places.run, HOLD_AGAIN_S),
         ("settle_budgets", services.limits.budgets.run, SETTLE_AGAIN_S),
         *services.figures.rounds(services.metrics),
+        *attend_sign_ins(services),
         *_rescue(services, specify, reap_silent),
     ]
 

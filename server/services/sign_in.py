@@ -1,6 +1,10 @@
 """What tells who somebody is: tokens and their secrets, sessions, keys."""
 
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+
 from accounts.base import Accounts
+from accounts.errors import AccountsUnavailableError
 from server.auth.account_tries import AccountTries
 from server.auth.api_keys import ApiKeyProofs
 from server.auth.guests import Converted
@@ -8,7 +12,11 @@ from server.auth.session_states import SessionStates
 from server.auth.sign_in import SignIn
 from server.auth.tokens import AccessTokens, RefreshTokens
 from server.auth.wrong_proofs import WrongProofs
+from server.services.services import Services
 from server.settings import Settings
+
+LOOK_AT_STREAMS_EVERY_S = 2.0
+STORE_USES_EVERY_S = 10.0
 
 
 def make_sign_in(
@@ -36,3 +44,27 @@ def make_sign_in(
         wrong_proofs=WrongProofs(is_counting=settings.rate_limit_enabled),
         account_tries=AccountTries(is_counting=settings.rate_limit_enabled),
     )
+
+
+def attend_sign_ins(services: Services) -> list[tuple[str, Callable[[], Awaitable[object]], float]]:
+    """Have streams end with their sessions: at once here, soon where they end elsewhere.
+
+    Returns what is to be done now and then: name, step, seconds between two.
+    """
+    sign_in, readers = services.sign_in, services.readers
+    sign_in.states.on_over(readers.end_session)
+
+    async def end_streams() -> None:
+        if sessions := readers.sessions:
+            with suppress(AccountsUnavailableError):  # then they stay, as their tokens do
+                for session_id, reason in (await sign_in.states.look(sessions)).items():
+                    readers.end_session(session_id, reason)
+
+    async def store_uses() -> None:
+        with suppress(AccountsUnavailableError):
+            await sign_in.api_keys.store_uses()
+
+    return [
+        ("session_streams", end_streams, LOOK_AT_STREAMS_EVERY_S),
+        ("api_key_uses", store_uses, STORE_USES_EVERY_S),
+    ]

@@ -12,7 +12,7 @@ from streaming.cursor import START, Cursor
 from streaming.event_log.base import EventReader, EventWriter, Wake
 from streaming.event_log.memory import MemoryEventLog
 from streaming.events import TextDelta, TurnInterrupted, TurnReset, UsageData
-from streaming.frames import reset_frame
+from streaming.frames import bye_frame, reset_frame
 from streaming.sse import MAX_BATCH_BYTES, frames
 from tests.streaming.harness import WAIT_S, decode
 
@@ -85,7 +85,11 @@ def stream(
     reader: EventReader, *, prefix: bytes = b"", heartbeat_s: float = HEARTBEAT_S
 ) -> AsyncGenerator[bytes, None]:
     return frames(
-        TURN, reader, prefix=prefix, heartbeat_s=heartbeat_s, leaving=lambda: "restarting"
+        TURN,
+        reader,
+        prefix=prefix,
+        heartbeat_s=heartbeat_s,
+        farewell=lambda: bye_frame("restarting"),
     )
 
 
