@@ -1,0 +1,1 @@
+"""What operators do from a shell: each command works beside a running server, too."""
