@@ -1,135 +1,59 @@
 /**
- * Calls to the server: JSON in, JSON out, every failure one of two errors.
+ * Calls to the server: JSON in, JSON out, with a sign-in that is renewed where it has to be.
  *
  * @module api
  */
 
-import { NetworkError, ProblemError } from "./problems.js";
+import { renew } from "./account/renewal.js";
+import { json, problem, send } from "./http.js";
+import { NetworkError } from "./problems.js";
 
-const CALL_TIMEOUT_MS = 15_000;
 /** To the answer's headers only; the off arm answers when the whole text is there. */
 const START_TIMEOUT_MS = 60_000;
+/** A session that is over is not renewed by anything. */
+const ENDED = "session_ended";
 
-/** @type {Promise<boolean>|null} */
-let refreshing = null;
-/** @type {Promise<unknown>|null} */
-let first = null;
+/** @type {() => void} */
+let signedOut = () => {};
 
-/** @typedef {{body?: unknown, headers?: Record<string, string>, timeoutMs?: number, cache?: RequestCache}} Options */
-
-/**
- * The first call goes alone: its answer makes a stranger a guest, and two such answers at once
- * would make two guests, of whom the browser forgets one with all that was written meanwhile.
- *
- * @param {string} method
- * @param {string} path
- * @param {Options} [options]
- * @returns {Promise<Response>}
- * @throws {NetworkError} No answer.
- */
-async function send(method, path, options = {}) {
-  if (first) {
-    await first.catch(() => {});
-    return request(method, path, options);
-  }
-  const sent = request(method, path, options);
-  first = sent;
-  sent.catch(() => { first = null; });
-  return sent;
-}
-
-/**
- * @param {string} method
- * @param {string} path
- * @param {Options} options
- * @returns {Promise<Response>}
- * @throws {NetworkError} No answer.
- */
-async function request(method, path, options) {
-  const { body, headers = {}, timeoutMs = CALL_TIMEOUT_MS, cache = "no-store" } = options;
-  const controller = new AbortController();
-  const timer = setTimeout(() => controller.abort(), timeoutMs);
-  try {
-    return await fetch(path, {
-      method,
-      headers: {
-        Accept: "application/json",
-        ...(body === undefined ? {} : { "Content-Type": "application/json" }),
-        ...headers,
-      },
-      body: body === undefined ? undefined : JSON.stringify(body),
-      signal: controller.signal,
-      cache,
-    });
-  } catch (error) {
-    throw new NetworkError(String(error));
-  } finally {
-    clearTimeout(timer);
-  }
+/** @param {() => void} listener Told of each call that is refused because nobody is signed in. */
+export function onSignedOut(listener) {
+  signedOut = listener;
 }
 
 /**
  * An access token lives 15 minutes: a 401 is answered once with a new one, for all callers at once.
  *
- * @returns {Promise<boolean>}
- */
-function refresh() {
-  refreshing ??= send("POST", "/api/v1/auth/refresh")
-    .then((answer) => answer.ok, () => false)
-    .finally(() => { refreshing = null; });
-  return refreshing;
-}
-
-/**
  * @param {string} method
  * @param {string} path
- * @param {Options} [options]
+ * @param {import("./http.js").Options} [options]
  * @returns {Promise<Response>} A success.
- * @throws {NetworkError|ProblemError}
+ * @throws {NetworkError|import("./problems.js").ProblemError}
  */
-async function call(method, path, options = {}) {
+export async function call(method, path, options = {}) {
+  const sentAt = Date.now();
   let answer = await send(method, path, options);
-  if (answer.status === 401 && (await refresh())) answer = await send(method, path, options);
+  if (answer.status === 401) {
+    const refusal = await problem(answer);
+    if (refusal.code === ENDED || !(await renew(sentAt))) {
+      signedOut();
+      throw refusal;
+    }
+    answer = await send(method, path, options);
+  }
   if (!answer.ok) throw await problem(answer);
   return answer;
 }
 
-/** @param {Response} answer */
-async function problem(answer) {
-  const isProblem = (answer.headers.get("Content-Type") ?? "").includes("json");
-  const body = isProblem ? await answer.json().catch(() => ({})) : {};
-  return new ProblemError(answer.status, body ?? {}, retryAfter(answer));
-}
-
-/** @param {Response} answer @returns {number|null} Seconds. */
-function retryAfter(answer) {
-  const seconds = Number.parseInt(answer.headers.get("Retry-After") ?? "", 10);
-  return Number.isFinite(seconds) && seconds >= 0 ? seconds : null;
-}
-
-/**
- * @param {Response} answer
- * @returns {Promise<any>}
- * @throws {NetworkError} The body was cut.
- */
-async function json(answer) {
-  if (answer.status === 204) return null;
-  try {
-    return await answer.json();
-  } catch (error) {
-    throw new NetworkError(String(error));
-  }
-}
-
 /** @param {string} path @param {Record<string, string|number|null|undefined>} [query] */
-async function get(path, query = {}) {
+export async function get(path, query = {}) {
   const known = Object.entries(query).filter(([, value]) => value !== null && value !== undefined);
   const search = new URLSearchParams(known.map(([name, value]) => [name, String(value)])).toString();
   return json(await call("GET", search ? `${path}?${search}` : path));
 }
 
-/** @param {string} id */
-const part = (id) => encodeURIComponent(id);
+/** @param {string} id As a part of a path. */
+export const part = (id) => encodeURIComponent(id);
 
 /**
  * Start a turn. Repeating it with the same key and body attaches to the same turn, so every

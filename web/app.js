@@ -7,10 +7,14 @@
  * @module app
  */
 
+import { Account } from "./account/account.js";
+import { AccountMenu } from "./account/menu.js";
+import { closeSignIn, openSignIn } from "./account/sign_in.js";
+import { ENDED, returnSentence } from "./account/words.js";
 import * as api from "./api.js";
 import { OpenConversation } from "./conversation.js";
-import { sentence } from "./problems.js";
-import { draft, keepDraft, listen, pendingStart, forgetStart } from "./tabs.js";
+import { ProblemError, sentence } from "./problems.js";
+import { draft, forgetDrafts, forgetStart, keepDraft, listen, pendingStart } from "./tabs.js";
 import { Preference } from "./speech/preference.js";
 import { Sound } from "./speech/sound.js";
 import { Speaking } from "./speech/speaking.js";
@@ -21,6 +25,7 @@ import { notify } from "./view/dialogs.js";
 import { find } from "./view/dom.js";
 import { Drawer } from "./view/drawer.js";
 import { listenToKeys } from "./view/shortcuts.js";
+import { SendPause } from "./view/send_pause.js";
 import { SpeechChoice } from "./view/speech_choice.js";
 import { showLink } from "./view/status.js";
 import { manageTheme } from "./view/theme.js";
@@ -58,17 +63,24 @@ const composer = new Composer(
     counter: find("#counter", HTMLElement),
   },
   {
-    send: (text) => open.send(text),
+    send: ask,
     stop: () => open.stop(),
     changed: (text) => keepDraft(shownId(), text),
   },
 );
+const pause = new SendPause(composer, announcer.say);
 const list = new ConversationList(find("#conversations", HTMLElement), {
-  failed: (error) => notify(sentence(error)),
+  failed: showFailure,
   deleted: (id) => { if (id === shownId()) location.hash = "#/"; },
   titled: (id, title) => showTitle(id, title),
 });
 const drawer = new Drawer(find("#side", HTMLElement), find("#open-side", HTMLButtonElement), find("#veil", HTMLElement));
+const account = new Account(changeAccount);
+const accountMenu = new AccountMenu(find("#account", HTMLElement), account);
+let hasBegun = false;
+/** @type {(greeting: string) => void} */
+let greetWith = () => {};
+let returnFault = takeReturnFault();
 
 /** @type {OpenConversation} */
 let open = openConversation(idInAddress());
@@ -93,6 +105,8 @@ function openConversation(id) {
     preference,
     announce: announcer.say,
     notify,
+    failed: showFailure,
+    holdBack: (refusal) => pause.begin(refusal),
     setLink: showLink,
     created: (newId) => {
       keepDraft("", "");
@@ -108,6 +122,18 @@ function openConversation(id) {
       notify("That conversation is no longer there. It may have been deleted.", 8);
     },
   });
+}
+
+/** @param {string} text */
+function ask(text) {
+  if (account.isLetIn) return open.send(text);
+  composer.text = text;
+  account.remind();
+}
+
+/** Who is signed out is told so once, with what to do. @param {unknown} error */
+function showFailure(error) {
+  if (!(error instanceof ProblemError && error.status === 401)) notify(sentence(error));
 }
 
 async function show() {
@@ -130,8 +156,14 @@ async function show() {
 
 function showWelcome() {
   showTitle("", "");
-  const { element, greet } = welcome((question) => { if (!composer.isBusy) open.send(question); });
+  const { element, greet } = welcome((question) => { if (!composer.isBusy) ask(question); });
   pane.showInstead(element);
+  greetWith = greet;
+  if (hasBegun && account.isLetIn) greetAsChatbot();
+}
+
+function greetAsChatbot() {
+  const greet = greetWith;
   api.chatbot("default").then((bot) => greet(bot.greeting ?? ""), () => {});
 }
 
@@ -146,6 +178,8 @@ function showTitle(id, title) {
 /** @param {import("./tabs.js").TabNews} news */
 function hear(news) {
   if (news.type === "speech.begun") return speaking.stop();
+  if (news.type === "account.changed") return void account.load().catch(showFailure);
+  if (news.type === "account.left") return void account.left().catch(showFailure);
   if (news.type === "conversation.deleted") {
     list.remove(news.conversationId);
     if (news.conversationId === shownId()) location.hash = "#/";
@@ -158,9 +192,85 @@ function hear(news) {
 /** A start that a reload cut off is sent again: the server knows its key and bills it once. */
 async function repeatPendingStart() {
   const start = pendingStart();
-  if (!start) return;
+  if (!start || open.isBusy) return;
   if ((start.body.conversation_id ?? "") === shownId()) await open.repeat(start);
   else forgetStart();
+}
+
+/**
+ * @param {import("./account/account.js").State} now
+ * @param {import("./account/account.js").State} before
+ */
+function changeAccount(now, before) {
+  accountMenu.draw(now);
+  if (now.status === "ended") {
+    if (!hasBegun && !before.user) openSignIn(account, { why: returnFault || ENDED });
+    notify(ENDED, 0, { label: "Sign in", press: () => openSignIn(account, { why: ENDED }) });
+  } else if (now.status === "nobody") {
+    // Said again it must not take away what is being typed.
+    if (before.status !== "nobody") openSignIn(account, { isNeeded: true, why: returnFault });
+  } else if (now.user?.user_id !== before.user?.user_id) {
+    changeOwner(now, before);
+  } else if (before.status === "ended" && now.user) {
+    comeBack();
+  }
+}
+
+/** Signed in again: what is on the screen was theirs all the time. */
+function comeBack() {
+  notify("");
+  closeSignIn();
+  list.load();
+  if (open.hasLostSight && open.id) open.load();
+}
+
+/**
+ * Conversations are another's from here on. What a guest has not sent yet comes along into their
+ * account; what a user has not sent is nobody else's.
+ *
+ * @param {import("./account/account.js").State} now
+ * @param {import("./account/account.js").State} before
+ */
+function changeOwner(now, before) {
+  if (!hasBegun) return void begin();
+  // All was put away when they left; or it could not be asked before who they are.
+  if (before.status === "unknown") return void list.load();
+  pause.end();
+  closeSignIn();
+  const text = before.status === "user" || before.status === "ended" ? "" : composer.text;
+  forgetDrafts();
+  forgetStart();
+  keepDraft("", text);
+  if (open.id) history.replaceState(null, "", "#/");
+  list.clear();
+  if (now.user) list.load();
+  show();
+}
+
+/** It is known who asks, or it cannot be known: then the calls themselves say what is wrong. */
+async function begin() {
+  hasBegun = true;
+  closeSignIn();
+  list.load();
+  preference.load();
+  sayReturnFault();
+  if (idInAddress()) await show();
+  else greetAsChatbot();
+  await repeatPendingStart();
+}
+
+function sayReturnFault() {
+  if (!returnFault) return;
+  notify(returnFault, 0, { label: "Sign in", press: () => openSignIn(account) });
+  returnFault = "";
+}
+
+/** A provider that did not let somebody in sends them here with a code; a reload need not say it again. */
+function takeReturnFault() {
+  const code = new URLSearchParams(location.search).get("sign_in_error");
+  if (code === null) return "";
+  history.replaceState(null, "", location.pathname + location.hash);
+  return returnSentence(code);
 }
 
 manageTheme(find("#theme", HTMLButtonElement));
@@ -174,8 +284,10 @@ listenToKeys({
 listen(hear);
 window.addEventListener("hashchange", show);
 window.addEventListener("offline", () => showLink("offline"));
-window.addEventListener("online", () => { if (!preference.voices.length) preference.load(); });
+window.addEventListener("online", () => {
+  if (!preference.voices.length) preference.load();
+  if (account.state.status === "unknown") account.load().catch(() => {});
+});
 window.addEventListener("online", () => showLink(composer.isBusy ? "reconnecting" : "idle"));
-list.load();
-preference.load();
-show().then(repeatPendingStart);
+if (!idInAddress()) show();
+account.load().catch(begin);

@@ -9,6 +9,7 @@
 import * as api from "./api.js";
 import { Beacon } from "./beacon.js";
 import { toExchanges, withoutOrphans } from "./exchanges.js";
+import { showNotStarted } from "./not_started.js";
 import { ProblemError, sentence } from "./problems.js";
 import { rate } from "./rating.js";
 import { Reader } from "./reader.js";
@@ -31,6 +32,8 @@ const PAGE = 40;
  * @property {import("./speech/preference.js").Preference} preference
  * @property {(text: string) => void} announce
  * @property {(text: string, seconds?: number) => void} notify
+ * @property {(error: unknown) => void} failed  Something that was asked for did not come.
+ * @property {(refusal: ProblemError) => void} holdBack  A limit is reached: nothing can be sent for a while.
  * @property {(link: import("./reader.js").Link|"idle") => void} setLink
  * @property {(id: string) => void} created    The first turn has made the conversation.
  * @property {(id: string) => void} changed    It has a new message or title.
@@ -50,6 +53,7 @@ export class OpenConversation {
   #beacon = null;
   #isClosed = false;
   #isStopWanted = false;
+  #hasLostSight = false;
   #giveUp = new AbortController();
   /** @type {SpokenTurn} */
   #speech;
@@ -68,6 +72,11 @@ export class OpenConversation {
   /** Whether an answer is being written; one that is only spoken still does not hold anybody up. */
   get isBusy() {
     return this.#turn !== null && isWriting(this.#turn);
+  }
+
+  /** Whether an answer ended on the screen only: its owner is signed out. */
+  get hasLostSight() {
+    return this.#hasLostSight;
   }
 
   get #goesOn() {
@@ -93,12 +102,13 @@ export class OpenConversation {
       this.#reader?.close();
       this.around.speaking.stop();
       this.#turn = null;
+      this.#hasLostSight = false;
       this.#showPage(page);
       await this.#resume(conversation.active_turn_id);
     } catch (error) {
       if (this.#isClosed) return;
       if (error instanceof ProblemError && error.status === 404) this.around.isMissing();
-      else this.around.notify(sentence(error));
+      else this.around.failed(error);
     }
   }
 
@@ -168,7 +178,7 @@ export class OpenConversation {
         this.around.pane.prepend(toExchanges(page.messages, this.#make));
         this.#offerEarlier(page.next);
       } catch (error) {
-        this.around.notify(sentence(error));
+        this.around.failed(error);
       }
     };
     this.around.pane.setEarlier(before === null ? null : load);
@@ -251,6 +261,7 @@ export class OpenConversation {
   #loseSight(error) {
     this.#reader?.close();
     this.#turn = null;
+    this.#hasLostSight = true;
     this.#answer?.say(sentence(error));
     this.#settle();
   }
@@ -266,9 +277,6 @@ export class OpenConversation {
     if (turn.gap && turn.gap !== before.gap) this.#reader?.attach();
     this.#answer?.show(turn);
     this.#speech.follow(before, turn);
-    if (turn.sessionEnded && !before.sessionEnded) {
-      this.around.notify("Your sign-in has ended. Sign in again to see the rest of this answer.");
-    }
     if (isFinal(turn)) this.#settle();
     else if (isWriting(turn) !== isWriting(before)) this.around.composer.setBusy(isWriting(turn));
   }
@@ -341,57 +349,13 @@ export class OpenConversation {
     }
   }
 
-  /**
-   * @param {unknown} error
-   * @param {{start: import("./tabs.js").PendingStart, exchange: ExchangeView, answer: AnswerView}} what
-   */
-  async #notStarted(error, { start, exchange, answer }) {
+  /** @param {unknown} error @param {import("./not_started.js").Refused} refused */
+  async #notStarted(error, refused) {
     this.#turn = null;
     this.#beacon?.leave();
     this.around.setLink("idle");
     this.around.composer.setBusy(false);
-    const status = error instanceof ProblemError ? error.status : 0;
-    if (status === 409 || status === 413 || status === 422 || status === 400) {
-      return this.#handBack(error, { start, exchange, answer });
-    }
-    const again = () => {
-      exchange.removeAnswer(answer);
-      this.#start(start, exchange);
-    };
-    const discard = () => {
-      forgetStart();
-      this.#takeAway(exchange, answer);
-      this.#restoreText(start);
-    };
-    const choices = [{ label: "Try again", press: again }, { label: "Edit", press: discard }];
-    const waitS = error instanceof ProblemError ? error.retryAfterS : null;
-    answer.sayAfter(sentence(error), choices, waitS ?? 0);
-  }
-
-  /**
-   * The message itself was refused: it goes back into the box.
-   *
-   * @param {unknown} error
-   * @param {{start: import("./tabs.js").PendingStart, exchange: ExchangeView, answer: AnswerView}} what
-   */
-  async #handBack(error, { start, exchange, answer }) {
-    forgetStart();
-    this.#takeAway(exchange, answer);
-    this.#restoreText(start);
-    this.around.notify(sentence(error), 12);
+    showNotStarted(error, refused, this.around, () => this.#start(refused.start, refused.exchange));
     if (error instanceof ProblemError && error.code === "turn_running") await this.load();
-  }
-
-  /** @param {ExchangeView} exchange @param {AnswerView} answer */
-  #takeAway(exchange, answer) {
-    exchange.removeAnswer(answer);
-    if (!exchange.answers.length) this.around.pane.remove(exchange);
-    if (!this.around.pane.exchanges.length) this.around.emptied();
-  }
-
-  /** @param {import("./tabs.js").PendingStart} start */
-  #restoreText(start) {
-    const { composer } = this.around;
-    if (start.body.message && !composer.text) composer.text = start.body.message;
   }
 }

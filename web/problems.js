@@ -25,6 +25,10 @@ export class NetworkError extends Error {}
 
 /** @type {Record<string, string>} */
 const BY_CODE = {
+  message_blocked: "This message breaks the rules of this chat, so it was not sent. Change it and send it again.",
+  moderation_unavailable: "Messages cannot be checked right now. Try again in a moment.",
+  too_many_turns: "Several of your answers are still being written. Send this when one of them has ended.",
+  token_budget_spent: "You have used up your share of text for today.",
   turn_running:
     "An answer is still being written in this conversation. Your message is back in the box: send it when the answer has ended.",
 };
@@ -70,6 +74,12 @@ function refinement(error) {
   return said ? `${String(said).replace(/[.\s]*$/, "")}. Change it and try again.` : null;
 }
 
+/** @type {Record<string, string>} */
+const FAILURES = {
+  content_blocked: "The answer ends here: what came next breaks the rules of this chat. Ask for something else.",
+  moderation_unavailable: "The answer ends here: what came next could not be checked. Try again in a moment.",
+};
+
 /**
  * @param {import("./turn.js").TurnState} turn An ended turn.
  * @returns {string} What to say below its answer; empty when all is well.
@@ -77,6 +87,7 @@ function refinement(error) {
 export function ending(turn) {
   switch (turn.status) {
     case "failed":
+      if (turn.error && FAILURES[turn.error.code]) return FAILURES[turn.error.code];
       return turn.error?.retryable === false
         ? `The answer could not be finished. ${turn.error.detail}`.trim()
         : "The answer could not be finished.";

@@ -16,7 +16,10 @@ const WATCH_EVERY_MS = 2_500;
 const FIRST_BACKOFF_MS = 500;
 const LONGEST_BACKOFF_MS = 15_000;
 
-/** @typedef {"connecting"|"live"|"reconnecting"|"offline"} Link */
+/** Of `bye`: there is room for so many readers, and this one waits for its turn. */
+const WAITING_FOR = new Set(["full", "too_many_readers", "too_many_attaches"]);
+
+/** @typedef {"connecting"|"live"|"reconnecting"|"waiting"|"offline"} Link */
 
 /**
  * @typedef {object} ReaderParts
@@ -34,6 +37,7 @@ export class Reader {
   #failures = 0;
   #isClosed = false;
   #isChecking = false;
+  #isWaiting = false;
   #retryTimer = 0;
   #watchTimer = 0;
   #listening = new AbortController();
@@ -73,18 +77,24 @@ export class Reader {
   #heard(source) {
     if (source !== this.#source || this.#isClosed) return false;
     this.#heardAt = Date.now();
-    this.parts.onLink("live");
+    if (!this.#isWaiting) this.parts.onLink("live");
     return true;
   }
 
   /** @param {EventSource} source @param {MessageEvent} message */
   #received(source, message) {
-    if (!this.#heard(source)) return;
-    this.#failures = 0;
+    if (source !== this.#source || this.#isClosed) return;
+    const data = JSON.parse(message.data);
+    this.#isWaiting = message.type === "bye" && WAITING_FOR.has(data.reason);
+    this.#heard(source);
+    const hasEnded = message.type === "session.ended";
+    if (!hasEnded) this.#failures = 0;
     const isSignal = SIGNAL_NAMES.includes(message.type);
     // A signal carries no id of its own: the browser repeats the last one.
     const id = isSignal ? undefined : message.lastEventId;
-    this.parts.onEvent({ type: message.type, id, data: JSON.parse(message.data) });
+    this.parts.onEvent({ type: message.type, id, data });
+    // Whether there is another sign-in to read with, the turn's state tells.
+    if (hasEnded) this.#checkThenAttach();
   }
 
   /** @param {EventSource} source */
@@ -95,7 +105,8 @@ export class Reader {
   }
 
   #reportTrouble() {
-    this.parts.onLink(navigator.onLine ? "reconnecting" : "offline");
+    const link = this.#isWaiting ? "waiting" : "reconnecting";
+    this.parts.onLink(navigator.onLine ? link : "offline");
   }
 
   /** For good: 204, or an answer that is neither 200 nor a cut. The turn's state decides. */

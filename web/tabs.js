@@ -8,6 +8,8 @@
  * @typedef {{type: "turn.begun", conversationId: string, turnId: string}
  *   | {type: "conversations.changed", conversationId: string}
  *   | {type: "conversation.deleted", conversationId: string}
+ *   | {type: "account.changed"}
+ *   | {type: "account.left"}
  *   | {type: "speech.begun"}} TabNews
  */
 
@@ -49,17 +51,30 @@ export function pendingStart() {
   }
 }
 
+const DRAFT = "chatstream.draft.";
+
 /** @param {string} conversationId @param {string} text */
 export function keepDraft(conversationId, text) {
-  put(`chatstream.draft.${conversationId}`, text);
+  put(DRAFT + conversationId, text);
 }
 
 /** @param {string} conversationId */
 export function draft(conversationId) {
   try {
-    return sessionStorage.getItem(`chatstream.draft.${conversationId}`) ?? "";
+    return sessionStorage.getItem(DRAFT + conversationId) ?? "";
   } catch {
     return "";
+  }
+}
+
+/** Whoever is next at this machine does not see what was not sent. */
+export function forgetDrafts() {
+  try {
+    for (const name of Object.keys(sessionStorage)) {
+      if (name.startsWith(DRAFT)) sessionStorage.removeItem(name);
+    }
+  } catch {
+    // Where storage is forbidden, there are none.
   }
 }
 

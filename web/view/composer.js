@@ -10,6 +10,7 @@ const SHOWN_FROM = 0.8;
 /** The box, its counter and its one button: send, or stop while an answer is written. */
 export class Composer {
   #isBusy = false;
+  #isHeld = false;
   /** Characters (code points) in a message; the server refuses more. */
   limit = 8000;
 
@@ -49,6 +50,12 @@ export class Composer {
     this.#draw();
   }
 
+  /** Nothing can be sent for a while; it can be written. @param {boolean} isHeld */
+  setHeld(isHeld) {
+    this.#isHeld = isHeld;
+    this.#draw();
+  }
+
   focus() {
     this.box.focus();
   }
@@ -63,7 +70,7 @@ export class Composer {
 
   #send() {
     const text = this.text.trim();
-    if (!text || this.#left() < 0) return;
+    if (!text || this.#isHeld || this.#left() < 0) return;
     this.text = "";
     this.actions.send(text);
   }
@@ -88,7 +95,7 @@ export class Composer {
     const label = this.#isBusy ? "Stop the answer" : "Send the message";
     this.button.title = label;
     this.button.setAttribute("aria-label", label);
-    this.button.disabled = !this.#isBusy && (!this.text.trim() || left < 0);
+    this.button.disabled = !this.#isBusy && (!this.text.trim() || this.#isHeld || left < 0);
   }
 
   /** Grows with its text; the style sheet says how far. */

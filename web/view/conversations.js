@@ -48,6 +48,13 @@ export class ConversationList {
     await this.#loadPage(null);
   }
 
+  /** Somebody else is signed in. */
+  clear() {
+    this.#known.clear();
+    this.#next = null;
+    this.#draw();
+  }
+
   /** @param {string} id Read one conversation again: it is new, or changed. */
   async refresh(id) {
     try {

@@ -44,11 +44,13 @@ const shown = { timer: 0 };
  *
  * @param {string} text Empty takes the notice away.
  * @param {number} [seconds] 0: until it is closed or replaced.
+ * @param {{label: string, press: () => void}} [choice] What can be done about it.
  */
-export function notify(text, seconds = 0) {
+export function notify(text, seconds = 0, choice) {
   const place = find("#notice", HTMLElement);
   clearTimeout(shown.timer);
   place.hidden = !text;
-  place.replaceChildren(h("span", {}, text), iconButton("cross", "Close this notice", () => notify("")));
+  const button = choice ? h("button", { type: "button", class: "text-button", on: { click: choice.press } }, choice.label) : "";
+  place.replaceChildren(h("span", {}, text), button, iconButton("cross", "Close this notice", () => notify("")));
   if (text && seconds) shown.timer = setTimeout(() => notify(""), seconds * 1000);
 }

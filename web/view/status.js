@@ -6,7 +6,14 @@
 
 import { find } from "./dom.js";
 
-const WORDS = { idle: "Ready", connecting: "Connecting…", live: "Live", reconnecting: "Reconnecting…", offline: "Offline" };
+const WORDS = {
+  idle: "Ready",
+  connecting: "Connecting…",
+  live: "Live",
+  reconnecting: "Reconnecting…",
+  waiting: "Too many readers: waiting for a place…",
+  offline: "Offline",
+};
 
 /** @param {keyof typeof WORDS} link */
 export function showLink(link) {
