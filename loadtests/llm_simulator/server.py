@@ -13,6 +13,7 @@ import msgspec
 from loadtests.llm_simulator import chunks, faults
 from loadtests.llm_simulator.completions import Completions, Reply, document
 from loadtests.llm_simulator.connection import Connection
+from loadtests.llm_simulator.moderations import Moderations
 from loadtests.llm_simulator.options import Options
 from loadtests.llm_simulator.requests import HttpRequest
 from loadtests.llm_simulator.stats import Record, Stats
@@ -36,17 +37,18 @@ class Router:
     def __init__(self, defaults: Options) -> None:
         self._stats = Stats()
         self._completions = Completions(defaults, self._stats)
-        self._models = faults.models()
+        self._moderations = Moderations(defaults, self._stats)
+        self._documents = {"/v1/models": faults.models(), "/healthz": b'{"status":"ok"}'}
 
     def __call__(self, request: HttpRequest) -> tuple[Reply, Record | None]:
         """Return the reply, and the record of a completion."""
         match request.method, request.path:
             case "POST", "/v1/chat/completions":
                 return self._completions.reply(request.body)
-            case "GET", "/v1/models":
-                return document(self._models), None
-            case "GET", "/healthz":
-                return document(b'{"status":"ok"}'), None
+            case "POST", "/v1/moderations":
+                return self._moderations.reply(request.body), None
+            case "GET", path if path in self._documents:
+                return document(self._documents[path]), None
             case "GET", "/_stats":
                 return document(msgspec.json.encode(self._stats.view())), None
             case "POST", "/_reset":

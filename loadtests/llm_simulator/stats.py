@@ -48,6 +48,7 @@ class Stats:
     def reset(self) -> None:
         """Forget everything, also which faults have healed; open streams go on unseen."""
         self.requests = 0
+        self.moderated = 0
         self.records: deque[Record] = deque(maxlen=_KEPT_RECORDS)
         self._met: Counter[tuple[str, str]] = Counter()
 
@@ -74,6 +75,7 @@ class Stats:
             "requests": self.requests,
             "open": sum(record.state == "open" for record in self.records),
             "tokens": sum(record.tokens for record in self.records),
+            "moderated": self.moderated,
             "cpu_s": time.process_time(),
             "streams": streams,
         }

@@ -104,12 +104,8 @@ class Checks:
             try:
                 answers = await moderator.check(asked) if asked else ()
             except ModerationUnavailableError as error:
-                log.warning(
-                    "moderation.unavailable",
-                    turn_id=asker.turn_id,
-                    moderator=moderator.name,
-                    reason=error.reason,
-                )
+                if error.reason != "open":  # that it opened was told once
+                    _log_failure(asker, moderator.name, error.reason)
                 answers = [None] * len(asked)
             for place, answer in zip(places, answers, strict=True):
                 found[place] = answer
@@ -132,6 +128,10 @@ class Checks:
             categories=list(verdict.categories),
             score=None if verdict.score is None else round(verdict.score, 3),
         )
+
+
+def _log_failure(asker: Asker, moderator: str, reason: str) -> None:
+    log.warning("moderation.unavailable", turn_id=asker.turn_id, moderator=moderator, reason=reason)
 
 
 def _pieces(text: str) -> list[str]:

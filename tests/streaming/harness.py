@@ -27,6 +27,8 @@ from streaming.event_log.memory import MemoryEventLog
 from streaming.keeper import RecordKeeper
 from streaming.llm.base import Prompt, PromptMessage, TokenSource
 from streaming.llm.choice import SourceChoice
+from streaming.moderation.base import Policy
+from streaming.moderation.checks import Checks
 from streaming.operators import Operators, TurnWatcher
 from streaming.runner import RunnerLimits, TurnRunner
 from streaming.speech.base import Speaker
@@ -206,6 +208,7 @@ class Stage:
     speech_limits: SpeechLimits = field(default_factory=SpeechLimits)
     metrics: TurnMetrics = field(default_factory=TurnMetrics)
     sources: SourceChoice | None = None
+    checks: Checks | None = None
     watchers: Sequence[TurnWatcher] = ()
     log: EventLog = field(
         default_factory=lambda: MemoryEventLog(
@@ -222,6 +225,7 @@ class Stage:
             operators=Operators(self.metrics, self.watchers),
             limits=RunnerLimits(self.deadlines, self.max_live, self.abandon_after_s),
             studio=a_studio(self.speakers, self.metrics, self.speech_limits),
+            checks=self.checks,
         )
 
     async def start(
@@ -231,12 +235,14 @@ class Stage:
         max_chars: int = 100_000,
         speech: SpeechSpec | None = None,
         on_break: OnBreak = "continue",
+        moderation: Policy = "off",
     ) -> LiveTurn:
         """Begin a turn in a conversation of its own, and start it."""
         new_turn = a_first_turn(streaming=streaming)
         await self.history.turns.begin(new_turn)
         spec = spec_of(new_turn, max_chars=max_chars)
-        return self.runner.start(replace(spec, speech=speech, on_break=on_break))
+        spec = replace(spec, speech=speech, on_break=on_break, moderation=moderation)
+        return self.runner.start(spec)
 
     async def record(self, turn: LiveTurn) -> TurnRecord:
         """Return what is stored of a turn."""
