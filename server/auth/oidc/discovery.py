@@ -22,7 +22,7 @@ KEPT_S = 3600.0
 FAILED_S = 5.0
 """A provider that has failed is left alone so long: who comes meanwhile is told at once."""
 KEYS_AGAIN_S = 10.0
-"""Keys that were just read are not read again for a key that is not among them."""
+"""For a key that is not among them, keys are read anew at most so often."""
 MAX_KEYS = 50
 MIN_RSA_BITS = 2048
 _KINDS = frozenset({"RSA", "EC", "OKP"})
@@ -67,7 +67,7 @@ class Discovery:
         self._lock = anyio.Lock()
         self._provider: Provider | None = None
         self._keys: KeySet | None = None
-        self._read_at = self._keys_read_at = self._failed_at = -KEPT_S
+        self._read_at = self._keys_read_at = self._sought_at = self._failed_at = -KEPT_S
 
     async def provider(self) -> Provider:
         """Return the provider's addresses.
@@ -89,12 +89,22 @@ class Discovery:
         """
         provider = await self.provider()
         async with self._lock:
-            age_s = self._clock() - self._keys_read_at
-            is_known = self._keys is not None and _has(self._keys, header.get("kid"))
-            if self._keys is None or age_s > (KEPT_S if is_known else KEYS_AGAIN_S):
-                self._keys = _key_set(await self._get(provider.jwks_uri))
-                self._keys_read_at = self._clock()
-            return self._keys
+            keys = self._keys
+            is_old = self._clock() - self._keys_read_at > KEPT_S
+            if keys is None or is_old or (not _has(keys, header.get("kid")) and self._may_seek()):
+                keys = self._keys = await self._read_keys(provider)
+            return keys
+
+    def _may_seek(self) -> bool:
+        """Say whether keys may be read anew for one that is not known, and note that they are."""
+        is_due = self._clock() - self._sought_at > KEYS_AGAIN_S
+        self._sought_at = self._clock() if is_due else self._sought_at
+        return is_due
+
+    async def _read_keys(self, provider: Provider) -> KeySet:
+        keys = _key_set(await self._get(provider.jwks_uri))
+        self._keys_read_at = self._clock()
+        return keys
 
     async def _read_provider(self) -> Provider:
         url = self._issuer.rstrip("/") + "/.well-known/openid-configuration"

@@ -76,6 +76,19 @@ class Chatbot(Told):
     max_response_chars: int | Maybe = None
 
 
+class ChatbotVersion(Chatbot):
+    """A chatbot as it is, or was."""
+
+    replaced_at: datetime | None = Field(description="null: it is served.")
+
+
+class ChatbotVersions(Told):
+    """A chatbot's versions, newest first: the one that is served, and the last 50 before it."""
+
+    versions: list[ChatbotVersion]
+    next: None
+
+
 class Chatbots(Told):
     """The chatbots, by id."""
 
