@@ -9,8 +9,9 @@ Source: OWASP ASVS 5.0 V6.1.1, V6.3.1.
 
 import hashlib
 import math
+import time
 from collections import OrderedDict
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 from server.auth.failed_tries import FailedTries
 
@@ -27,12 +28,15 @@ class AccountTries:
 
     Args:
         is_counting: Off, nobody is ever slowed.
+        clock: Monotonic seconds.
     """
 
-    def __init__(self, *, is_counting: bool = True) -> None:
+    def __init__(
+        self, *, is_counting: bool = True, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._is_counting = is_counting
-        self._failed = FailedTries(limit=FREE_TRIES, window_s=WINDOW_S)
-        self._lane = FailedTries(limit=1, window_s=TRY_EVERY_S)
+        self._failed = FailedTries(limit=FREE_TRIES, window_s=WINDOW_S, clock=clock)
+        self._lane = FailedTries(limit=1, window_s=TRY_EVERY_S, clock=clock)
         self._known: OrderedDict[str, None] = OrderedDict()
 
     def is_slowed(self, email: str) -> bool:

@@ -6,7 +6,9 @@ else guesses behind the same address; what is new there takes one of the tries t
 
 import hashlib
 import math
+import time
 from collections import OrderedDict
+from collections.abc import Callable
 
 from server.auth.failed_tries import FailedTries
 
@@ -23,12 +25,15 @@ class WrongProofs:
 
     Args:
         is_counting: Off, everybody's always is.
+        clock: Monotonic seconds.
     """
 
-    def __init__(self, *, is_counting: bool = True) -> None:
+    def __init__(
+        self, *, is_counting: bool = True, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._is_counting = is_counting
-        self._failed = FailedTries(limit=TRIES, window_s=WINDOW_S)
-        self._lane = FailedTries(limit=1, window_s=TRY_EVERY_S)
+        self._failed = FailedTries(limit=TRIES, window_s=WINDOW_S, clock=clock)
+        self._lane = FailedTries(limit=1, window_s=TRY_EVERY_S, clock=clock)
         self._proved: OrderedDict[bytes, None] = OrderedDict()
 
     def wait_s(self, address: str, bearer: str) -> float:
