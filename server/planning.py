@@ -188,7 +188,7 @@ async def specify_again(services: Services, record: TurnRecord) -> TurnSpec:
         on_break=_on_break(kept.get("on_break")),
         flag_epoch=dealt_epoch(kept),
         counted_for=_names(kept.get("counted_for")),
-        moderation=_moderation(kept.get("moderation")),
+        moderation=moderation_of(kept),
     )
 
 
@@ -216,6 +216,16 @@ def speech_of(kept: Mapping[str, object]) -> SpeechSpec | None:
     """Return how the answer of a record is spoken; what a later release says of it is ignored."""
     speech = kept.get("speech")
     return msgspec.convert(speech, SpeechSpec) if isinstance(speech, dict) else None
+
+
+def moderation_of(kept: Mapping[str, object]) -> Policy:
+    """Return the policy of a record; of one that has none, from 0.1.0, that is `off`.
+
+    What a later release may have written is taken for the strictest.
+    """
+    policies: tuple[Policy, ...] = get_args(Policy)
+    unknown: Policy = "off" if kept.get("moderation") is None else "block"
+    return next((policy for policy in policies if policy == kept.get("moderation")), unknown)
 
 
 def title_of(message: str) -> str:
@@ -351,17 +361,6 @@ def _on_break(value: object) -> OnBreak:
     """Return the policy of a record; of one that has none, from 0.1.0, the default."""
     policies: tuple[OnBreak, ...] = get_args(OnBreak)
     return next((policy for policy in policies if policy == value), "continue")
-
-
-def _moderation(value: object) -> Policy:
-    """Return the policy of a record; of one that has none, from 0.1.0, none.
-
-    What a later release may call it is taken for the strictest.
-    """
-    policies: tuple[Policy, ...] = get_args(Policy)
-    return next(
-        (policy for policy in policies if policy == value), "off" if value is None else "block"
-    )
 
 
 def _names(value: object) -> tuple[str, ...]:

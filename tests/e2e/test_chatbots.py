@@ -20,7 +20,7 @@ POET = {
     "greeting": "Speak, friend",
     "max_response_chars": 500,
     "on_break": "restart",
-    "moderation": "flag",
+    "moderation": "off",
     "enabled": True,
 }
 PLAIN = {"name": "Plain", "instructions": "Answer."}
@@ -142,6 +142,7 @@ async def test_a_page_of_another_site_changes_no_chatbot(operator: Operator) -> 
         ({"on_break": "give up"}, "on_break"),
         ({"on_break": None}, "on_break"),
         ({"moderation": "sometimes"}, "moderation"),
+        ({"moderation": "flag"}, "moderation"),  # nobody judges here
         ({"enabled": "yes"}, "enabled"),
         ({"enabled": 1}, "enabled"),
         ({"chatbot_id": "another"}, "chatbot_id"),

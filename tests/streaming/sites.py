@@ -16,6 +16,8 @@ from streaming.event_log.base import EventReader
 from streaming.event_log.redis.keys import RUNNING, lease_of
 from streaming.keeper import RecordKeeper
 from streaming.llm.base import TokenSource
+from streaming.moderation.base import Policy
+from streaming.moderation.checks import Checks
 from streaming.operators import Operators
 from streaming.runner import RunnerLimits, TurnRunner
 from streaming.speech.base import Speaker
@@ -36,6 +38,7 @@ class Site:
 
     Attributes:
         on_break: What becomes of turns that are taken over here.
+        moderation: The policy of turns that begin or are taken over here.
         refusal: Why none can be specified anew, if none can.
         broken: A turn that a bug keeps from being specified anew.
         taken: How many turns were taken over here.
@@ -50,6 +53,7 @@ class Site:
         abandon_after_s: float = 0,
         speakers: Sequence[Speaker] = (),
         speech_limits: SpeechLimits | None = None,
+        checks: Checks | None = None,
     ) -> None:
         metrics = TurnMetrics()
         self.worker = worker
@@ -64,6 +68,7 @@ class Site:
             # As in a process: this clock can also be read outside of any task.
             studio=replace(a_studio(speakers, metrics, speech_limits), clock=monotonic),
             leases=worker.leases,
+            checks=checks,
         )
         worker.on_command = self.runner.obey
         worker.on_read = self.runner.readership.read_elsewhere
@@ -80,6 +85,7 @@ class Site:
         self.may_specify.set()
         self.specifies = anyio.Event()
         self.on_break: OnBreak = "continue"
+        self.moderation: Policy = "off"
         self.refusal: SpecificationError | None = None
         self.broken = ""
 
@@ -96,6 +102,7 @@ class Site:
         return replace(
             spec_of(a_first_turn(streaming=record.streaming)),
             on_break=self.on_break,
+            moderation=self.moderation,
             turn_id=record.turn_id,
             conversation_id=record.conversation_id,
             message_id=record.message_id,
@@ -112,7 +119,7 @@ class Site:
         new_turn = a_first_turn(**fields)
         await self.history.turns.begin(new_turn)
         spec = replace(spec_of(new_turn), speech=speech, former_turn_id=former_turn_id)
-        return self.runner.start(spec)
+        return self.runner.start(replace(spec, moderation=self.moderation))
 
     async def reader(self, turn_id: str, *, seq: int = 0) -> EventReader:
         """Attach to a turn that another process has begun."""
