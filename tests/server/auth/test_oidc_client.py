@@ -156,9 +156,10 @@ def test_keys_that_cannot_sign_are_left_out() -> None:
     keys = _key_set({"keys": [*others, good]})
 
     assert [key.kid for key in keys] == [good["kid"]]
-    for told in ({"keys": others}, {"keys": 7}, {"key": []}):
+    useless: list[dict[str, object]] = [{"keys": others}, {"keys": 7}, {"key": []}]
+    for told in useless:
         with pytest.raises(OidcError):
-            _key_set(cast("dict[str, object]", told))
+            _key_set(told)
 
 
 def _weak_key() -> object:
