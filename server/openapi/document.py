@@ -191,7 +191,7 @@ def _words(route: ApiRoute, doc: Doc) -> tuple[str, str]:
     first, _, more = (getdoc(route.endpoint) or "").partition("\n")
     if doc.summary:
         return doc.summary, ""
-    return first.strip().rstrip("."), more.partition("\nRaises:")[0].strip()
+    return first.strip().rstrip(".").replace("`", ""), more.partition("\nRaises:")[0].strip()
 
 
 def _parameters(route: ApiRoute, doc: Doc) -> list[Parameter]:

@@ -11,7 +11,7 @@ import msgspec
 from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, models_json_schema
 
-from server.openapi.describing import Events
+from server.openapi.describing import Event, Events
 
 Json = dict[str, Any]
 Use = Literal["body", "answer"]
@@ -80,11 +80,11 @@ class Schemas:
             "oneOf": [self._event(stream.name, kind) for kind in stream.kinds],
         }
 
-    def _event(self, stream: str, kind: Any) -> Json:
+    def _event(self, stream: str, kind: Event) -> Json:
         name = f"{stream}.{kind.name}"
-        data: Json = dict(self.ref(kind.data, "answer"))
+        data = self.ref(kind.data, "answer")
         if kind.more:
-            data = {"allOf": [data], "properties": dict(kind.more)}
+            self.components[data["$ref"].removeprefix(REF)]["properties"] |= kind.more
         properties: Json = {
             "event": {"type": "string", "const": kind.name},
             "data": {

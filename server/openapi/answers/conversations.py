@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from chatbots.model import OnBreak
+from chatbots.model import Moderation, OnBreak
 from history.model import TurnStatus
 from server.openapi.answer import Maybe, Told
 from server.openapi.answers.turns import TokenUsage
@@ -69,6 +69,7 @@ class Chatbot(Told):
     enabled: bool
     instructions: str | Maybe = Field(None, description="For admins only.")
     version: int | Maybe = Field(None, description="For admins only.")
+    moderation: Moderation | Maybe = Field(None, description="For admins only.")
     model: str | Maybe = None
     temperature: float | Maybe = None
     voice: str | Maybe = None

@@ -7,9 +7,10 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field
 
 from flags.model import FlagType, InFlight, Reason
-from flags.rollout.model import GuardedRollout
+from flags.rollout.model import Hold, State
 from server.changes import Why
 from server.openapi.answer import Maybe, Told
+from server.openapi.answers.rollouts import RolloutPlan
 
 Percentage = float
 Variants = Mapping[str, Any]
@@ -158,6 +159,25 @@ class FlagExplanation(Told):
     steps: list[DecisionStep]
     error: str | Maybe = None
     stale: Literal[True] | Maybe = Field(None, description="The store is lost: what was known.")
+
+
+class GuardedRollout(Told):
+    """A rollout that the controller leads; `stage` is an index into the plan's stages."""
+
+    key: str
+    plan: RolloutPlan
+    state: State
+    stage: int
+    hold: Hold | None
+    reason: str
+    since: datetime | None
+    stage_since: datetime | None
+    last_good: int | None
+    rollbacks: int
+    is_approved: bool
+    restarts: int
+    version: int
+    updated_at: datetime | None
 
 
 class LedRollout(Told):

@@ -62,6 +62,20 @@ class SpeechHealth(Told):
     engines: list[SpeechEngine] | Maybe = None
 
 
+class Moderator(Told):
+    """Who judges what is said."""
+
+    name: str
+    breaker: str
+
+
+class ModerationHealth(Told):
+    """Those who judge what is said."""
+
+    status: Condition
+    moderators: list[Moderator] | Maybe = None
+
+
 class FlagsHealth(Told):
     """How well the flags are known."""
 
@@ -86,6 +100,7 @@ class Dependencies(Told):
     history: Dependency
     model: ModelHealth
     speech: SpeechHealth
+    moderation: ModerationHealth
     flags: FlagsHealth
     redis: Dependency
     limits: LimitsHealth

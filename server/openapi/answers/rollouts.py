@@ -2,11 +2,36 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from flags.model import FlagType
-from flags.rollout.model import Hold, Plan, State
-from server.openapi.answer import ToldInCamelCase
+from flags.rollout.model import Hold, State
+from server.openapi.answer import Told, ToldInCamelCase
+
+
+class RolloutThresholds(Told):
+    """Shares of 1, and seconds."""
+
+    error_rate: float
+    success_rate: float
+    ttft_s: float
+
+
+class RolloutPlan(Told):
+    """How a rollout is led; names are those of its settings."""
+
+    stages: list[float]
+    bake_s: float
+    final_bake_s: float
+    cooldown_s: float
+    approval_at: list[float]
+    promote: RolloutThresholds
+    roll_back: RolloutThresholds
+    beta: float
+    alarm: float
+    max_ttft_s: float
+    incident_max_s: float
+    on_shared_incident: Literal["hold", "rollback"]
 
 
 class RolloutStanding(ToldInCamelCase):
@@ -24,7 +49,7 @@ class RolloutStanding(ToldInCamelCase):
     rollbacks: int
     is_approved: bool
     cooldown_left_seconds: float
-    plan: Plan
+    plan: RolloutPlan
 
 
 class FlagStanding(ToldInCamelCase):
