@@ -7,9 +7,11 @@ from typing import Any
 
 import httpx
 from httpx_sse import EventSource
-from jsonschema_rs import Draft202012Validator
+from jsonschema_rs import Draft202012Validator, Registry
 
 Json = dict[str, Any]
+_SHARED = "urn:description"
+"""What operations share, as one resource: read once, not with every schema that refers to it."""
 
 
 class Described:
@@ -20,7 +22,9 @@ class Described:
 
     def __init__(self, document: Json) -> None:
         self._document = document
-        self._components = {"components": _strict(document["components"])}
+        self._shared = {"components": _strict(document["components"])}
+        self._registry = Registry([(_SHARED, self._shared)])
+        self._validators: dict[str, Draft202012Validator] = {}
         self._paths = [
             (re.compile(re.sub(r"\{\w+\}", "[^/]+", path)), path)
             for path in sorted(document["paths"], key=lambda path: path.count("{"))
@@ -74,12 +78,16 @@ class Described:
     def _data_schema(self, stream: Json, event: str) -> Json:
         """Return the schema of an event's data: to a validator it is no more than a text."""
         name = f"{stream['$ref'].rpartition('/')[2]}.{event}"
-        kind = self._components["components"]["schemas"][name]
+        kind = self._shared["components"]["schemas"][name]
         schema: Json = kind["properties"]["data"]["contentSchema"]
         return schema
 
     def _check(self, where: str, schema: Json, value: object) -> None:
-        validator = Draft202012Validator({**_strict(schema), **self._components})
+        text = json.dumps(_strict(schema)).replace('"#/', f'"{_SHARED}#/')
+        if text not in self._validators:
+            whole = json.loads(text)
+            self._validators[text] = Draft202012Validator(whole, registry=self._registry)
+        validator = self._validators[text]
         faults = [f"{each.instance_path}: {each.message}" for each in validator.iter_errors(value)]
         assert faults == [], f"{where}: {faults[:3]} in {json.dumps(value)[:800]}"
 
