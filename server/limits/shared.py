@@ -134,15 +134,23 @@ class HeldPlaces:
         self._renewed_at = monotonic()
 
     async def take(self, pool: Pool, member: str) -> Taken:
-        """Take a place; see `Places`."""
+        """Take a place; see `Places`.
+
+        What this process holds is bounded first: so it is however often Redis comes and goes.
+        """
         together = self._together
-        if together is None:
-            return await self._own.take(pool, member)
-        taken = await self._sharing.asked(
-            lambda: together.take(pool, member), lambda: self._own.take(pool, member)
-        )
-        if taken is Taken.TAKEN:
-            self.hold(pool.key, member)
+        taken = await self._own.take(pool, member)
+        if together is None or taken is not Taken.TAKEN:
+            return taken
+        try:
+            taken = await self._sharing.told(lambda: together.take(pool, member))
+        except StorageUnavailableError:
+            return taken
+        except BaseException:
+            self.give_back(pool.key, member)
+            raise
+        if taken is not Taken.TAKEN:
+            self._own.free(pool.key, member)
         return taken
 
     def hold(self, key: str, member: str) -> None:

@@ -16,9 +16,6 @@ from server.limits.subjects import Census
 from server.limits.turns import TurnBounds, TurnLimits
 from server.settings import Settings
 
-DEADLINE_S = 0.25
-"""Seconds that counting may hold up a call; then this process counts for itself."""
-
 
 def open_limits(
     settings: Settings,
@@ -84,8 +81,7 @@ def _stores(
 
     # The address was found good when the event log was opened.
     connection = RedisConnection(
-        settings.redis_url.get_secret_value(),
-        timeout_s=min(DEADLINE_S, settings.redis_timeout_s),
+        settings.redis_url.get_secret_value(), timeout_s=settings.redis_timeout_s
     )
     stack.push_async_callback(connection.close)
     windows = SharedWindows(sharing, RedisWindows(connection))
