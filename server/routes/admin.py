@@ -11,6 +11,9 @@ from pydantic import Field
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
 
+from accounts.errors import AccountsError
+from server.audit import audit
+from server.auth.caller import Caller
 from server.auth.operator_sessions import COOKIE, MAX_AGE_S
 from server.auth.operators import is_admin, is_still_operator
 from server.auth.routing import Access, ApiRoute
@@ -23,7 +26,7 @@ from server.routes.health import health
 from server.routes.metrics import read_health, read_service, read_streaming, read_summary
 from server.routes.rollout import read_flags
 from server.services import ROOT
-from server.wire import instant, services_of
+from server.wire import Json, instant, services_of
 
 log = structlog.get_logger(__name__)
 
@@ -68,6 +71,13 @@ async def sign_in(request: Request) -> Response:
             headers={"WWW-Authenticate": 'Bearer realm="operators"'},
         )
     cookie, ends_at = services.operator_sessions.make()
+    await audit(
+        request,
+        "auth.signed_in",
+        "admin_cookie",
+        details={"by": "admin_token"},
+        who="admin_token",
+    )
     log.info("operators.signed_in", address=address)
     answer = JSONResponse({"signed_in": True, "ends_at": instant(ends_at)}, headers=NO_STORE)
     _set_cookie(request, answer, cookie, max_age_s=MAX_AGE_S)
@@ -75,14 +85,29 @@ async def sign_in(request: Request) -> Response:
 
 
 async def read_session(request: Request) -> Response:
-    """Tell whether the caller is signed in, and until when."""
+    """Tell whether the caller is signed in as an operator, until when, and with which account."""
+    caller: Caller = request.state.caller
     sessions = services_of(request).operator_sessions
     ends_at = sessions.ends_at(request.cookies.get(COOKIE, ""))
     answer = {
         "signed_in": is_admin(request),
         "ends_at": None if ends_at is None else instant(ends_at),
+        "user": await _account(request),
+        "is_expired": caller.fault is not None and caller.fault.kind == "token_expired",
     }
     return JSONResponse(answer, headers=NO_STORE)
+
+
+async def _account(request: Request) -> Json | None:
+    """Return the account that the caller is signed in to, whether it is an operator's or not."""
+    caller: Caller = request.state.caller
+    if caller.owner is None or caller.owner.session_id is None:
+        return None
+    try:
+        user = await services_of(request).accounts.users.get(caller.owner.owner_id)
+    except AccountsError:  # who comes with the token needs none
+        return None
+    return {"user_id": user.user_id, "email": user.email, "name": user.name, "role": user.role}
 
 
 async def sign_out(request: Request) -> Response:

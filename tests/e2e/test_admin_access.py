@@ -114,7 +114,12 @@ async def test_signing_out_takes_the_cookie_away(operator: httpx.AsyncClient) ->
 
     assert answer.status_code == 204
     assert COOKIE not in operator.cookies
-    assert (await operator.get(SESSION)).json() == {"signed_in": False, "ends_at": None}
+    assert (await operator.get(SESSION)).json() == {
+        "signed_in": False,
+        "ends_at": None,
+        "user": None,
+        "is_expired": False,
+    }
     assert (await operator.get(STATE)).status_code == 401
 
 

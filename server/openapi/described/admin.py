@@ -1,17 +1,20 @@
 """The operators' page: signing in and out with the operators' token, and its live figures."""
 
 from server.openapi.answers.events import OPERATORS_EVENTS
-from server.openapi.answers.operators import OperatorsSession
+from server.openapi.answers.operators import OperatorsCookie, OperatorsSession
 from server.openapi.describing import Answer, Doc, Tag
 
 SIGN_IN = Doc(
     Tag.OPERATORS,
     summary="Get a cookie for the operators' token",
-    answers={200: Answer("Signed in, for 8 h.", OperatorsSession)},
+    answers={200: Answer("Signed in, for 8 h.", OperatorsCookie)},
     problems={401: ("wrong_token",), 429: ("too_many_tries",)},
     example={"token": "the operators' token"},
 )
-SESSION = Doc(Tag.OPERATORS, answers={200: Answer("Whether, and until when.", OperatorsSession)})
+SESSION = Doc(
+    Tag.OPERATORS,
+    answers={200: Answer("Whether, and until when.", OperatorsSession)},
+)
 SIGN_OUT = Doc(
     Tag.OPERATORS,
     summary="Take the operators' cookie back",
