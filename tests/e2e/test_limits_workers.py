@@ -122,7 +122,8 @@ async def test_a_killed_worker_frees_its_places_within_the_lease(tmp_path: Path)
 async def test_a_turn_that_is_taken_over_keeps_its_place_and_is_settled_by_who_ends_it(
     tmp_path: Path,
 ) -> None:
-    settings = {"live_turns_per_user": 2, "guest_tokens_per_day": 5000, "offline_tokens_per_s": 20}
+    settings = {"live_turns_per_user": 2, "guest_tokens_per_day": 5000, "rate_limit_api": "0"}
+    settings["offline_tokens_per_s"] = 20
     async with workers(tmp_path, 2, **settings) as (servers, _), one_guest(servers) as clients:
         turn_id = (await ask(clients[0])).json()["turn_id"]
         reserved = (await left_to(clients[1]))["tokens"]["spent"]
