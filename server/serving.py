@@ -14,6 +14,7 @@ import asyncio
 import resource
 import socket
 import sys
+from contextlib import suppress
 from types import FrameType
 
 import anyio
@@ -21,6 +22,7 @@ import structlog
 import uvicorn
 from starlette.applications import Starlette
 
+from accounts.errors import AccountsUnavailableError
 from server.app import create_app
 from server.drain import drain
 from server.limits.addresses import with_mapped
@@ -104,6 +106,7 @@ async def serve(settings: Settings, sock: socket.socket) -> None:
             tasks.start_soon(_drain_on_signal, server, services)
             _listen(settings, sock)
             _announce(settings, services, sock)
+            await _warn_if_closed(services)
             await server.serve(sockets=[sock])
             tasks.cancel_scope.cancel()
 
@@ -160,7 +163,19 @@ def _announce(settings: Settings, services: Services, sock: socket.socket) -> No
         streaming=f"{100 * services.flags.figures().streaming_share:g} %",
         data_dir=str(settings.data_dir),
     )
-    if settings.app_env == "production" and not settings.guests_allowed:
-        log.warning("server.nobody_can_sign_in", hint="set ALLOW_GUESTS=true until accounts exist")
     if settings.admin_token is None:
         log.info("server.admin_token_kept", path=str(settings.data_dir / "admin-token"))
+
+
+async def _warn_if_closed(services: Services) -> None:
+    """Tell operators of a service that nobody can use."""
+    settings = services.settings
+    is_open = settings.guests_allowed or settings.allow_registration
+    if is_open or services.sign_in_provider is not None:
+        return
+    with suppress(AccountsUnavailableError):
+        if not (await services.accounts.users.list(limit=1)).items:
+            log.warning(
+                "server.nobody_can_sign_in",
+                hint="make the first account: python -m server create-admin EMAIL",
+            )
