@@ -4,6 +4,8 @@
  * @module admin/app
  */
 
+import { Audit } from "./accounts/audit.js";
+import { Users } from "./accounts/users.js";
 import * as calls from "./calls.js";
 import { Charts } from "./charts/charts.js";
 import { Live } from "./live.js";
@@ -12,6 +14,7 @@ import { listenToSignIn, showSignIn } from "./sign_in.js";
 import { showStatus } from "./status.js";
 import { Tiles } from "./tiles.js";
 import { sentence } from "./words.js";
+import { startRenewing } from "../account/renewal.js";
 import { notify } from "../view/dialogs.js";
 import { find } from "../view/dom.js";
 import { showLink } from "../view/status.js";
@@ -19,6 +22,7 @@ import { manageTheme } from "../view/theme.js";
 
 const desk = find("#desk", HTMLElement);
 const leave = find("#sign-out", HTMLButtonElement);
+const who = find("#who", HTMLElement);
 const tiles = new Tiles(find("#tiles", HTMLElement));
 const rollout = new Rollout(find("#rollout", HTMLElement), { announce: (text) => notify(text, 6), signedOut: close });
 const charts = new Charts({
@@ -27,16 +31,28 @@ const charts = new Charts({
   fault: find("#charts-fault", HTMLElement),
 });
 
+const audit = new Audit(find("#audit", HTMLElement), { signedOut: close });
+const users = new Users(find("#users", HTMLElement), {
+  announce: (text) => { notify(text, 6); audit.load(); },
+  signedOut: close,
+  look: (user) => audit.about(user),
+});
+
 /** @type {Live|null} */
 let live = null;
 
-function open() {
+/** @param {calls.Session} session */
+function open(session) {
+  showWho(session);
   if (live) return;
+  notify("");
   showSignIn(false);
   desk.hidden = false;
   leave.hidden = false;
   live = new Live({ onState: show, onLink: showLink, check: isStillSignedIn });
   charts.start();
+  users.load();
+  audit.load();
 }
 
 /** @param {string} [why] */
@@ -47,8 +63,25 @@ function close(why = "") {
   showLink("idle");
   desk.hidden = true;
   leave.hidden = true;
+  who.hidden = true;
+  users.clear();
+  audit.clear();
   showSignIn(true);
   notify(why);
+}
+
+/** @param {calls.Session} session */
+function showWho({ user }) {
+  who.textContent = user ? user.name || user.email : "Operators’ token";
+  who.title = user ? user.email : "";
+  who.hidden = false;
+}
+
+/** Somebody has proved who they are; that does not make everybody an operator. */
+async function come() {
+  const session = await calls.session();
+  if (session.signed_in) open(session);
+  else close(session.user ? `You are signed in as ${session.user.email}, who is no operator. Ask an operator, or sign in as one.` : "");
 }
 
 /** @param {import("./live.js").State} state */
@@ -78,8 +111,6 @@ leave.addEventListener("click", async () => {
   }
 });
 manageTheme(find("#theme", HTMLButtonElement));
-listenToSignIn(open);
-calls.session().then(
-  (session) => (session.signed_in ? open() : close()),
-  (error) => { showSignIn(true); notify(sentence(error)); },
-);
+listenToSignIn(come);
+startRenewing();
+come().catch((error) => { showSignIn(true); notify(sentence(error)); });

@@ -65,7 +65,7 @@ export function sentence(error) {
   if (!(error instanceof ProblemError)) return "The page made a mistake. Reload it and try again.";
   switch (error.status) {
     case 401:
-      return error.code === "wrong_token" ? error.message : "Your sign-in has ended. Sign in again.";
+      return error.code.startsWith("wrong_") ? error.message : "Your sign-in has ended. Sign in again.";
     case 409:
       return `That cannot be done as things stand. ${error.message}`;
     case 412:
@@ -73,7 +73,7 @@ export function sentence(error) {
     case 422:
       return faults(error);
     case 429:
-      return `Too many wrong tokens from this address. Try again in ${duration(error.retryAfterS ?? 60)}.`;
+      return `Too many tries. Try again in ${duration(error.retryAfterS ?? 60)}.`;
     case 503:
       return `It cannot be done right now. ${error.message}`;
     default:

@@ -16,7 +16,7 @@ import { sentence } from "../words.js";
  * @typedef {object} Field
  * @property {string} name
  * @property {string} label
- * @property {"number"|"numbers"|"choice"} kind
+ * @property {"number"|"numbers"|"choice"|"text"} kind
  * @property {string} value
  * @property {string} [hint]
  * @property {[string, string][]} [choices]
@@ -144,7 +144,7 @@ function control(field) {
   const id = `field-${field.name}`;
   const input = field.kind === "choice"
     ? h("select", { id }, ...(field.choices ?? []).map(([value, words]) => h("option", { value, selected: value === field.value }, words)))
-    : h("input", { id, type: "text", inputMode: "decimal", value: field.value, placeholder: field.hint ?? "", autocomplete: "off", maxLength: 400 });
+    : h("input", { id, type: "text", inputMode: field.kind === "text" ? "text" : "decimal", value: field.value, placeholder: field.hint ?? "", autocomplete: "off", maxLength: 400 });
   return { field, input, row: h("div", { class: "field" }, h("label", { for: id }, field.label), input) };
 }
 
@@ -155,6 +155,7 @@ function control(field) {
 function valueOf(field, text) {
   if (field.kind === "choice") return text || undefined;
   if (!text) return undefined;
+  if (field.kind === "text") return text;
   const numbers = text.split(/[\s,;]+/).filter(Boolean).map(Number);
   if (!numbers.every(Number.isFinite)) return null;
   if (field.kind === "numbers") return numbers;
