@@ -64,6 +64,7 @@ TITLES = {
     410: "Gone",
     412: "Precondition failed",
     413: "Too large",
+    414: "Address too long",
     415: "Unsupported media type",
     416: "Range not satisfiable",
     422: "Invalid",

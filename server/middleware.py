@@ -237,6 +237,13 @@ class SizeLimitMiddleware:
         size = sum(len(name) + len(value) for name, value in scope["headers"])
         if size > MAX_HEADER_BYTES:
             return headers_too_large(MAX_HEADER_BYTES)
+        if len(scope["raw_path"]) + len(scope["query_string"]) > MAX_HEADER_BYTES:
+            return ProblemError(
+                414,
+                "uri_too_long",
+                f"The address may have {MAX_HEADER_BYTES} bytes; shorten it.",
+                headers={"Connection": "close"},
+            )
         headers = Headers(scope=scope)
         announced = headers.get("content-length", "0")
         if scope["method"] in SAFE_METHODS and (announced != "0" or "transfer-encoding" in headers):

@@ -1,11 +1,12 @@
 """HTTP by hand: requests that no well-behaved client would send, and their answers."""
 
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import anyio
-import anyio.abc
 import httptools
+from anyio.abc import ByteStream
 
 ANSWER_S = 10.0
 
@@ -61,15 +62,33 @@ def request_bytes(
     return "\r\n".join([*lines, "", ""]).encode("latin-1") + body
 
 
-async def exchange(port: int, request: bytes) -> RawAnswer:
+async def exchange(
+    port: int, request: bytes, *, tls: ssl.SSLContext | None = None, name: str = "localhost"
+) -> RawAnswer:
     """Send bytes to 127.0.0.1 and return the answer, to the end of the connection.
+
+    Args:
+        port: Where.
+        request: What is sent.
+        tls: How it is encrypted; None: not at all.
+        name: With TLS: whom the certificate has to be for.
 
     Raises:
         TimeoutError: the connection is still open after `ANSWER_S`.
     """
     reader = RawReader()
     with anyio.fail_after(ANSWER_S):
-        stream = await anyio.connect_tcp("127.0.0.1", port)
+        stream: ByteStream = (
+            await anyio.connect_tcp("127.0.0.1", port)
+            if tls is None
+            else await anyio.connect_tcp(
+                "127.0.0.1",
+                port,
+                ssl_context=tls,
+                tls_hostname=name,
+                tls_standard_compatible=False,
+            )
+        )
         async with stream, anyio.create_task_group() as tasks:
             tasks.start_soon(_send, stream, request)
             await _read(stream, reader)
@@ -77,14 +96,14 @@ async def exchange(port: int, request: bytes) -> RawAnswer:
     return reader.answer
 
 
-async def _send(stream: anyio.abc.SocketStream, request: bytes) -> None:
+async def _send(stream: ByteStream, request: bytes) -> None:
     try:
         await stream.send(request)
     except anyio.BrokenResourceError:
         return  # refused before all of it was sent: the answer says why
 
 
-async def _read(stream: anyio.abc.SocketStream, reader: RawReader) -> None:
+async def _read(stream: ByteStream, reader: RawReader) -> None:
     try:
         async for data in stream:
             reader.feed(data)

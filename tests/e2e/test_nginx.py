@@ -1,0 +1,159 @@
+"""nginx as it is deployed: what it passes on at once, closes in time, and says by itself."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import anyio
+import anyio.abc
+import pytest
+from anyio.from_thread import start_blocking_portal
+from httpx_sse import aconnect_sse
+
+from server.middleware import HSTS, SECURITY_HEADERS
+from tests.security.scene import Scene, set_scene
+from tests.support.machine import program
+from tests.support.nginx import DOMAIN, rendered
+from tests.support.server import ROOT
+
+pytestmark = pytest.mark.services
+RENDER = ROOT / "deploy/nginx/render"
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+    """Run nginx before a server."""
+    setting = set_scene(tmp_path_factory.mktemp("nginx"))
+    with start_blocking_portal() as portal, portal.wrap_async_context_manager(setting) as scene:
+        yield scene
+
+
+def test_it_says_of_its_own_answers_what_the_server_says_of_others() -> None:
+    template = (ROOT / "deploy/nginx/chatstream.conf.template").read_text(encoding="utf-8")
+
+    for value in (*SECURITY_HEADERS.values(), HSTS):
+        assert f'"{value}"' in template
+
+
+def test_the_configuration_is_good_for_a_domain_with_several_workers(tmp_path: Path) -> None:
+    options = ["--domain", "chat.example.com", "--upstream", "[::1]:9000"]
+    main = rendered(tmp_path, upstream=9, ports=[8443, 8080], options=options)
+    command = [program("nginx", "nginx"), "-t", "-q", "-c", str(main), "-p", str(tmp_path)]
+
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=30)
+
+    assert done.returncode == 0, done.stderr
+    assert "${" not in (tmp_path / "chatstream.conf").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ["--domain", "a b"],
+        ["--domain", "chat.example.com; return 200"],
+        ["--upstream", "127.0.0.1"],
+        ["--operators", "everybody"],
+        ["--certificate", "/x;y"],
+        ["--access-log", "a b"],
+    ],
+)
+def test_what_nginx_would_read_otherwise_is_refused(tmp_path: Path, wrong: list[str]) -> None:
+    command = [sys.executable, str(RENDER), "--out", str(tmp_path), "--domain", DOMAIN]
+    command += ["--certificate", "/c", "--key", "/k", *wrong]
+
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=30)
+
+    assert done.returncode == 1
+    assert done.stderr.startswith("render: --")
+    assert not list(tmp_path.iterdir())
+
+
+async def test_tokens_come_through_one_by_one(scene: Scene) -> None:
+    async with scene.nginx.client() as http:
+        body = {"message": "Tell me a story."}
+        headers = {**scene.alice.proof, "Accept": "text/event-stream", "Accept-Encoding": "gzip"}
+        async with aconnect_sse(
+            http, "POST", "/api/v1/turns", json=body, headers=headers
+        ) as source:
+            answer = source.response
+            came = [(event.event, anyio.current_time()) async for event in source.aiter_sse()]
+
+    deltas = [at for name, at in came if name == "text.delta"]
+    assert came[-1][0] == "turn.completed"
+    assert len(deltas) > 20
+    assert deltas[-1] - deltas[0] > 0.1  # 200 a second: held up, all would come at one time
+    assert "content-encoding" not in answer.headers
+    assert answer.headers["x-accel-buffering"] == "no"
+
+
+async def test_the_access_log_is_json_without_a_query(scene: Scene) -> None:
+    async with scene.nginx.client() as http:
+        await http.get("/api/v1/conversations?cursor=canary", headers={"Cookie": "canary=1"})
+    with anyio.fail_after(5):
+        while "/api/v1/conversations" not in scene.nginx.access_log.read_text():  # noqa: ASYNC110
+            await anyio.sleep(0.02)
+
+    log = scene.nginx.access_log.read_text(encoding="utf-8")
+    lines = [json.loads(line) for line in log.splitlines()]
+    assert {"at", "address", "method", "path", "status", "request_id"} <= lines[-1].keys()
+    assert "canary" not in log
+
+
+async def _held_s(port: int) -> float:
+    """Return how long a connection is held that sends its head a line at a time."""
+    began = anyio.current_time()
+    stream = await anyio.connect_tcp("127.0.0.1", port)
+    with anyio.fail_after(20), suppress(anyio.EndOfStream, anyio.BrokenResourceError):
+        async with stream:
+            await stream.send(b"GET / HTTP/1.1\r\nHost: localhost\r\n")
+            while not await _says_something(stream, within_s=1):
+                await stream.send(b"X-A: b\r\n")
+    return anyio.current_time() - began
+
+
+async def _says_something(stream: anyio.abc.SocketStream, *, within_s: float) -> bool:
+    with anyio.move_on_after(within_s):
+        await stream.receive()
+        return True
+    return False
+
+
+@pytest.mark.long
+async def test_fifty_slow_heads_are_closed_within_seconds(scene: Scene) -> None:
+    held: list[float] = []
+
+    async def hold() -> None:
+        held.append(await _held_s(scene.nginx.http_port))
+
+    async with anyio.create_task_group() as tasks:
+        for _ in range(50):
+            tasks.start_soon(hold)
+
+    assert len(held) == 50
+    assert 4 < max(held) < 10
+
+
+@pytest.mark.long
+def test_tls_is_what_mozilla_calls_intermediate(scene: Scene) -> None:
+    report = scene.nginx.folder / "testssl.json"
+    command = [program("testssl", "testssl.sh"), "--quiet", "--color", "0", "--warnings", "off"]
+    command += ["--ip", "127.0.0.1", "--protocols", "--std", "--fs", "--vulnerable"]
+    command += ["--jsonfile", str(report), f"https://{DOMAIN}:{scene.nginx.https_port}"]
+
+    subprocess.run(command, check=False, capture_output=True, timeout=240)
+
+    found = json.loads(report.read_text(encoding="utf-8"))
+    explained = {
+        "BREACH",  # files are compressed, and nothing else: there is no secret in them
+        "engine_problem",  # of the scanner's own OpenSSL
+        "secure_renego",  # TLS 1.3 has none
+    }
+    bad = {each["id"]: each["finding"] for each in found if each["severity"] not in _FINE}
+    assert {name: what for name, what in bad.items() if name not in explained} == {}
+    assert len(found) > 30
+
+
+_FINE = {"OK", "INFO"}
