@@ -44,7 +44,7 @@ def whole_number(request: Request, name: str, *, default: int, low: int, high: i
     text = request.query_params.get(name)
     if text is None:
         return default
-    if text.isascii() and text.isdigit() and len(text) < 16 and low <= int(text) <= high:  # noqa: PLR2004  # fits 64 bits
+    if text.isascii() and text.isdigit() and len(text) <= 16 and low <= int(text) <= high:  # noqa: PLR2004  # fits 64 bits
         return int(text)
     message = f"must be a whole number from {low} to {high}"
     raise ProblemError(

@@ -41,7 +41,10 @@ class SetRollout(StrictModel):
     """The body of `POST /api/metrics/feature-flags/rollout`."""
 
     feature: str = Field(max_length=100)
-    percentage: Annotated[float, AfterValidator(_share)]
+    percentage: Annotated[float, AfterValidator(_share)] = Field(
+        description="In per cent, with at most 3 decimals.",
+        json_schema_extra={"minimum": 0, "maximum": 100},
+    )
     reason: Why = ""
 
 

@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import Annotated, Literal, Self
 
 import anyio
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, model_validator
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
@@ -62,7 +62,16 @@ class SpeechOptions(StrictModel):
 
 
 class StartTurn(StrictModel):
-    """The body of `POST /api/v1/turns`."""
+    """The body of `POST /api/v1/turns`: either a message, or the turn to answer again."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "oneOf": [
+                {"required": [asked], "properties": {asked: {"type": "string"}}}
+                for asked in ("message", "retry_of")
+            ]
+        }
+    )
 
     message: Text | None = None
     conversation_id: Id | None = None

@@ -56,6 +56,7 @@ async def _talk(guest: httpx.AsyncClient) -> None:
     turn = f"/api/v1/turns/{streamed.headers['x-turn-id']}"
     for path in (turn, f"{turn}/events", one, f"{one}/messages", "/api/v1/conversations"):
         assert (await guest.get(path)).is_success
+    assert (await guest.get(f"{one}/messages?before={2**53}")).is_success
     last = f"{streamed.headers['x-turn-id']}.1-{(await guest.get(turn)).json()['last_seq']}"
     assert (await guest.get(f"{turn}/events?last_event_id={last}")).status_code == 204
     assert (await guest.get(f"{turn}/events?last_event_id=none")).status_code == 400
