@@ -10,6 +10,7 @@ import anyio
 import httpx
 import pytest
 
+from tests.support.machine import fake_clock
 from tests.support.server import Server, client_of, running_server
 
 WAIT_S = 15.0
@@ -312,3 +313,19 @@ def test_a_setting_that_means_nothing_refuses_the_start(
 
     assert ended.value.code == 78
     assert capsys.readouterr().err.startswith(name.upper())
+
+
+@pytest.mark.services
+@pytest.mark.long
+@pytest.mark.parametrize("jump_s", [7200, -7200], ids=["ahead", "behind"])
+async def test_a_clock_that_jumps_moves_no_window(tmp_path: Path, jump_s: int) -> None:
+    clock = fake_clock()
+    settings = {**clock.settings, "rate_limit_messages": "2/3600"}
+    async with limited(tmp_path, **settings) as server:
+        before = [(await ask(server.client)).status_code for _ in range(3)]
+        clock.jump(tmp_path, jump_s)
+        answer = await ask(server.client)
+
+        assert before == [201, 201, 429]
+        assert answer.status_code == 429
+        assert 3500 < int(answer.headers["retry-after"]) <= 3600
