@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # The slow files come first in the tree: as they are ordered, no worker is left with one at the end.
 PYTEST := $(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
-.PHONY: run test test-long acceptance chaos check lock bench bench-speech bench-workers clean
+.PHONY: run test test-long acceptance schemathesis chaos check lock bench bench-speech bench-workers clean
 .DEFAULT_GOAL := run
 
 run: .venv/.run ## serve on http://localhost:8000 (PORT=... to change)
@@ -24,10 +24,14 @@ test-long: .venv/.dev ## run those that take minutes: further journeys of pages,
 
 acceptance: .venv/.dev ## the seeded tests and the runs of faults at full length: hours, and the figures in docs/
 	@$(PYTEST) --runs 10000 -k "whatever_happens"
+	@$(PYTEST) --runs 6000 tests/e2e/test_schemathesis.py
 	@$(BIN)/python -m tests.benchmarks.sentences
 	@$(BIN)/python -m tests.rollout_simulation
 	@$(BIN)/python -m tests.chaos.kills --kills 200 --seed 1
 	@for seed in $$(seq 1 20); do $(BIN)/python -m tests.chaos --seed $$seed --minutes 3 || exit 1; done
+
+schemathesis: .venv/.dev ## send the whole API generated requests, 100 of each kind an operation
+	@$(PYTEST) --runs 6000 tests/e2e/test_schemathesis.py
 
 chaos: .venv/.dev ## break workers, Redis, MongoDB and links under guests, and judge what they saw (SEED=... MINUTES=...)
 	@$(BIN)/python -m tests.chaos $(if $(SEED),--seed $(SEED)) --minutes $(or $(MINUTES),1) --workers $(or $(WORKERS),2)

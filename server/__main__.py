@@ -5,8 +5,10 @@ from contextlib import closing
 
 import anyio
 
+from server.app import served_routes
 from server.commands.parsing import COMMANDS, parse
 from server.observability import configure_logging
+from server.openapi.document import document_text
 from server.services import StartError
 from server.serving import bind, serve
 from server.settings import EX_CONFIG, load_settings
@@ -18,6 +20,9 @@ def main() -> None:
     given = parse()
     if given.command == "settings":
         sys.stdout.write(settings_table())
+        return
+    if given.command == "openapi":
+        sys.stdout.write(f"{document_text(served_routes(), indent=2)}\n")
         return
     settings = load_settings()
     configure_logging(settings)

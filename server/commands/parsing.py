@@ -48,6 +48,7 @@ def parse(arguments: list[str] | None = None) -> Namespace:
     for name, about in (
         ("serve", "serve; this is the default"),
         ("settings", "print the table of all settings"),
+        ("openapi", "print the API's description, as /openapi.json has it"),
     ):
         commands.add_parser(name, help=about, description=about).set_defaults(command=name)
     for name, command in COMMANDS.items():

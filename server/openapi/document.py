@@ -1,5 +1,6 @@
 """The OpenAPI document, made of the route table: a route that is served is in it."""
 
+import json
 import re
 from collections.abc import Iterable, Iterator
 from inspect import getdoc
@@ -36,6 +37,13 @@ def openapi_document(routes: Iterable[object]) -> Json:
         ValueError: two types, or two operations, have the same name.
     """
     return _Writer(list(described(routes))).document()
+
+
+def document_text(routes: Iterable[object], *, indent: int | None = None) -> str:
+    """Return the document as JSON, in one line unless it is indented for people."""
+    separators = (",", ":") if indent is None else None
+    document = openapi_document(routes)
+    return json.dumps(document, ensure_ascii=False, separators=separators, indent=indent)
 
 
 def described(routes: Iterable[object]) -> Iterator[tuple[ApiRoute, Doc]]:

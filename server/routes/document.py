@@ -4,7 +4,6 @@ It tells nothing that callers may not know, and is served in production, too.
 """
 
 import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -16,7 +15,7 @@ from starlette.routing import BaseRoute
 from server.auth.routing import Access, ApiRoute
 from server.limits.tiers import Tier
 from server.openapi.described import document as docs
-from server.openapi.document import openapi_document
+from server.openapi.document import document_text
 from server.services import ROOT
 
 
@@ -54,7 +53,7 @@ async def _served(request: Request) -> _Served:
 
 
 def _make(routes: Sequence[BaseRoute]) -> _Served:
-    body = json.dumps(openapi_document(routes), ensure_ascii=False, separators=(",", ":")).encode()
+    body = document_text(routes).encode()
     return _Served(body, f'"{hashlib.sha256(body).hexdigest()[:32]}"')
 
 
