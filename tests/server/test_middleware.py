@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 
+import anyio
 import httpx
 import pytest
 import structlog
@@ -14,6 +15,7 @@ from starlette.routing import Route
 from metrics.turns import TurnMetrics
 from server.middleware import AnswerMiddleware, OriginMiddleware
 
+TIMEOUT_S = 0.05
 SECRET = "password=hunter2"  # noqa: S105 - made up, to be looked for
 
 
@@ -41,6 +43,23 @@ async def fine(_request: Request) -> Response:
     return Response("fine")
 
 
+async def never(_request: Request) -> Response:
+    """Wait for what does not come."""
+    await anyio.sleep_forever()
+    raise AssertionError
+
+
+async def slow_body(_request: Request) -> Response:
+    """Begin at once, and take one's time."""
+
+    async def body() -> AsyncIterator[bytes]:
+        yield b"so"
+        await anyio.sleep(3 * TIMEOUT_S)
+        yield b" far"
+
+    return StreamingResponse(body())
+
+
 def a_client(*allowed: str) -> httpx.AsyncClient:
     """Return a client of an application with these routes behind the middleware."""
     app = Starlette(
@@ -48,9 +67,11 @@ def a_client(*allowed: str) -> httpx.AsyncClient:
             Route("/crash", crash),
             Route("/late", crash_late),
             Route("/fine", fine, methods=["GET", "POST"]),
+            Route("/never", never),
+            Route("/slow", slow_body),
         ],
         middleware=[
-            Middleware(AnswerMiddleware, metrics=TurnMetrics()),
+            Middleware(AnswerMiddleware, metrics=TurnMetrics(), timeout_s=TIMEOUT_S),
             Middleware(OriginMiddleware, allowed=allowed),
         ],
     )
@@ -76,6 +97,24 @@ async def test_a_crash_in_mid_answer_is_left_to_the_server_which_cuts_it() -> No
     async with a_client() as http:
         with pytest.raises(CrashError):
             await http.get("/late")
+
+
+async def test_an_answer_that_does_not_begin_is_given_up_and_told_of() -> None:
+    with structlog.testing.capture_logs() as logged:
+        async with a_client() as http:
+            answer = await http.get("/never")
+
+    assert (answer.status_code, answer.json()["code"]) == (503, "timed_out")
+    assert answer.headers["retry-after"]
+    assert [line["event"] for line in logged] == ["request.timed_out"]
+
+
+async def test_an_answer_that_has_begun_takes_the_time_that_it_takes() -> None:
+    async with a_client() as http:
+        answer = await http.get("/slow")
+
+    assert answer.text == "so far"
+    assert answer.headers["cache-control"] == "no-store"
 
 
 @pytest.mark.parametrize(
