@@ -131,3 +131,13 @@ async def test_memory_forgets_who_was_quiet_the_longest_and_stays_bounded() -> N
 def test_what_is_no_rate_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"must be|takes"):
         Rate.parse(text)
+
+
+async def test_alone_a_turn_is_settled_by_what_was_used() -> None:
+    budgets = SharedBudgets(Sharing(lambda _: None), None)
+    await budgets.reserve("k", "turn_1", 300, limit=1000)
+
+    budgets.settle("k", "turn_1", 40)
+    await budgets.close()
+
+    assert (await budgets.spend("k", 0)).amount == 40
