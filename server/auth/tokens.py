@@ -1,7 +1,7 @@
 """What a sign-in gives: a short-lived access token, and a refresh token that makes the next one.
 
 An access token is a JWT that only our own servers read, so it is signed with HS256: a public key
-would have no reader (docs/adr/0015-sign-in-tokens.md). A refresh token is opaque, and is made of
+would have no reader (docs/adr/0017-sign-in-tokens.md). A refresh token is opaque, and is made of
 what is stored together with our secret: a copy of the store is no key.
 
 Source: RFC 7519; RFC 8725 (one algorithm, all claims required); RFC 9068 (`at+jwt`); RFC 9700 4.14
