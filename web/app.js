@@ -251,6 +251,7 @@ function changeOwner(now, before) {
 async function begin() {
   hasBegun = true;
   closeSignIn();
+  notify("");
   list.load();
   preference.load();
   sayReturnFault();

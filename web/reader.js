@@ -87,14 +87,14 @@ export class Reader {
     const data = JSON.parse(message.data);
     this.#isWaiting = message.type === "bye" && WAITING_FOR.has(data.reason);
     this.#heard(source);
-    const hasEnded = message.type === "session.ended";
-    if (!hasEnded) this.#failures = 0;
+    const isRefused = message.type === "session.ended" || (message.type === "bye" && data.reason === "token_expired");
+    if (!isRefused) this.#failures = 0;
     const isSignal = SIGNAL_NAMES.includes(message.type);
     // A signal carries no id of its own: the browser repeats the last one.
     const id = isSignal ? undefined : message.lastEventId;
     this.parts.onEvent({ type: message.type, id, data });
-    // Whether there is another sign-in to read with, the turn's state tells.
-    if (hasEnded) this.#checkThenAttach();
+    // To ask for the turn's state renews the token, or tells that there is no sign-in to read with.
+    if (isRefused) this.#checkThenAttach();
   }
 
   /** @param {EventSource} source */

@@ -104,28 +104,29 @@ function setBusy(form, isBusy) {
 /** The browser's own checks, in our words and our place. @param {Field[]} fields */
 function isFilled(fields) {
   for (const { input } of fields) input.value = input.type === "password" ? input.value : input.value.trim();
-  const faulty = fields.filter(({ input }) => !input.checkValidity());
-  for (const { input, blame } of faulty) blame(validityWords(input));
+  const faulty = fields.filter(({ input }) => faultOf(input));
+  for (const { input, blame } of faulty) blame(faultOf(input));
   faulty[0]?.input.focus();
   return !faulty.length;
 }
 
-/** @param {HTMLInputElement} input */
-function validityWords({ validity, type, minLength }) {
+/** Length is looked at here: browsers do so only for what was typed. @param {HTMLInputElement} input */
+function faultOf({ validity, type, minLength, value }) {
   if (validity.valueMissing) return "Fill this in.";
-  if (validity.tooShort) return `Use at least ${minLength} characters.`;
+  if (value && [...value].length < minLength) return `Use at least ${minLength} characters.`;
+  if (validity.valid) return "";
   return type === "email" ? "This is not an e-mail address. Check it." : "This cannot be used. Change it.";
 }
 
 /**
- * Show a dialog over the page; focus goes back to where it was.
+ * Show a dialog over the page; the browser gives the focus back to where it was.
  *
  * @param {string} title
  * @param {Node[]} content
- * @param {{isNeeded?: boolean, closed?: () => void}} [options] `isNeeded`: it cannot be put away.
+ * @param {{isNeeded?: boolean}} [options] `isNeeded`: it cannot be put away.
  * @returns {HTMLDialogElement}
  */
-export function openDialog(title, content, { isNeeded = false, closed = () => {} } = {}) {
+export function openDialog(title, content, { isNeeded = false } = {}) {
   lastId += 1;
   const id = `dialog-${lastId}`;
   const heading = h("h2", { id }, title);
@@ -133,14 +134,9 @@ export function openDialog(title, content, { isNeeded = false, closed = () => {}
     isNeeded ? heading : h("div", { class: "dialog-head" }, heading,
       h("button", { type: "button", class: "text-button", on: { click: () => dialog.close() } }, "Close")),
     ...content);
-  const before = document.activeElement;
   // Not closed by a click beside it, as others are: what was typed would be gone.
   dialog.addEventListener("keydown", (event) => { if (isNeeded && event.key === "Escape") event.preventDefault(); });
-  dialog.addEventListener("close", () => {
-    dialog.remove();
-    if (before instanceof HTMLElement && before.isConnected) before.focus();
-    closed();
-  });
+  dialog.addEventListener("close", () => dialog.remove());
   document.body.append(dialog);
   dialog.showModal();
   dialog.querySelector("input")?.focus();

@@ -37,11 +37,12 @@ export function openSignIn(account, { isNew = false, isNeeded = false, why = "" 
     ...(offers.oidc ? [provider(offers.oidc)] : []),
     ...(offers.registration ? [other(isCreating, turn)] : []),
     ...(offers.guests && account.state.status === "ended" ? [asGuest(account)] : []),
-  ], { isNeeded, closed: () => { shown = null; } });
+  ], { isNeeded });
 }
 
 export function closeSignIn() {
   shown?.close();
+  shown = null;
 }
 
 /** @param {Account} account */
