@@ -1,6 +1,8 @@
 """nginx as it is deployed: what it passes on at once, closes in time, and says by itself."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,6 +16,7 @@ from anyio.from_thread import start_blocking_portal
 from httpx_sse import aconnect_sse
 
 from server.middleware import HSTS, SECURITY_HEADERS
+from tests.security.checks import an_event_stream_without_a_worker_asks_to_come_back
 from tests.security.scene import Scene, set_scene
 from tests.support.machine import program
 from tests.support.nginx import DOMAIN, rendered
@@ -87,6 +90,33 @@ async def test_tokens_come_through_one_by_one(scene: Scene) -> None:
     assert deltas[-1] - deltas[0] > 0.1  # 200 a second: held up, all would come at one time
     assert "content-encoding" not in answer.headers
     assert answer.headers["x-accel-buffering"] == "no"
+
+
+@pytest.mark.fault(51)
+async def test_a_reload_leaves_streams_alone_and_lets_new_ones_begin(scene: Scene) -> None:
+    async with scene.nginx.client() as http:
+        headers = {**scene.alice.proof, "Accept": "text/event-stream"}
+        body = {"message": "Tell me a story."}
+        async with aconnect_sse(
+            http, "POST", "/api/v1/turns", json=body, headers=headers
+        ) as source:
+            events = source.aiter_sse()
+            began = [(await anext(events)).event, (await anext(events)).event]
+            os.kill(scene.nginx.pid, signal.SIGHUP)
+            rest = [event.event async for event in events]
+        again = await http.get(
+            f"/api/v1/turns/{source.response.headers['x-turn-id']}/events",
+            headers=scene.alice.proof,
+        )
+
+    assert began == ["turn.started", "text.delta"]
+    assert rest[-1] == "turn.completed"
+    assert again.text.count("event: text.delta") == rest.count("text.delta") + 1
+
+
+@pytest.mark.fault(52)
+async def test_without_a_worker_callers_and_readers_are_told_to_come_back(scene: Scene) -> None:
+    await an_event_stream_without_a_worker_asks_to_come_back(scene)
 
 
 async def test_the_access_log_is_json_without_a_query(scene: Scene) -> None:

@@ -17,8 +17,6 @@ class Row:
     waits_for: str = ""
 
 
-_NGINX = "nginx in front"
-
 GROUPS: tuple[tuple[str, tuple[Row, ...]], ...] = (
     (
         "Workers",
@@ -272,13 +270,11 @@ GROUPS: tuple[tuple[str, tuple[Row, ...]], ...] = (
                 51,
                 "nginx is reloaded under streams",
                 "old streams go on, new ones begin",
-                waits_for=_NGINX,
             ),
             Row(
                 52,
                 "nginx cannot reach any worker for 3 s",
-                "`503` with `Retry-After`; readers come back by themselves",
-                waits_for=_NGINX,
+                "`503` with `Retry-After`; an event stream is `200` and asks to come back",
             ),
             Row(53, "all of it at random", "what the history checker demands"),
         ),
