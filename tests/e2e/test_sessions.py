@@ -28,6 +28,7 @@ from tests.e2e.people import (
     signed_in,
 )
 from tests.support.chat import data_of, log_of
+from tests.support.mongo import MongoServer, running_mongo
 from tests.support.server import Server, client_of, running_server
 
 pytestmark = pytest.mark.services
@@ -35,6 +36,7 @@ pytestmark = pytest.mark.services
 JWT_SECRET = "a secret for access tokens, at random"  # noqa: S105 - made up for the tests
 API_KEYS = "/api/v1/api-keys"
 SOON_S = 10.0
+KILL = "/api/v1/flags/streaming/kill"
 
 Events = AsyncGenerator[ServerSentEvent, None]
 
@@ -416,3 +418,44 @@ async def test_operators_live_figures_end_when_an_admin_is_one_no_more(
             told = [event.event async for event in events]
 
     assert told[-1] == "session.ended"
+
+
+@pytest.mark.long
+async def test_while_the_accounts_are_lost_users_read_on_and_no_admin_operates(
+    tmp_path: Path, mongo: MongoServer
+) -> None:
+    settings: dict[str, object] = {
+        "mongodb_uri": f"{mongo.uri}/chatstream",
+        "session_check_s": 0,
+        "history_timeout_s": 0.5,
+        "offline_tokens_per_s": 20,
+    }
+    async with running_server(tmp_path / "data", **settings) as server:
+        await make_admin(server, "boss@example.com")
+        async with signed_in(server, "boss@example.com") as boss:
+            started = (await boss.http.post("/api/v1/turns", json={"message": "Hello"})).json()
+            mongo.pause()
+            refused = await boss.http.post(KILL)
+            async with aconnect_sse(boss.http, "GET", started["events_url"]) as source:
+                first = await anext(source.aiter_sse())
+            mongo.resume()
+            killed = await until_let(boss)
+
+    assert code_of(refused) == (503, "accounts_unavailable")
+    assert "retry-after" in refused.headers
+    assert first.event == "turn.started"
+    assert killed == 200
+
+
+async def until_let(boss: Person) -> int:
+    """Kill the flag as soon as the server says something else than that it cannot tell who asks."""
+    with anyio.fail_after(SOON_S):
+        while (status := (await boss.http.post(KILL)).status_code) == 503:  # noqa: ASYNC110  # elsewhere
+            await anyio.sleep(0.1)
+    return status
+
+
+@pytest.fixture
+def mongo(tmp_path: Path) -> Iterator[MongoServer]:
+    with running_mongo(tmp_path) as running:
+        yield running
