@@ -56,9 +56,15 @@ The same `Idempotency-Key` and body attach to the same turn. A disconnect never 
     problems={
         404: ("conversation_not_found", "turn_not_found", "chatbot_not_found"),
         409: ("turn_running", "idempotency_conflict"),
-        422: ("message_too_long",),
+        422: ("message_too_long", "message_blocked"),
         429: ("too_many_turns", "token_budget_spent"),
-        503: (_HISTORY, "chatbots_unavailable", "draining", "server_busy"),
+        503: (
+            _HISTORY,
+            "chatbots_unavailable",
+            "moderation_unavailable",
+            "draining",
+            "server_busy",
+        ),
     },
     parameters=(IDEMPOTENCY_KEY,),
     example={"message": "How do I resume a stream?"},
