@@ -27,8 +27,6 @@ export class NetworkError extends Error {}
 const BY_CODE = {
   message_blocked: "This message breaks the rules of this chat, so it was not sent. Change it and send it again.",
   moderation_unavailable: "Messages cannot be checked right now. Try again in a moment.",
-  too_many_turns: "Several of your answers are still being written. Send this when one of them has ended.",
-  token_budget_spent: "You have used up your share of text for today.",
   turn_running:
     "An answer is still being written in this conversation. Your message is back in the box: send it when the answer has ended.",
 };

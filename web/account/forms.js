@@ -139,6 +139,6 @@ export function openDialog(title, content, { isNeeded = false } = {}) {
   dialog.addEventListener("close", () => dialog.remove());
   document.body.append(dialog);
   dialog.showModal();
-  dialog.querySelector("input")?.focus();
+  [...dialog.querySelectorAll("input")].find(({ value, hidden }) => !value && !hidden)?.focus();
   return dialog;
 }

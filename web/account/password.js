@@ -25,5 +25,4 @@ export function openPassword({ user }) {
   }, [h("p", { class: "form-note" }, "You stay signed in here; all other devices are signed out.")]);
   form.prepend(whose);
   const dialog = openDialog("Change password", [form]);
-  current.input.focus();
 }

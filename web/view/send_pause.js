@@ -4,7 +4,6 @@
  * @module view/send_pause
  */
 
-import { sentence } from "../problems.js";
 import { find, h } from "./dom.js";
 
 /** Where the server did not say how long. */
@@ -13,6 +12,13 @@ const DEFAULT_WAIT_S = 10;
 const LONGEST_WAIT_S = 86_400;
 /** Longer waits are told by the clock. */
 const COUNTED_S = 120;
+
+/** Why; what to do is to wait, and how long is said behind it. @type {Record<string, string>} */
+const WHY = {
+  too_many_turns: "Several of your answers are still being written.",
+  token_budget_spent: "You have used up your share of text for today.",
+};
+const WHY_ELSE = "You have sent a lot in a short time.";
 
 /** Holds the composer back, and lets it go by itself. */
 export class SendPause {
@@ -30,7 +36,7 @@ export class SendPause {
   /** @param {import("../problems.js").ProblemError} refusal 429 */
   begin(refusal) {
     const waitS = Math.min(refusal.retryAfterS ?? DEFAULT_WAIT_S, LONGEST_WAIT_S);
-    const why = sentence(refusal);
+    const why = WHY[refusal.code] ?? WHY_ELSE;
     this.#until = Date.now() + waitS * 1000;
     this.#place.replaceChildren(h("span", {}, why, " ", this.#left));
     this.#place.hidden = false;
