@@ -106,6 +106,7 @@ async def test_an_answer_is_shown_up_to_the_sentence_that_may_not_be_said_stream
     )  # fmt: skip
 
 
+@pytest.mark.long
 async def test_under_flag_all_goes_on_and_operators_are_told(tmp_path: Path) -> None:
     async with moderated(tmp_path) as all_:
         asked = await all_.ask("Darn.", "flag")
