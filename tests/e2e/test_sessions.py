@@ -1,7 +1,8 @@
 """What a session's end, an expired token or a worthless bearer means for whoever reads on."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
-from contextlib import aclosing
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,9 @@ import pytest
 from anyio.from_thread import start_blocking_portal
 from httpx_sse import ServerSentEvent, aconnect_sse
 
+from accounts.sqlite import SqliteAccounts
 from server.auth.tokens import key_id
+from storage.sqlite import SqliteDatabase
 from tests.e2e.operators import token_of
 from tests.e2e.people import (
     AUTH,
@@ -378,9 +381,6 @@ async def test_a_session_that_ends_on_another_worker_ends_its_streams_here(
     tmp_path: Path,
 ) -> None:
     """The store alone says so: as when another worker, or the command line, ended it."""
-    from accounts.sqlite import SqliteAccounts  # noqa: PLC0415  # only here
-    from storage.sqlite import SqliteDatabase  # noqa: PLC0415
-
     async with (
         running_server(tmp_path, offline_tokens_per_s=20, session_check_s=0) as server,
         registered(server, "ann@example.com") as ann,
@@ -388,13 +388,10 @@ async def test_a_session_that_ends_on_another_worker_ends_its_streams_here(
         turn_id, events = await reading(ann)
         async with aclosing(events):
             await anext(events)
-            database = SqliteDatabase(tmp_path / "chat.db", timeout_s=5)
-            accounts = SqliteAccounts(database)
-            await accounts.open()
-            await accounts.sessions.end(
-                user_id=ann.user_id, reason="revoked", now=datetime.now(UTC)
-            )
-            await database.close()
+            async with store_of(server) as accounts:
+                await accounts.sessions.end(
+                    user_id=ann.user_id, reason="revoked", now=datetime.now(UTC)
+                )
             last = (await read_to_the_end(events))[-1]
         assert (last.event, data_of(last)) == ("session.ended", {"reason": "revoked"})
         assert (await ann.http.get(f"/api/v1/turns/{turn_id}/events")).status_code == 204
@@ -459,3 +456,28 @@ async def until_let(boss: Person) -> int:
 def mongo(tmp_path: Path) -> Iterator[MongoServer]:
     with running_mongo(tmp_path) as running:
         yield running
+
+
+async def test_who_was_demoted_by_the_store_alone_operates_nothing_with_a_living_session(
+    server: Server,
+) -> None:
+    """As after a crash between the change of the role and the end of the sessions."""
+    await make_admin(server, "stays-on@example.com")
+    await make_admin(server, "crashed@example.com")
+    async with signed_in(server, "crashed@example.com") as admin, store_of(server) as accounts:
+        assert (await admin.http.get("/api/v1/users")).status_code == 200
+        user = await accounts.users.get(admin.user_id)
+        await accounts.users.put(replace(user, role="user"), if_version=user.version)
+
+        assert code_of(await admin.http.get("/api/v1/users")) == (403, "forbidden")
+        assert (await admin.http.get(CONVERSATIONS)).status_code == 200
+
+
+@asynccontextmanager
+async def store_of(server: Server) -> AsyncIterator[SqliteAccounts]:
+    """Open a server's accounts beside it."""
+    database = SqliteDatabase(server.data_dir / "chat.db", timeout_s=5)
+    accounts = SqliteAccounts(database)
+    await accounts.open()
+    yield accounts
+    await database.close()
