@@ -130,6 +130,7 @@ async def test_a_change_that_crashed_anywhere_is_whole_or_not_there(
     pytest.fail("The call sends more commands than were tried.")
 
 
+@pytest.mark.long
 @either_side
 async def test_a_demotion_that_crashed_anywhere_holds_up_no_other_one(
     healthy: MongoAccounts, crash: Crash, when: When
@@ -148,6 +149,7 @@ async def test_a_demotion_that_crashed_anywhere_holds_up_no_other_one(
     pytest.fail("The call sends more commands than were tried.")
 
 
+@pytest.mark.long
 async def test_two_last_admins_who_demote_each_other_leave_one_however_they_interleave(
     healthy: MongoAccounts, interleave: Interleave
 ) -> None:
