@@ -312,6 +312,7 @@ async def test_an_answer_of_another_provider_is_not_taken_to_this_one(
     [
         "https://evil.example",
         "//evil.example",
+        "///evil.example",
         "/\\evil.example",
         "\\/evil.example",
         "javascript:alert(1)",

@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from tests.e2e.operators import Operator, operated_server, operator_fixtures
+from tests.support.mongo import running_mongo
 from tests.support.server import client_of
 
 USERS = "/api/v1/users"
@@ -330,3 +331,31 @@ async def test_lists_take_no_nonsense(operator: Operator, query: str) -> None:
     answer = await operator.http.get(f"{USERS}?{query}")
 
     assert answer.status_code in {400, 422}
+
+
+@pytest.mark.services
+@pytest.mark.long
+async def test_on_mongodb_it_is_the_same(tmp_path: Path) -> None:
+    with running_mongo(tmp_path) as mongo:
+        settings = {"mongodb_uri": f"{mongo.uri}/chatstream", "rate_limit_enabled": "false"}
+        async with (
+            operated_server(tmp_path / "data", **settings) as operator,
+            person(operator, "root@example.com", role="admin") as root,
+            person(operator, "liv@example.com") as liv,
+        ):
+            disabled = await root.browser.patch(
+                f"{USERS}/{liv.user_id}", json={**WHY, "is_disabled": True}
+            )
+            last = await root.browser.patch(f"{USERS}/{root.user_id}", json={**WHY, "role": "user"})
+            first = await operator.get(AUDIT, limit=3)
+            second = await operator.get(AUDIT, limit=200, cursor=first["next"])
+            found = await operator.get(USERS, search="LIV@")
+
+            assert disabled.status_code == 200
+            assert not await liv.is_signed_in()
+            assert (last.status_code, last.json()["code"]) == (409, "last_admin")
+            assert await root.is_signed_in()
+            assert [user["user_id"] for user in found["users"]] == [liv.user_id]
+            actions = [entry["action"] for entry in [*first["entries"], *second["entries"]]]
+            assert actions[:3] == ["user.changed.undone", "user.changed", "user.changed"]
+            assert sorted(actions[3:]) == ["auth.signed_in"] * 2 + ["user.created"] * 2
