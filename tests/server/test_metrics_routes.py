@@ -1,7 +1,7 @@
 """The operators' paths over HTTP: who may read, what they answer, and what beacons are taken."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,8 +15,10 @@ from metrics.turns import EndedTurn, TurnMetrics
 from server.auth.credentials import Credentials
 from server.auth.operator_sessions import OperatorSessions
 from server.errors import ProblemError, answer_error
+from server.limits.limits import Limits
 from server.middleware import AnswerMiddleware
 from server.routes.metrics import routes
+from server.services.limits import open_limits
 from server.settings import Settings
 from tests.support.callers import callers
 
@@ -33,6 +35,7 @@ class Services:
     metrics: TurnMetrics
     settings: Settings
     credentials: Credentials
+    limits: Limits
 
 
 @asynccontextmanager
@@ -54,9 +57,13 @@ async def client(
         ],
         exception_handlers={ProblemError: answer_error},
     )
-    app.state.services = Services(metrics, settings, credentials)
     transport = httpx.ASGITransport(app=app)
-    async with httpx.AsyncClient(transport=transport, base_url="http://chat.test") as http:
+    async with (
+        AsyncExitStack() as stack,
+        httpx.AsyncClient(transport=transport, base_url="http://chat.test") as http,
+    ):
+        limits = open_limits(settings, stack, metrics, worker_id="worker_1", secret=TOKEN)
+        app.state.services = Services(metrics, settings, credentials, limits)
         yield http
 
 
