@@ -267,6 +267,7 @@ async def test_a_cookie_that_was_touched_is_worth_nothing(
     assert error_of(answer) == "expired"
 
 
+@pytest.mark.long
 async def test_the_cookie_of_a_try_is_for_these_addresses_alone_and_over_tls_says_so(
     scene: Scene, tmp_path: Path
 ) -> None:
@@ -373,6 +374,7 @@ async def test_where_nobody_may_register_only_who_has_an_account_comes_in(
     assert answer.headers["location"] == "/"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("path", [DISCOVERY, "/jwks"])
 async def test_a_provider_that_is_away_holds_up_nobody_and_is_found_again(
     scene: Scene, tmp_path: Path, path: str
@@ -394,6 +396,7 @@ async def test_a_provider_that_is_away_holds_up_nobody_and_is_found_again(
     assert told["oidc"] == {"name": "single sign-on", "url": LOGIN}
 
 
+@pytest.mark.long
 async def test_without_a_provider_nothing_is_there(tmp_path: Path) -> None:
     async with running_server(tmp_path) as server:
         told = await server.client.get(OPTIONS)
