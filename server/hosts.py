@@ -11,10 +11,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from server.errors import ProblemError, refusal
 from server.settings import Settings
+from server.settings.web import LOOPBACK
 
 PROBED = ("/health/live", "/health/ready", "/metrics")
 """Asked by an address by what watches the service; what they tell names nobody."""
-_LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
 
 Takes = Callable[[str, str], bool]
 
@@ -23,9 +23,13 @@ def taken_hosts(settings: Settings) -> Takes:
     """Return what says whether a name may be used for a path.
 
     Bare addresses are nobody's names: development takes all of them, production for probes alone.
+    Where production was told no name, it cannot tell its own from another one's: it takes any, and
+    whatever is in front has to.
     """
-    names = _LOCAL | set(settings.allowed_hosts)
+    names = LOOPBACK | set(settings.allowed_hosts)
     is_development = settings.app_env == "development"
+    if not is_development and not settings.allowed_hosts:
+        return lambda name, _: name != ""
     if is_development:
         names |= {settings.host.lower()}
 

@@ -163,6 +163,8 @@ def _announce(settings: Settings, services: Services, sock: socket.socket) -> No
         streaming=f"{100 * services.flags.figures().streaming_share:g} %",
         data_dir=str(settings.data_dir),
     )
+    if settings.app_env == "production" and not settings.allowed_hosts:
+        log.warning("server.any_host", hint="set ALLOWED_HOSTS to the names you are called by")
     if settings.admin_token is None:
         log.info("server.admin_token_kept", path=str(settings.data_dir / "admin-token"))
 

@@ -9,6 +9,9 @@ from pydantic_settings import BaseSettings
 
 from server.settings.kinds import Hosts, Seconds, lower, split
 
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+"""This machine's own names."""
+
 
 class WebSettings(BaseSettings):
     """Settings of the service's place on the network. First of all: others ask for `app_env`."""
@@ -20,10 +23,9 @@ class WebSettings(BaseSettings):
     port: int = Field(8000, ge=0, le=65_535, description="Port to listen on; 0 takes a free one.")
     allowed_hosts: Hosts = Field(
         (),
-        validate_default=True,
         description="Comma-separated names that the service is called by: `chat.example.com`;"
-        " others are refused. Required in production; `localhost` and loopback are always taken,"
-        " in development HOST and any bare address as well.",
+        " others are refused. `localhost` and loopback are always taken, in development also HOST and"
+        " any bare address. Unset in production: any name, with a warning at start.",
     )
     allowed_origins: Hosts = Field(
         (), description="Comma-separated origins of other sites' pages that may call the API."
@@ -43,9 +45,7 @@ class WebSettings(BaseSettings):
 
     @field_validator("allowed_hosts")
     @classmethod
-    def _exact_names(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
-        if not value and info.data.get("app_env") == "production":
-            raise ValueError("must be set in production, such as to chat.example.com")
+    def _exact_names(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for name in value:
             if not _is_host(name):
                 raise ValueError(f"{name!r} is not a name such as chat.example.com; leave out port")
@@ -60,7 +60,8 @@ class WebSettings(BaseSettings):
                     f"{origin!r} is not an origin such as https://chat.example.com: neither"
                     " pattern nor path"
                 )
-            if info.data.get("app_env") == "production" and not origin.startswith("https://"):
+            is_safe = origin.startswith("https://") or urlsplit(origin).hostname in LOOPBACK
+            if info.data.get("app_env") == "production" and not is_safe:
                 raise ValueError(f"{origin!r} must be https:// in production")
         return value
 

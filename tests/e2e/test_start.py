@@ -17,7 +17,7 @@ SECRETS = {
     name.upper(): value for name, value in PRODUCTION.items() if name.endswith(("secret", "token"))
 }
 IN_PRODUCTION = {name.upper(): value for name, value in PRODUCTION.items()}
-MISSING = ["ADMIN_TOKEN", "ALLOWED_HOSTS", "JWT_SECRET", "SESSION_SECRET"]
+MISSING = ["ADMIN_TOKEN", "JWT_SECRET", "SESSION_SECRET"]
 EX_CONFIG = 78
 
 
