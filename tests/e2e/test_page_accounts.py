@@ -13,6 +13,7 @@ from playwright.async_api import Response as PageResponse
 
 from tests.e2e.conftest import World, chat_page
 from tests.support.browser import PHONE, ContextOptions, until
+from tests.support.oidc_provider import running_provider
 from tests.support.server import client_of
 
 pytestmark = pytest.mark.services
@@ -366,6 +367,36 @@ async def test_a_provider_that_lets_nobody_in_leads_back_with_words() -> None:
             assert world.page.url == f"{world.url}/#/"
         await world.page.locator("#notice").get_by_role("button", name="Sign in").click()
         await dialog_of(world.page).wait_for()
+
+
+@pytest.mark.long
+async def test_a_guest_who_signs_in_with_a_provider_comes_back_to_their_conversation() -> None:
+    async with (
+        running_provider() as provider,
+        chat_page(None, **provider.settings, oidc_name="Example ID") as world,
+    ):
+        provider.is_user("ada", EMAIL, name="Ada")
+        await (await world.ask("Before the detour")).end("Kept.")
+        await world.ended()
+        other = await world.context.new_page()
+        await other.goto(world.url)
+        await other.get_by_role("button", name="Sign in", exact=True).wait_for()
+
+        async def detour(route: Route) -> None:
+            away = await route.fetch(max_redirects=0)
+            query = provider.authorize(away.headers["location"])
+            callback = f"{world.url}/api/v1/auth/oidc/callback?{query}"
+            await route.fulfill(status=302, headers={"Location": callback})
+
+        await world.page.route("**/api/v1/auth/oidc/login**", detour)
+        await world.page.get_by_role("button", name="Sign in", exact=True).click()
+        await world.page.get_by_role("link", name="Sign in with Example ID").click()
+
+        await world.page.get_by_role("button", name="Ada", exact=True).wait_for()
+        await world.answer.get_by_text("Kept.").wait_for()
+        await other.get_by_role("button", name="Ada", exact=True).wait_for()
+        await world.page.locator("#account [aria-haspopup]").click()
+        assert await world.page.get_by_role("menuitem", name="Change password").count() == 0
 
 
 @pytest.mark.long
