@@ -24,8 +24,8 @@ class WebSettings(BaseSettings):
     allowed_hosts: Hosts = Field(
         (),
         description="Comma-separated names that the service is called by: `chat.example.com`;"
-        " others are refused. `localhost` and loopback are always taken, in development also HOST and"
-        " any bare address. Unset in production: any name, with a warning at start.",
+        " others are refused. `localhost` and loopback are always taken, in development HOST and"
+        " any bare address, too. Unset in production: any name, with a warning at start.",
     )
     allowed_origins: Hosts = Field(
         (), description="Comma-separated origins of other sites' pages that may call the API."
