@@ -1,17 +1,16 @@
 """Passwords: what may be one, and how they are kept. The event loop never waits for a hash.
 
 Hashes are Argon2id in PHC form. A hash takes tens of milliseconds and 19 MiB on purpose, so no
-more than a few are made at once, on threads of their own that yield to the event loop's, and no
-more than `MAX_WAITING` wait.
+more than a few are made at once, on threads of their own, and no more than `MAX_WAITING` wait. The
+threads have no lower priority: beside busy programs it made sign-ins wait up to nine times as long,
+and the loop no less late, which then waits for a thread that holds the interpreter's lock.
 """
 
 import asyncio
-import os
 import threading
 import unicodedata
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import TypeVar
@@ -42,8 +41,6 @@ MAX_WAITING = 256
 
 MAX_WAIT_S = 15.0
 BUSY_AGAIN_S = 5
-NICENESS = 10
-"""Of the hashing threads: the event loop goes first."""
 
 PRODUCT = "chatstream"
 
@@ -72,9 +69,7 @@ class PasswordHasher:
         )
         self._max_wait_s = max_wait_s
         self._places = threading.BoundedSemaphore(max_at_once + max_waiting)
-        self._threads = ThreadPoolExecutor(
-            max_at_once, thread_name_prefix="passwords", initializer=_yield_to_others
-        )
+        self._threads = ThreadPoolExecutor(max_at_once, thread_name_prefix="passwords")
 
     async def hash(self, password: str) -> str:
         """Return a new hash, with a salt of its own.
@@ -181,8 +176,3 @@ def _core(text: str) -> str:
     folded = unicodedata.normalize("NFC", text.strip().casefold())
     letters = [place for place, char in enumerate(folded) if char.isalpha()]
     return folded[letters[0] : letters[-1] + 1] if letters else folded
-
-
-def _yield_to_others() -> None:
-    with suppress(OSError, AttributeError):  # a courtesy that not every system knows
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
