@@ -2,8 +2,8 @@
 
 Hashes are Argon2id in PHC form. A hash takes tens of milliseconds and 19 MiB on purpose, so no
 more than a few are made at once, on threads of their own, and no more than `MAX_WAITING` wait. The
-threads have no lower priority: beside busy programs it made sign-ins wait up to nine times as long,
-and the loop no less late, which then waits for a thread that holds the interpreter's lock.
+threads have no lower priority: beside busy programs sign-ins would starve, and the loop, which then
+waits for a thread that holds the interpreter's lock, be no less late.
 """
 
 import asyncio
