@@ -56,10 +56,10 @@ class AccountSettings(BaseSettings):
         True, description="Let callers make accounts of their own; operators always can."
     )
     max_hashes_at_once: int = Field(
-        2,
+        1,
         ge=1,
         le=64,
-        description="Passwords checked at once, on threads of their own; each takes 19 MiB.",
+        description="Passwords checked at once, on threads of their own; each takes a core and 19 MiB.",
     )
 
     _strong_account_secrets = field_validator("jwt_secret")(strong)
