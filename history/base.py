@@ -13,6 +13,7 @@ from history.model import (
     Checkpoint,
     Conversation,
     Feedback,
+    Idempotency,
     Message,
     NewTurn,
     Page,
@@ -114,6 +115,16 @@ class Turns(Protocol):
             ConversationNotFoundError: not there, or another owner's.
             TurnNotFoundError: `retry_of` names no turn of this conversation and owner.
             TurnRunningError: another turn of the conversation is running.
+            IdempotencyConflictError: the key came with another body within its lifetime.
+        """
+        ...
+
+    async def begun_with(
+        self, owner_id: str, key: Idempotency, *, at: datetime
+    ) -> TurnRecord | None:
+        """Return the turn that an owner began with a key; None: there is none.
+
+        Raises:
             IdempotencyConflictError: the key came with another body within its lifetime.
         """
         ...

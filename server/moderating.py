@@ -1,10 +1,10 @@
 """A user's message before it becomes a turn: may it be asked of this chatbot."""
 
-from chatbots.model import Chatbot
 from server.errors import ProblemError
 from server.services import Services
 from streaming.moderation.base import Policy
 from streaming.moderation.checks import Asker
+from streaming.turn import TurnSpec
 
 BLOCKED = "This message may not be sent to this chatbot; put it another way."
 UNAVAILABLE = "The message cannot be checked now, and is not sent; try again in a moment."
@@ -13,10 +13,8 @@ NOBODY_JUDGES = (
 )
 
 
-async def moderate_question(
-    services: Services, chatbot: Chatbot, question: str, *, turn_id: str
-) -> None:
-    """Return if a message may be asked; only `block` is waited for, and nothing is stored.
+async def moderate_question(services: Services, spec: TurnSpec, question: str) -> None:
+    """Return if a turn may ask this; only `block` is waited for, and nothing is stored.
 
     Under `flag` the message is checked beside the answer (`Gate.ask_about`).
 
@@ -24,9 +22,9 @@ async def moderate_question(
         ProblemError: 422, it may not be said; 503, nobody can tell now.
     """
     checks = services.checks
-    if checks is None or chatbot.moderation != "block":
+    if checks is None or spec.moderation != "block":
         return
-    (verdict,) = await checks.judge(Asker(turn_id, "block"), "input", [question])
+    (verdict,) = await checks.judge(Asker(spec.turn_id, "block"), "input", [question])
     if checks.may_pass(verdict):
         return
     if verdict is None:

@@ -22,7 +22,6 @@ from server.auth.caller import Owner
 from server.errors import ProblemError
 from server.holders import last_turn_id
 from server.ids import new_id
-from server.moderating import moderate_question
 from server.services import Services
 from server.services.rollouts import dealt_epoch, is_dealt
 from server.turnstile import Arrival
@@ -56,6 +55,7 @@ class Plan:
 
     new_turn: NewTurn
     spec: TurnSpec
+    question: str
     needs_title: bool
 
 
@@ -72,14 +72,13 @@ async def plan_turn(
 
     Raises:
         HistoryError, ChatbotsError: not found, or not reachable.
-        ProblemError: the request contradicts itself, or may not be asked.
+        ProblemError: the request contradicts itself.
     """
     asked = await _asked(services, owner, wanted)
     chatbot = await _chatbot(services, wanted.chatbot_id or asked.conversation.chatbot_id)
     model = chatbot.model or services.sources.default_model
     context = _context(asked.messages, asked.text, services.settings.max_context_chars)
     turn_id, message_id = new_id("turn"), new_id("msg")
-    await moderate_question(services, chatbot, asked.text, turn_id=turn_id)
     decision = services.flags.decide_streaming(
         owner.owner_id, {"chatbot_id": chatbot.chatbot_id, "role": owner.role}
     )
@@ -144,7 +143,8 @@ async def plan_turn(
     )
     services.flags.exposures.record(decision, owner.owner_id)
     services.rollouts.assigned(decision, owner.owner_id)
-    return Plan(new_turn, spec, needs_title=not asked.is_new and not asked.conversation.title)
+    needs_title = not asked.is_new and not asked.conversation.title
+    return Plan(new_turn, spec, asked.text, needs_title=needs_title)
 
 
 async def specify_again(services: Services, record: TurnRecord) -> TurnSpec:

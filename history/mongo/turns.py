@@ -7,8 +7,16 @@ from typing import Any
 from pymongo import ReturnDocument, UpdateOne
 
 from history import codec
-from history.errors import TurnNotFoundError
-from history.model import Checkpoint, NewTurn, TurnEnd, TurnRecord, TurnSeal, TurnStatus
+from history.errors import IdempotencyConflictError, TurnNotFoundError
+from history.model import (
+    Checkpoint,
+    Idempotency,
+    NewTurn,
+    TurnEnd,
+    TurnRecord,
+    TurnSeal,
+    TurnStatus,
+)
 from history.mongo.beginning import Begin
 from history.mongo.documents import BEGINNING, TurnDoc, place_of, turn_of
 from history.mongo.records import Records
@@ -30,6 +38,21 @@ class MongoTurns:
     async def begin(self, turn: NewTurn) -> tuple[TurnRecord, bool]:
         async with self._records.deadline():
             return await self._begin.run(turn)
+
+    async def begun_with(
+        self, owner_id: str, key: Idempotency, *, at: datetime
+    ) -> TurnRecord | None:
+        async with self._records.deadline():
+            held = await self._records.keys.find_one({"_id": key.key_hash})
+        if held is None or held["expires_ms"] <= codec.to_ms(at):
+            return None
+        try:
+            record = await self.get(owner_id, held["turn_id"])
+        except TurnNotFoundError:  # withdrawn, deleted, or still to begin
+            return None
+        if held["body_hash"] != key.body_hash:
+            raise IdempotencyConflictError(record.turn_id)
+        return record
 
     async def find(self, turn_id: str) -> TurnRecord:
         return await self._get({"_id": turn_id})

@@ -1,6 +1,7 @@
 """How a turn begins in SQLite: all checks and all writes in one transaction."""
 
 import sqlite3
+from datetime import datetime
 
 from history import codec
 from history.errors import (
@@ -12,6 +13,7 @@ from history.errors import (
 from history.model import (
     RECORD_VERSION,
     Conversation,
+    Idempotency,
     NewTurn,
     TurnRecord,
     TurnStatus,
@@ -46,30 +48,42 @@ def begin(connection: sqlite3.Connection, turn: NewTurn) -> tuple[TurnRecord, bo
     return find_turn(connection, turn.turn_id), True
 
 
+def begun_with(
+    connection: sqlite3.Connection, key: Idempotency, *, at: datetime
+) -> TurnRecord | None:
+    """Return the turn that was begun with a key.
+
+    Raises:
+        IdempotencyConflictError: the key came with another body.
+    """
+    row = connection.execute(
+        "SELECT * FROM idempotency_keys WHERE key_hash = ? AND expires_at > ?",
+        (key.key_hash, codec.to_ms(at)),
+    ).fetchone()
+    if row is None:
+        return None
+    if row["body_hash"] != key.body_hash:
+        raise IdempotencyConflictError(row["turn_id"])
+    return _found(connection, row["turn_id"])
+
+
 def _begun_before(connection: sqlite3.Connection, turn: NewTurn) -> TurnRecord | None:
-    turn_id = _claimed_turn_id(connection, turn) or turn.turn_id
-    try:
-        record = find_turn(connection, turn_id)
-    except TurnNotFoundError:
+    key, record = turn.idempotency, None
+    if key is not None:
+        record = begun_with(connection, key, at=turn.started_at)
+    record = record or _found(connection, turn.turn_id)
+    if record is None:
         return None
     if record.owner_id != turn.owner_id:
         raise ConversationNotFoundError(turn.conversation_id)
     return record
 
 
-def _claimed_turn_id(connection: sqlite3.Connection, turn: NewTurn) -> str | None:
-    if turn.idempotency is None:
+def _found(connection: sqlite3.Connection, turn_id: str) -> TurnRecord | None:
+    try:
+        return find_turn(connection, turn_id)
+    except TurnNotFoundError:
         return None
-    row = connection.execute(
-        "SELECT * FROM idempotency_keys WHERE key_hash = ? AND expires_at > ?",
-        (turn.idempotency.key_hash, codec.to_ms(turn.started_at)),
-    ).fetchone()
-    if row is None:
-        return None
-    turn_id: str = row["turn_id"]
-    if row["body_hash"] != turn.idempotency.body_hash:
-        raise IdempotencyConflictError(turn_id)
-    return turn_id
 
 
 def _user_message_id(connection: sqlite3.Connection, turn: NewTurn) -> str:

@@ -6,8 +6,16 @@ from datetime import datetime
 
 from history import codec
 from history.errors import TurnNotFoundError
-from history.model import Checkpoint, NewTurn, TurnEnd, TurnRecord, TurnSeal, answer_of
-from history.sqlite.beginning import begin
+from history.model import (
+    Checkpoint,
+    Idempotency,
+    NewTurn,
+    TurnEnd,
+    TurnRecord,
+    TurnSeal,
+    answer_of,
+)
+from history.sqlite.beginning import begin, begun_with
 from history.sqlite.messages import insert_message
 from history.sqlite.records import Records, find_turn
 from history.sqlite.schema import turn_of
@@ -23,6 +31,12 @@ class SqliteTurns:
 
     async def begin(self, turn: NewTurn) -> tuple[TurnRecord, bool]:
         return await self._records.write(lambda connection: begin(connection, turn))
+
+    async def begun_with(
+        self, owner_id: str, key: Idempotency, *, at: datetime
+    ) -> TurnRecord | None:
+        record = await self._records.read(lambda connection: begun_with(connection, key, at=at))
+        return record if record is not None and record.owner_id == owner_id else None
 
     async def find(self, turn_id: str) -> TurnRecord:
         return await self._records.read(lambda connection: find_turn(connection, turn_id))

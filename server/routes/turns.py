@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from contextlib import suppress
+from datetime import UTC, datetime
 from typing import Annotated, Literal, Self
 
 import anyio
@@ -10,8 +11,9 @@ from pydantic import AfterValidator, ConfigDict, Field, model_validator
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from chatbots.errors import ChatbotsError
 from history.errors import HistoryError, HistoryUnavailableError, TurnNotFoundError
-from history.model import NewTurn, TurnRecord, TurnStatus
+from history.model import Idempotency, NewTurn, TurnRecord, TurnStatus
 from server import holders
 from server.attaching import attach, is_awaited_elsewhere
 from server.auth.caller import Fault, Owner
@@ -20,6 +22,7 @@ from server.body import StrictModel, read_model, visible
 from server.changes import idempotency_key
 from server.errors import ProblemError
 from server.limits.tiers import Tier
+from server.moderating import moderate_question
 from server.openapi.described import turns as docs
 from server.planning import Plan, Wanted, idempotency_of, plan_turn, title_of
 from server.services import Services
@@ -36,7 +39,7 @@ from server.wire import (
 )
 from streaming.commands import PlaybackReported
 from streaming.cursor import START, Cursor, parse_id
-from streaming.errors import CursorMalformedError
+from streaming.errors import BusyError, CursorMalformedError
 from streaming.turn import Cancelled
 
 CANCEL_WAIT_S = 5.0
@@ -45,6 +48,7 @@ WHOLE_WAIT_S = 55.0
 MAX_METADATA_BYTES = 8192
 _NO_STORE = {"Cache-Control": "no-store"}
 _ONLY_GET = {"Allow": "GET"}
+_REFUSALS = (ProblemError, BusyError, ChatbotsError)
 _KEY = re.compile(r"[\x21-\x7e]{1,255}", re.ASCII)
 
 Text = Annotated[str, AfterValidator(visible)]
@@ -113,25 +117,19 @@ class Playback(StrictModel):
 
 async def start_turn(request: Request) -> Response:
     """Start a turn; answer with its events, with where they are, or (off arm) with the end."""
-    arrived = arrival(request.scope)
     services, owner = services_of(request), owner_of(request)
     body = await read_model(request, StartTurn)
     _check_sizes(services, body)
     wanted = body.wanted()
     key = idempotency_key(request)
     idempotency = None if key is None else idempotency_of(owner, key, wanted)
-    subjects = services.limits.subjects(request)
-    with services.runner.admission():
-        plan = await plan_turn(
-            services,
-            owner,
-            wanted,
-            idempotency=idempotency,
-            arrived=arrived,
-            counted_for=[subject.name for subject in subjects],
-        )
-        async with services.limits.turns.admission(subjects, plan.spec):
-            record = await _begin(services, owner, plan)
+    try:
+        record = await _started(request, wanted, idempotency)
+    except _REFUSALS:  # what was accepted once is found again, whatever is in the way by now
+        before = await _started_before(services, owner, idempotency)
+        if before is None:
+            raise
+        record = before
     headers = {
         "X-Turn-ID": record.turn_id,
         "X-Conversation-ID": record.conversation_id,
@@ -141,7 +139,12 @@ async def start_turn(request: Request) -> Response:
         return await _whole_answer(services, record, headers)
     if "text/event-stream" in ",".join(request.headers.getlist("accept")).lower():
         return await attach(
-            services, owner, record.turn_id, START, headers=headers, subjects=subjects
+            services,
+            owner,
+            record.turn_id,
+            START,
+            headers=headers,
+            subjects=services.limits.subjects(request),
         )
     answer = {
         "turn_id": record.turn_id,
@@ -222,6 +225,38 @@ async def report_playback(request: Request) -> Response:
     elif live.speech is not None:
         live.speech.played(played_s=body.played_s, buffered_s=body.buffered_s)
     return Response(status_code=204, headers=_NO_STORE)
+
+
+async def _started(request: Request, wanted: Wanted, idempotency: Idempotency | None) -> TurnRecord:
+    """Plan a turn and begin it; it is counted first, so that who is over a limit costs no check.
+
+    Raises:
+        Exception: it may not begin; see `_REFUSALS`.
+    """
+    services, owner = services_of(request), owner_of(request)
+    subjects = services.limits.subjects(request)
+    with services.runner.admission():
+        plan = await plan_turn(
+            services,
+            owner,
+            wanted,
+            idempotency=idempotency,
+            arrived=arrival(request.scope),
+            counted_for=[subject.name for subject in subjects],
+        )
+        async with services.limits.turns.admission(subjects, plan.spec):
+            await moderate_question(services, plan.spec, plan.question)
+            return await _begin(services, owner, plan)
+
+
+async def _started_before(
+    services: Services, owner: Owner, idempotency: Idempotency | None
+) -> TurnRecord | None:
+    if idempotency is None:
+        return None
+    return await services.history.turns.begun_with(
+        owner.owner_id, idempotency, at=datetime.now(UTC)
+    )
 
 
 async def _begin(services: Services, owner: Owner, plan: Plan) -> TurnRecord:

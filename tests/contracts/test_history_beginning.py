@@ -131,6 +131,20 @@ async def test_the_same_key_with_another_body_is_a_conflict(history: History) ->
         await history.conversations.get(OWNER, other.conversation_id)
 
 
+async def test_a_turn_is_found_by_the_key_it_was_begun_with(history: History) -> None:
+    first, _ = await history.turns.begin(a_first_turn(idempotency=a_key(lasts_s=60)))
+    find = history.turns.begun_with
+
+    assert await find(OWNER, a_key(), at=NOW) == first
+    assert await find("somebody-else", a_key(), at=NOW) is None
+    assert await find(OWNER, a_key("key-2"), at=NOW) is None
+    assert await find(OWNER, a_key(), at=later(60)) is None
+    with pytest.raises(IdempotencyConflictError):
+        await find(OWNER, a_key(body="body-2"), at=NOW)
+    await history.conversations.delete(OWNER, first.conversation_id)
+    assert await find(OWNER, a_key(), at=NOW) is None
+
+
 async def test_an_expired_key_is_free_even_before_it_is_swept(history: History) -> None:
     await history.turns.begin(a_first_turn(idempotency=a_key(lasts_s=60)))
 

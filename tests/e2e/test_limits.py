@@ -289,6 +289,25 @@ async def test_a_turn_that_is_asked_for_twice_takes_one_place(tmp_path: Path) ->
         assert left["live_turns"]["used"] == 1
 
 
+async def test_what_was_accepted_is_found_again_by_its_key_whatever_limit_is_reached(
+    tmp_path: Path,
+) -> None:
+    settings = {"live_turns_per_user": 1, "guest_tokens_per_day": 700, **SLOW}
+    async with limited(tmp_path, **settings) as server:
+        first = await ask(server.client, **{"Idempotency-Key": "once"})
+        others = [await ask(server.client, **{"Idempotency-Key": key}) for key in ("two", "three")]
+        again = await ask(server.client, **{"Idempotency-Key": "once"})
+        left = await left_to(server.client)
+        await server.client.post(f"/api/v1/turns/{first.json()['turn_id']}/cancel")
+        when_ended = await ask(server.client, **{"Idempotency-Key": "once"})
+
+        assert [other.json()["code"] for other in others] == ["too_many_turns"] * 2
+        assert again.status_code == when_ended.status_code == 201
+        assert first.json()["turn_id"] == again.json()["turn_id"] == when_ended.json()["turn_id"]
+        assert left["live_turns"]["used"] == 1
+        assert left["tokens"]["spent"] < 2 * 670  # of one answer
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [

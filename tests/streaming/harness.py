@@ -16,7 +16,15 @@ from hypothesis import settings
 
 from history.base import Conversations, History, Messages, Turns
 from history.errors import HistoryError, HistoryUnavailableError
-from history.model import Checkpoint, NewTurn, TurnEnd, TurnRecord, TurnSeal, TurnStatus
+from history.model import (
+    Checkpoint,
+    Idempotency,
+    NewTurn,
+    TurnEnd,
+    TurnRecord,
+    TurnSeal,
+    TurnStatus,
+)
 from history.sqlite import SqliteHistory
 from metrics.turns import TurnMetrics
 from storage.sqlite import SqliteDatabase
@@ -119,6 +127,11 @@ class FaultyTurns:
 
     async def begin(self, turn: NewTurn) -> tuple[TurnRecord, bool]:
         return await self._turns.begin(turn)
+
+    async def begun_with(
+        self, owner_id: str, key: Idempotency, *, at: datetime
+    ) -> TurnRecord | None:
+        return await self._turns.begun_with(owner_id, key, at=at)
 
     async def find(self, turn_id: str) -> TurnRecord:
         return await self._turns.find(turn_id)
