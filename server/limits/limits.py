@@ -10,7 +10,6 @@ from server.limits.shared import HeldPlaces, SharedBudgets, Sharing
 from server.limits.speech import SpeechLimits
 from server.limits.streams import StreamLimits
 from server.limits.subjects import Census, Subject
-from server.limits.tiers import Tier
 from server.limits.turns import TurnLimits
 
 
@@ -39,14 +38,6 @@ class Limits:
     places: HeldPlaces
     budgets: SharedBudgets
     is_enabled: bool
-
-    async def hit(self, tier: Tier, key: str) -> None:
-        """Count a call for something else than its caller; see `RateLimits.hit`.
-
-        Raises:
-            ProblemError: 429.
-        """
-        await self.rates.hit(tier, key)
 
     def subjects(self, request: Request) -> Sequence[Subject]:
         """Return whom a request counts for; nobody where nothing is counted."""

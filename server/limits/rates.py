@@ -9,7 +9,7 @@ from starlette.requests import Request
 from server.errors import ProblemError
 from server.limits.base import Allowance, Rate, Windows
 from server.limits.refusals import Refusals
-from server.limits.subjects import Census, Subject, key_of, scaled
+from server.limits.subjects import Census, Subject, scaled
 from server.limits.tiers import Tier
 
 HEADERS = (
@@ -59,24 +59,6 @@ class RateLimits:
         """Count a call; return 0, or after how many seconds to try again. For event streams."""
         refused = await self._counted(request, tier)
         return 0.0 if refused is None else refused[1]
-
-    async def hit(self, tier: Tier, key: str) -> None:
-        """Count a call for anything else that has a limit, such as an account that is signed in to.
-
-        Args:
-            tier: Whose rate.
-            key: What is counted; it is shown to operators.
-
-        Raises:
-            ProblemError: 429, more than its tier allows.
-        """
-        rate = self._rates.get(tier)
-        if rate is None:
-            return
-        allowance = await self._windows.hit(key_of(key, f"rate:{tier}"), rate)
-        if not allowance.is_granted:
-            self._refusals.note(tier.value, key)
-            raise _problem(allowance)
 
     async def left(self, request: Request, tier: Tier) -> Allowance | None:
         """Return what a tier leaves to the caller alone; None: any number."""

@@ -155,7 +155,10 @@ class HeldPlaces:
 
     def hold(self, key: str, member: str) -> None:
         """Renew a place from now on, whoever took it."""
-        self._left.get(key, set()).discard(member)
+        left = self._left.get(key, set())
+        left.discard(member)
+        if not left:
+            self._left.pop(key, None)
         self._own.hold(key, member)
 
     def give_back(self, key: str, member: str) -> None:

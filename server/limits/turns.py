@@ -68,6 +68,7 @@ class TurnLimits:
         self._places = places
         self._budgets = budgets
         self._refusals = refusals
+        self._admitted: set[str] = set()
         self._running: dict[str, Sequence[str]] = {}
 
     @asynccontextmanager
@@ -79,17 +80,20 @@ class TurnLimits:
         Raises:
             ProblemError: 429, too many run, or the day's tokens are spent.
         """
+        self._admitted.add(spec.turn_id)
         try:
             for subject in subjects:
                 await self._take_place(subject, spec.turn_id)
                 await self._reserve(subject, spec)
             yield
         finally:
-            if spec.turn_id not in self._running:
+            if spec.turn_id in self._admitted:  # one that began is settled at its end
+                self._admitted.remove(spec.turn_id)
                 self._settle([subject.name for subject in subjects], spec.turn_id, 0)
 
     def began(self, spec: TurnSpec) -> None:
         """Keep the place of a turn that runs here, also of one that was taken over."""
+        self._admitted.discard(spec.turn_id)
         if not spec.counted_for:
             return
         self._running[spec.turn_id] = spec.counted_for
@@ -104,8 +108,9 @@ class TurnLimits:
         names = self._running.pop(spec.turn_id, None)
         if names is None:
             return
-        used = 0 if result.asked_s is None else _used(spec, result)
-        self._settle(names, spec.turn_id, used)
+        # Also where a lost worker asked, and all there was to do here was to end it.
+        was_asked = result.asked_s is not None or result.output_tokens
+        self._settle(names, spec.turn_id, _used(spec, result) if was_asked else 0)
 
     def left(self, spec: TurnSpec) -> None:
         """Leave a turn's place to the worker that goes on with it."""

@@ -16,6 +16,9 @@ from server.limits.subjects import Census
 from server.limits.turns import TurnBounds, TurnLimits
 from server.settings import Settings
 
+PATIENCE_S = 0.5
+"""What a call may wait to be counted with all workers, at the most: it can be counted here."""
+
 
 def open_limits(
     settings: Settings,
@@ -81,7 +84,8 @@ def _stores(
 
     # The address was found good when the event log was opened.
     connection = RedisConnection(
-        settings.redis_url.get_secret_value(), timeout_s=settings.redis_timeout_s
+        settings.redis_url.get_secret_value(),
+        timeout_s=min(settings.redis_timeout_s, PATIENCE_S),
     )
     stack.push_async_callback(connection.close)
     windows = SharedWindows(sharing, RedisWindows(connection))
