@@ -54,7 +54,8 @@ class Ending:
         self._total_s = total_s
         self._at = at
         self.text = _final_text(turn, outcome)
-        self.usage = _usage(turn.spec.prompt, self.text, outcome)
+        held = "" if turn.gate is None else turn.gate.held
+        self.usage = _usage(turn.spec.prompt, turn.draft.length + len(held), outcome)
 
     def events(self, *, stored: bool) -> list[Event]:
         """Return the last events, the terminal one at the end."""
@@ -167,7 +168,7 @@ def last_covered(record: TurnRecord) -> Cursor:
 def interrupted_end(record: TurnRecord, *, at: datetime) -> TurnEnd:
     """Return the end of a turn whose worker is gone: its checkpoint, in a new epoch."""
     text = record.text
-    usage = UsageData(None, _estimate(text), "estimated")
+    usage = UsageData(None, _estimate(len(text)), "estimated")
     event = TurnInterrupted(
         record.message_id, stored=True, text=text, usage=usage, reason=WORKER_LOST
     )
@@ -200,16 +201,17 @@ def _final_text(turn: LiveTurn, outcome: Outcome) -> str:
     return turn.draft.text
 
 
-def _usage(prompt: Prompt, text: str, outcome: Outcome) -> UsageData:
+def _usage(prompt: Prompt, written: int, outcome: Outcome) -> UsageData:
+    """Return what the model used, also for what nobody was shown; `written` in characters."""
     finish = outcome.finish if isinstance(outcome, Finished) else None
     if finish is not None and finish.output_tokens is not None:
         return UsageData(finish.input_tokens, finish.output_tokens, "exact")
     asked = sum(len(message.text) for message in prompt.messages)
-    return UsageData(-(-asked // _CHARS_PER_TOKEN), _estimate(text), "estimated")
+    return UsageData(_estimate(asked), _estimate(written), "estimated")
 
 
-def _estimate(text: str) -> int:
-    return -(-len(text) // _CHARS_PER_TOKEN)
+def _estimate(written: int) -> int:
+    return -(-written // _CHARS_PER_TOKEN)
 
 
 def _error(outcome: Outcome) -> dict[str, object] | None:

@@ -94,7 +94,7 @@ class Operators:
         error_code = str(end.error["code"]) if end.error else None
         self._metrics.turn_ended(
             EndedTurn(
-                outcome=end.status.value,
+                outcome=counted_as(end.status.value, error_code),
                 streaming=turn.spec.streaming,
                 duration_s=total_s,
                 ttft_s=turn.ttft_s,
@@ -143,6 +143,14 @@ class Operators:
         for watcher in self._watchers:
             watcher.left(spec)
         log.info("turn.left", turn_id=spec.turn_id, reason=reason)
+
+
+def counted_as(outcome: str, error_code: str | None) -> str:
+    """Return the outcome that an end is judged by.
+
+    An answer that may not be said says no more of the service than one that somebody stopped.
+    """
+    return "cancelled" if error_code == "content_blocked" else outcome
 
 
 def _parts(turn: LiveTurn, ttft_s: float) -> FirstTokenParts:

@@ -19,7 +19,7 @@ from metrics.series.flags import RolloutFigures
 from metrics.turns import TurnMetrics
 from server.services.flags import STREAMING, Flags
 from server.settings import Settings
-from streaming.operators import TurnResult
+from streaming.operators import TurnResult, counted_as
 from streaming.turn import TurnSpec
 
 _BY_PERCENTAGE = frozenset({Reason.SPLIT, Reason.DEFAULT})
@@ -53,7 +53,7 @@ class CountedTurns:
         """A turn has ended here."""
         self._tally.ended(
             spec.turn_id,
-            result.outcome,
+            counted_as(result.outcome, result.error_code),
             is_amiss=result.is_amiss,
             ttft_s=result.ttft_s,
             total_s=result.total_s,

@@ -96,12 +96,12 @@ class Gate:
 
     def push(self, text: str) -> None:
         """Take the next piece of the text."""
+        if text and not self._holds:  # also where the checks crashed
+            self._show(text)
         if not text or self._is_closed:
             return
         if self._holds:
             self._pieces.append(text)
-        else:
-            self._show(text)
         self._add(self._splitter.push(text))
 
     async def settle(self) -> None:

@@ -199,11 +199,39 @@ async def test_speech_says_only_what_was_let_out(tmp_path: Path) -> None:
     assert set(spoken) <= {"Fine so far.", "All well."}
 
 
-async def test_a_bug_in_a_check_lets_nothing_through(tmp_path: Path) -> None:
-    class Broken(MarkModerator):
-        async def check(self, texts: Sequence[str]) -> Sequence[Verdict]:
-            raise ZeroDivisionError(str(len(texts)))
+class Broken(MarkModerator):
+    """Has a bug."""
 
+    async def check(self, texts: Sequence[str]) -> Sequence[Verdict]:
+        raise ZeroDivisionError(str(len(texts)))
+
+
+async def test_under_flag_a_bug_in_a_check_takes_nothing_away(tmp_path: Path) -> None:
+    source = ScriptedTokenSource(["One. Two.", *[""] * 50, " Three.", STOP])
+    async with on_stage(tmp_path, source, checks=checks_of(Broken())) as stage:
+        events = await stage.ended(await stage.start(moderation="flag"))
+
+    assert events[-1].name == "turn.completed"
+    assert events[-1].data["text"] == "One. Two. Three."
+
+
+async def test_a_blocked_answer_is_charged_as_written_and_is_no_failure_of_the_service(
+    tmp_path: Path,
+) -> None:
+    metrics, written = TurnMetrics(), f"Fine. This is BAD{' or so' * 200}."
+    source = ScriptedTokenSource([written, STOP])
+    checks = checks_of(MarkModerator())
+    async with on_stage(tmp_path, source, checks=checks, metrics=metrics) as stage:
+        events = await stage.ended(await stage.start(moderation="block"))
+    figures = metrics.exposition()[0].decode()
+
+    assert (events[-1].data["code"], events[-1].data["text"]) == ("content_blocked", "Fine.")
+    assert events[-1].data["usage"]["output_tokens"] == -(-len(written) // 4)
+    assert 'chat_turns_total{arm="on",outcome="cancelled"} 1.0' in figures
+    assert 'chat_source_errors_total{code="content_blocked"} 1.0' in figures
+
+
+async def test_a_bug_in_a_check_lets_nothing_through(tmp_path: Path) -> None:
     source = StallingTokenSource(["One. Two."])
     async with on_stage(tmp_path, source, checks=checks_of(Broken())) as stage:
         events = await stage.ended(await stage.start(moderation="block"))
