@@ -28,7 +28,7 @@ from server.wire import services_of
 
 log = structlog.get_logger(__name__)
 
-ATTEMPT = Cookie("chat_oidc", "__Secure-", "/api/v1/auth/oidc")
+ATTEMPT = Cookie("chat_oidc")
 MAX_TARGET_CHARS = 500
 
 
