@@ -172,6 +172,21 @@ async def test_an_account_with_a_password_is_joined_only_by_who_is_signed_in_to_
     assert subjects == ["dora", "dora-2"]
 
 
+async def test_who_is_given_a_leavers_address_does_not_get_their_account(
+    scene: Scene, browser: httpx.AsyncClient
+) -> None:
+    scene.provider.is_user("flo", "flo@example.com")
+    await scene.sign_in(browser)
+    scene.provider.is_user("flo-2", "flo@example.com")
+
+    async with client_of(scene.server.port) as newcomer:
+        answer = await scene.sign_in(newcomer)
+
+    assert error_of(answer) == "email_in_use"
+    subjects = [each["subject"] for each in (await scene.user("flo@"))["identities"]]
+    assert subjects == ["flo"]
+
+
 @pytest.mark.parametrize(
     ("claims", "code"),
     [
@@ -268,7 +283,7 @@ async def test_a_cookie_that_was_touched_is_worth_nothing(
 
 
 @pytest.mark.long
-async def test_the_cookie_of_a_try_is_for_these_addresses_alone_and_over_tls_says_so(
+async def test_the_cookie_of_a_try_can_over_tls_be_set_by_no_other_host(
     scene: Scene, tmp_path: Path
 ) -> None:
     settings = {**scene.provider.settings, "trusted_proxies": "127.0.0.1"}
@@ -278,10 +293,10 @@ async def test_the_cookie_of_a_try_is_for_these_addresses_alone_and_over_tls_say
 
     cookies = [each for each in plain.headers.get_list("set-cookie") if "oidc" in each]
     safe = [each for each in behind_tls.headers.get_list("set-cookie") if "oidc" in each]
-    wanted = "; Path=/api/v1/auth/oidc; Max-Age=600; HttpOnly; SameSite=Lax"
+    wanted = "; Path=/; Max-Age=600; HttpOnly; SameSite=Lax"
     assert [each.partition(";")[0].partition("=")[0] for each in cookies] == ["chat_oidc"]
     assert cookies[0].endswith(wanted)
-    assert safe[0].startswith("__Secure-chat_oidc=")
+    assert safe[0].startswith("__Host-chat_oidc=")
     assert safe[0].endswith(f"{wanted}; Secure")
 
 

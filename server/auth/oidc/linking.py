@@ -1,9 +1,10 @@
 """Whose account a provider's user has: known, joined, or made now.
 
 An address alone proves nothing here: whoever registers with a password has not shown that it is
-theirs. So an account that has a password is joined only in a browser that is signed in to it, and
-only where the provider vouches for its address; else somebody could prepare an account for who will
-come, or have their own identity joined to another's account.
+theirs, and a provider may give the address of who has left to somebody else. So an account in which
+somebody could sign in already is joined only in a browser that is signed in to it, and only where
+the provider vouches for its address; else somebody could prepare an account for who will come, have
+their own identity joined to another's account, or inherit one.
 """
 
 from dataclasses import replace
@@ -56,7 +57,7 @@ async def _user_by_email(request: Request, identity: Identity, claims: Claims) -
         return await _make(request, identity, email, claims.name)
     if user.is_disabled:
         raise OidcError("account_disabled")
-    if user.password_hash is not None and not _is_signed_in(request, user):
+    if (user.password_hash is not None or user.identities) and not _is_signed_in(request, user):
         raise OidcError("email_in_use")
     if len(user.identities) >= MAX_IDENTITIES:
         raise OidcError("email_in_use", "the account has as many identities as it may")
