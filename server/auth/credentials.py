@@ -54,14 +54,13 @@ class Credentials:
     async def caller(self, connection: HTTPConnection) -> Caller:
         """Return who a request's credentials say it is; never raises for what is sent."""
         given = connection.headers.getlist("authorization")
-        bearers = [value for value in given if value[:7].lower() == "bearer "]
-        if not bearers:  # another scheme is the proxy's in front of us
+        if not any(map(_is_bearer, given)):  # another scheme is the proxy's in front of us
             return await self._by_cookies(connection)
         address = "" if connection.client is None else connection.client.host
         if len(given) > 1 or len(given[0]) > MAX_AUTHORIZATION_BYTES:
             self._sign_in.wrong_proofs.failed(address)
             return _refused("proves_nothing")
-        return await self._by_bearer(connection, given[0][7:].strip(), address)
+        return await self._by_bearer(connection, given[0][len("bearer") :].strip(), address)
 
     async def still_operates(self, caller: Caller, connection: HTTPConnection) -> bool:
         """Say whether an operator is one still; a store that does not answer takes it from nobody.
@@ -163,6 +162,11 @@ class Credentials:
     def _has_operator_cookie(self, connection: HTTPConnection) -> bool:
         cookie = connection.cookies.get(OPERATOR_COOKIE)
         return cookie is not None and self._operators.ends_at(cookie) is not None
+
+
+def _is_bearer(authorization: str) -> bool:
+    """Say whether it is meant as a bearer, also where nothing follows: a script lost its token."""
+    return authorization.lower().split(maxsplit=1)[:1] == ["bearer"]
 
 
 def _refused(kind: FaultKind) -> Caller:

@@ -186,8 +186,10 @@ async def test_who_has_an_expired_token_refreshes_and_is_no_guest_meanwhile(
         [("Authorization", "Bearer " + "a" * 5000)],
         [("Authorization", "Bearer \xff\xfe")],
         [("Authorization", "Bearer wrong"), ("Authorization", "Bearer wrong")],
+        [("Authorization", "Bearer")],
+        [("Authorization", "BEARER\twrong")],
     ],
-    ids=["text", "key", "jwt", "long", "bytes", "two"],
+    ids=["text", "key", "jwt", "long", "bytes", "two", "empty", "tab"],
 )
 async def test_a_bearer_that_proves_nothing_is_refused_also_beside_a_good_cookie(
     server: Server, headers: list[tuple[str, str]]
