@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from starlette.requests import Request
 
-from accounts.errors import SessionEndedError
+from accounts.errors import SessionEndedError, SessionNotFoundError
 from accounts.model import EndReason, Session, User
 from server.auth import cookies
 from server.auth.caller import Caller
@@ -32,10 +32,13 @@ async def begin_session(request: Request, user: User) -> SignedIn:
     """Begin a session of a user who has shown to be it, and may sign in as far as is known.
 
     Whatever took that from them meanwhile ended the sessions that there were: so they are looked at
-    once more when theirs is stored.
+    once more when theirs is stored. The session that the request came with, whoever's, ends: nobody
+    could sign out of it any more.
+
+    Source: OWASP ASVS 5.0 V7.2.4.
 
     Raises:
-        AccountsUnavailableError: the session could not be stored.
+        AccountsUnavailableError: the session could not be stored, or the former one not be ended.
         SessionEndedError: they were disabled, or changed their password or role, in this moment.
     """
     services: Services = request.app.state.services
@@ -55,6 +58,8 @@ async def begin_session(request: Request, user: User) -> SignedIn:
     if (why := _meanwhile(user, await services.accounts.users.get(user.user_id))) is not None:
         await end_sessions(request, user.user_id, session_id=session.session_id, reason=why)
         raise SessionEndedError(session.session_id, why)
+    if (former := await session_of(request)) is not None:
+        await end_sessions(request, former[0], session_id=former[1], reason="signed_out")
     services.sign_in.states.begun(session)
     services.sign_in.converted.is_account_now(user.user_id)
     return signed_in(services, user, session)
@@ -103,6 +108,23 @@ async def proved_session(services: Services, refresh_token: str) -> Session:
     if not tokens.is_proved(claim, session):
         raise TokenError("invalid")
     return session
+
+
+async def session_of(request: Request) -> tuple[str, str] | None:
+    """Return user and session that a request comes with, also where the access token has expired.
+
+    Raises:
+        AccountsUnavailableError: the store does not say.
+    """
+    caller: Caller = request.state.caller
+    if caller.owner is not None and caller.owner.session_id is not None:
+        return caller.owner.owner_id, caller.owner.session_id
+    services: Services = request.app.state.services
+    try:
+        session = await proved_session(services, cookies.REFRESH.read(request))
+    except (TokenError, SessionNotFoundError):
+        return None
+    return session.user_id, session.session_id
 
 
 def signed_in(services: Services, user: User, session: Session) -> SignedIn:

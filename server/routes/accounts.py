@@ -21,7 +21,7 @@ from accounts.errors import (
     SessionNotFoundError,
     UserNotFoundError,
 )
-from accounts.model import Session, User
+from accounts.model import User
 from accounts.passwords import password_fault
 from server.audit import address_of, audit
 from server.auth import cookies
@@ -34,8 +34,8 @@ from server.auth.sessions import (
     delete_session_cookies,
     end_sessions,
     new_user_id,
-    proved_session,
     renew_session,
+    session_of,
     set_session_cookies,
 )
 from server.auth.tokens import TokenError
@@ -181,7 +181,7 @@ async def refresh(request: Request) -> Response:
 async def logout(request: Request) -> Response:
     """End the session, and take the cookies back; also where there is none."""
     body = await read_model(request, Logout) if await request.body() else Logout()
-    session = await _session_of(request)
+    session = await session_of(request)
     if session is not None:
         await end_sessions(
             request,
@@ -302,18 +302,6 @@ async def _rehashed(services: Services, user: User, password: str) -> User:
         changed = replace(user, password_hash=password_hash)
         return await services.accounts.users.put(changed, if_version=user.version)
     return user
-
-
-async def _session_of(request: Request) -> tuple[str, str] | None:
-    """Return user and session of who wants to sign out, also where the access token has expired."""
-    caller: Caller = request.state.caller
-    if caller.owner is not None and caller.owner.session_id is not None:
-        return caller.owner.owner_id, caller.owner.session_id
-    try:
-        session: Session = await proved_session(services_of(request), cookies.REFRESH.read(request))
-    except (TokenError, SessionNotFoundError):
-        return None
-    return session.user_id, session.session_id
 
 
 def _is_browser(request: Request) -> bool:
