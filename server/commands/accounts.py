@@ -2,7 +2,8 @@
 
 import os
 import sys
-from collections.abc import AsyncIterator, Mapping
+from argparse import ArgumentTypeError
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -83,6 +84,23 @@ async def noted(
             replace(entry, entry_id=new_id("audit"), action=f"{action}.undone", details=undone)
         )
         raise
+
+
+def text(longest: int) -> Callable[[str], str]:
+    """Return what takes an argument that is looked for, kept or shown: a line of plain text.
+
+    What is no text in the shell's encoding comes as lone surrogates, which no store takes.
+
+    Args:
+        longest: Characters.
+    """
+
+    def taken(given: str) -> str:
+        if len(given) > longest or not given.isprintable():
+            raise ArgumentTypeError(f"must be one line of at most {longest} characters")
+        return given
+
+    return taken
 
 
 def say(line: str) -> int:

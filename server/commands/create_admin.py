@@ -9,18 +9,21 @@ from accounts.email import EmailInvalidError, normal_email
 from accounts.errors import EmailTakenError, UserChangedError, UserNotFoundError
 from accounts.model import User
 from accounts.passwords import PasswordHasher, password_fault
-from server.commands.accounts import USAGE, noted, opened_accounts, refuse, say
+from server.commands.accounts import USAGE, noted, opened_accounts, refuse, say, text
 from server.commands.passwords import asked_password, generated_password
 from server.ids import new_id
 from server.settings import Settings
 
+MAX_NAME_CHARS = 100
 CHANGED = "Somebody changed this user at the same moment; try again."
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Say what the command takes."""
     parser.add_argument("email", help="the new admin's address")
-    parser.add_argument("--name", default="", help="how they want to be called")
+    parser.add_argument(
+        "--name", type=text(MAX_NAME_CHARS), default="", help="how they want to be called"
+    )
     source = parser.add_mutually_exclusive_group()
     source.add_argument(
         "--password-stdin", action="store_true", help="read the password from standard input"

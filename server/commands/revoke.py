@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from accounts.base import Accounts
+from accounts.codec import MAX_EMAIL_CHARS
 from accounts.email import EmailInvalidError, normal_email
 from accounts.errors import (
     ApiKeyNotFoundError,
@@ -13,7 +14,7 @@ from accounts.errors import (
     UserNotFoundError,
 )
 from accounts.model import ApiKey, EndReason, User
-from server.commands.accounts import noted, opened_accounts, refuse, say
+from server.commands.accounts import noted, opened_accounts, refuse, say, text
 from server.commands.create_admin import CHANGED
 from server.settings import Settings
 
@@ -23,9 +24,12 @@ MAX_WHY_CHARS = 500
 def add_arguments(parser: ArgumentParser) -> None:
     """Say what the command takes."""
     parser.add_argument(
-        "target", metavar="EMAIL|USER_ID|KEY_ID", help="whose sessions, or which API key"
+        "target",
+        type=text(MAX_EMAIL_CHARS),
+        metavar="EMAIL|USER_ID|KEY_ID",
+        help="whose sessions, or which API key",
     )
-    parser.add_argument("--why", default="", help="for the audit log")
+    parser.add_argument("--why", type=text(MAX_WHY_CHARS), default="", help="for the audit log")
     parser.add_argument(
         "--disable", action="store_true", help="do not let the user sign in any more, either"
     )
@@ -33,14 +37,13 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 async def run(settings: Settings, given: Namespace) -> int:
     """End what is asked for; return the exit status."""
-    why = given.why[:MAX_WHY_CHARS]
     async with opened_accounts(settings) as accounts:
         try:
             user = await _user(accounts, given.target)
         except (UserNotFoundError, EmailInvalidError):
-            return await _revoke_key(accounts, given.target, why=why)
+            return await _revoke_key(accounts, given.target, why=given.why)
         end = _disable if given.disable else _end_sessions
-        return await end(accounts, user, why=why)
+        return await end(accounts, user, why=given.why)
 
 
 async def _user(accounts: Accounts, target: str) -> User:

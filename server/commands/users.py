@@ -3,8 +3,9 @@
 import json
 from argparse import ArgumentParser, Namespace
 
+from accounts.codec import MAX_EMAIL_CHARS
 from accounts.model import User
-from server.commands.accounts import OK, opened_accounts, say
+from server.commands.accounts import OK, opened_accounts, say, text
 from server.settings import Settings
 
 PAGE = 100
@@ -12,7 +13,13 @@ PAGE = 100
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Say what the command takes."""
-    parser.add_argument("--search", default="", metavar="TEXT", help="a part of the address")
+    parser.add_argument(
+        "--search",
+        type=text(MAX_EMAIL_CHARS),
+        default="",
+        metavar="TEXT",
+        help="a part of the address",
+    )
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
 
 

@@ -104,6 +104,27 @@ async def test_a_password_that_is_none_creates_nobody(shell: Shell, piped: str, 
     assert await shell.audited() == []
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("create-admin", EMAIL, "--generate", "--name", "\x1b[31mAnn"),
+        ("create-admin", EMAIL, "--generate", "--name", "a" * 101),
+        ("revoke", "\udcff"),
+        ("revoke", EMAIL, "--why", "a\nb"),
+        ("users", "--search", "\udcff"),
+    ],
+)
+async def test_an_argument_that_is_no_line_of_text_is_a_mistake_of_use(
+    shell: Shell, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        await shell(*arguments)
+
+    assert ended.value.code == 2
+    assert "must be one line" in capsys.readouterr().err
+    assert await shell.audited() == []
+
+
 async def test_what_is_no_address_is_a_mistake_of_use(shell: Shell) -> None:
     status, _, complaint = await shell("create-admin", "ann", piped=PASSWORD)
 
