@@ -20,10 +20,16 @@ _HEAD = (
 
 
 class Telling:
-    """One answer of the model, as it is being told: by the test, word for word."""
+    """One answer of the model, as it is being told: by the test, word for word.
 
-    def __init__(self, stream: ByteStream, prompt: str) -> None:
-        self.prompt = prompt
+    Attributes:
+        request: The body of what was asked.
+        prompt: Its last message.
+    """
+
+    def __init__(self, stream: ByteStream, request: str) -> None:
+        self.request = request
+        self.prompt = str(json.loads(request)["messages"][-1]["content"])
         self.told = anyio.Event()
         self._stream = stream
 
@@ -83,7 +89,7 @@ class ToldModel:
         """Answer one connection; it stays open until its answer is told."""
         async with stream:
             try:
-                telling = Telling(stream, await _prompt_of(stream))
+                telling = Telling(stream, await _body_of(stream))
             except (anyio.EndOfStream, anyio.BrokenResourceError):
                 return  # on a busy machine a server may stop before it has asked
             await stream.send(_HEAD)
@@ -96,8 +102,8 @@ class ToldModel:
         self._asked.close()
 
 
-async def _prompt_of(stream: ByteStream) -> str:
-    """Read one request and return its last message."""
+async def _body_of(stream: ByteStream) -> str:
+    """Read one request."""
     received = b""
     while b"\r\n\r\n" not in received:
         received += await stream.receive()
@@ -106,7 +112,7 @@ async def _prompt_of(stream: ByteStream) -> str:
     length = next(int(line[15:]) for line in lines if line.startswith(b"content-length:"))
     while len(body) < length:
         body += await stream.receive()
-    return str(json.loads(body)["messages"][-1]["content"])
+    return body.decode()
 
 
 class Cable:

@@ -64,7 +64,8 @@ async def test_the_former_release_goes_on_with_a_file_of_this_one(tmp_path: Path
     path = tmp_path / "chat.db"
     history = SqliteHistory(SqliteDatabase(path))
     await history.open()
-    record, _ = await history.turns.begin(a_first_turn())
+    ids = {"turn_id": "t-new", "user_message_id": "u-new", "message_id": "a-new"}  # of no file
+    record, _ = await history.turns.begin(a_first_turn(**ids))
     await history.turns.end(an_end(record))
     await history.turns.seal(a_seal(record))
     sealed = await history.turns.get(OWNER, record.turn_id)
