@@ -32,6 +32,7 @@ ROWS = [
     "Dependencies",
     "Process",
     "Rollout",
+    "Limits and moderation",
 ]
 GRID = 24
 
@@ -47,6 +48,9 @@ SILENT = {
     "chat_source_errors_total",
     "chat_source_breaker_open",
     "chat_history_failures_total",
+    "chat_limit_refusals_total",
+    "chat_limits_alone",
+    "chat_moderation_",
     "chat_resets_total",
 }
 """What a healthy server without speech has nothing of, whose readers leave at once."""
