@@ -104,6 +104,8 @@ async def test_a_reload_leaves_streams_alone_and_lets_new_ones_begin(scene: Scen
             began = [(await anext(events)).event, (await anext(events)).event]
             os.kill(scene.nginx.pid, signal.SIGHUP)
             rest = [event.event async for event in events]
+    # On a connection of its own: the former process ends the one it had.
+    async with scene.nginx.client() as http:
         again = await http.get(
             f"/api/v1/turns/{source.response.headers['x-turn-id']}/events",
             headers=scene.alice.proof,

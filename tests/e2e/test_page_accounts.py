@@ -105,6 +105,7 @@ async def test_who_registers_as_a_guest_keeps_everything_and_a_running_answer_go
         assert (await world.stored())[0]["text"] == "Before I am known"
 
 
+@pytest.mark.long
 async def test_signing_out_and_in_puts_away_and_brings_back_what_is_theirs() -> None:
     async with chat_page() as world:
         world.watch.expect("401")
@@ -311,6 +312,7 @@ async def test_a_reader_too_many_waits_and_goes_on_when_there_is_room() -> None:
         assert await other.locator(".prose").inner_text() == "Only once."
 
 
+@pytest.mark.long
 async def test_without_guests_the_page_asks_first_and_then_shows_the_address() -> None:
     async with chat_page(allow_guests=False) as world:
         world.watch.expect("401")
