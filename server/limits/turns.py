@@ -84,6 +84,7 @@ class TurnLimits:
         try:
             for subject in subjects:
                 await self._take_place(subject, spec.turn_id)
+            for subject in subjects:  # then: mostly it is a place that is missing
                 await self._reserve(subject, spec)
             yield
         finally:
