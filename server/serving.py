@@ -15,6 +15,7 @@ import resource
 import socket
 import sys
 from contextlib import suppress
+from functools import partial
 from types import FrameType
 
 import anyio
@@ -23,8 +24,10 @@ import uvicorn
 from starlette.applications import Starlette
 
 from accounts.errors import AccountsUnavailableError
+from resilience.supervised import supervised
 from server.app import create_app
 from server.drain import drain
+from server.leaving import SEE_OFF_EVERY_S, see_off_leavers
 from server.limits.addresses import with_mapped
 from server.planning import specify_again
 from server.protocol import protocol_of
@@ -104,6 +107,10 @@ async def serve(settings: Settings, sock: socket.socket) -> None:
         settle_garbage_collector()
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(_drain_on_signal, server, services)
+            see_off = partial(see_off_leavers, services)
+            tasks.start_soon(
+                partial(supervised, "see_off", see_off, every_s=SEE_OFF_EVERY_S, log=log)
+            )
             _listen(settings, sock)
             _announce(settings, services, sock)
             await _warn_if_closed(services)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from server.auth.account_tries import AccountTries
 from server.auth.api_keys import ApiKeyProofs
 from server.auth.guests import Converted
+from server.auth.leavers import Leavers
 from server.auth.session_states import SessionStates
 from server.auth.tokens import AccessTokens, RefreshTokens
 from server.auth.wrong_proofs import WrongProofs
@@ -21,3 +22,4 @@ class SignIn:
     api_keys: ApiKeyProofs
     wrong_proofs: WrongProofs
     account_tries: AccountTries
+    leavers: Leavers

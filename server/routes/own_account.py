@@ -9,22 +9,19 @@ from starlette.responses import JSONResponse, Response
 
 from accounts.errors import SessionNotFoundError
 from accounts.model import Session, User
-from server import holders
 from server.audit import address_of, audit
 from server.auth.routing import Access, ApiRoute
 from server.auth.sessions import delete_session_cookies, end_sessions
 from server.body import StrictModel, read_model
 from server.changes import NO_STORE
 from server.errors import ProblemError
+from server.leaving import delete_conversations
 from server.limits.tiers import Tier
 from server.openapi.described import accounts as described
 from server.routes.accounts import MAX_PASSWORD_CHARS, let_try, new_password_hash, who_json
 from server.routes.users import Name
-from server.services import Services
 from server.wire import Json, account_json, instant, owner_of, services_of
-from streaming.turn import Cancelled
 
-CANCEL_WAIT_S = 5.0
 RECENT = timedelta(minutes=10)
 """Whoever has no password shows by a sign-in this recent that it is they."""
 DELETED_HOST = "deleted.invalid"
@@ -84,6 +81,7 @@ async def delete_me(request: Request) -> Response:
     """Delete one's account with all its conversations; what is left of it names nobody.
 
     Conversations go first, while the account is there: what fails half-way can be asked for again.
+    What other workers let them begin until they know of it is deleted when all do.
     """
     services, owner = services_of(request), owner_of(request)
     body = await read_model(request, AccountEnd) if await request.body() else AccountEnd()
@@ -98,7 +96,7 @@ async def delete_me(request: Request) -> Response:
     for key in await services.accounts.api_keys.list(user.user_id):
         await services.accounts.api_keys.revoke(user.user_id, key.key_id, now=now)
     services.sign_in.api_keys.forget(user.user_id)
-    await _delete_conversations(services, user.user_id)
+    await delete_conversations(services, user.user_id)
     nobody = replace(
         user,
         email=f"{user.user_id}@{DELETED_HOST}",
@@ -108,6 +106,7 @@ async def delete_me(request: Request) -> Response:
         is_disabled=True,
     )
     await services.accounts.users.put(nobody, if_version=user.version)
+    services.sign_in.leavers.left(user.user_id)
     await audit(request, "auth.account_deleted", user.user_id)
     await end_sessions(request, user.user_id, reason="disabled")
     delete_session_cookies(request)
@@ -164,18 +163,6 @@ async def _prove_recent(request: Request) -> None:
             "sign_in_again",
             "Sign out and in again, then do it within ten minutes: you have no password to ask.",
         )
-
-
-async def _delete_conversations(services: Services, owner_id: str) -> None:
-    conversations = services.history.conversations
-    while (page := await conversations.list(owner_id, limit=100, cursor=None)).items:
-        for conversation in page.items:
-            if conversation.active_turn_id is not None:
-                await holders.cancel_turn(
-                    services, conversation.active_turn_id, Cancelled("user"), wait_s=CANCEL_WAIT_S
-                )
-            await holders.silence(services, owner_id, conversation.conversation_id)
-            await conversations.delete(owner_id, conversation.conversation_id)
 
 
 def _session_json(session: Session, own_id: str | None) -> Json:

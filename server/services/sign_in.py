@@ -8,6 +8,7 @@ from accounts.errors import AccountsUnavailableError
 from server.auth.account_tries import AccountTries
 from server.auth.api_keys import ApiKeyProofs
 from server.auth.guests import Converted
+from server.auth.leavers import Leavers
 from server.auth.session_states import SessionStates
 from server.auth.sign_in import SignIn
 from server.auth.tokens import AccessTokens, RefreshTokens
@@ -43,6 +44,7 @@ def make_sign_in(
         api_keys=ApiKeyProofs(accounts, check_s=settings.session_check_s),
         wrong_proofs=WrongProofs(is_counting=settings.rate_limit_enabled),
         account_tries=AccountTries(is_counting=settings.rate_limit_enabled),
+        leavers=Leavers(check_s=settings.session_check_s),
     )
 
 

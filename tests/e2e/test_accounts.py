@@ -11,6 +11,9 @@ import httpx
 import pytest
 from anyio.from_thread import start_blocking_portal
 
+from history.model import Conversation
+from history.sqlite import SqliteHistory
+from storage.sqlite import SqliteDatabase
 from tests.e2e.people import (
     AUTH,
     BROWSER,
@@ -373,6 +376,27 @@ async def test_a_deleted_account_leaves_nothing_that_names_its_user(server: Serv
         anew = await register(http, email)
         assert anew.user_id != ann.user_id
         assert (await http.get(f"/api/v1/turns/{turn['turn_id']}")).status_code == 404
+
+
+@pytest.mark.long
+async def test_what_a_leaver_began_on_another_worker_is_deleted_when_all_know(
+    tmp_path: Path,
+) -> None:
+    async with (
+        running_server(tmp_path, session_check_s=0) as server,
+        registered(server, "leaves@example.com") as ann,
+    ):
+        left = await ann.http.request("DELETE", f"{AUTH}/me", json={"password": PASSWORD})
+        assert left.status_code == 204
+        history = SqliteHistory(SqliteDatabase(server.data_dir / "chat.db", timeout_s=5))
+        await history.open()
+        conversations = history.conversations
+        now = datetime.now(UTC)
+        await conversations.create(Conversation("conv_late", ann.user_id, "", "default", now, now))
+        with anyio.fail_after(30):
+            while (await conversations.list(ann.user_id, limit=1, cursor=None)).items:  # noqa: ASYNC110  # of another process
+                await anyio.sleep(0.2)
+        await history.close()
 
 
 async def operate_get(server: Server, path: str) -> dict[str, Any]:
