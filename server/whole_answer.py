@@ -4,21 +4,27 @@ Source: RFC 8259, white space before a JSON value means nothing; proxies see a b
 """
 
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 
 import anyio
 from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
-from streaming.turn import LiveTurn
+from history.errors import HistoryUnavailableError, TurnNotFoundError
+from history.model import TurnRecord, TurnStatus
+from server import holders
+from server.attaching import is_awaited_elsewhere
+from server.services import Services
+from server.wire import Json, ended_turn_json, state_json, turn_json
 
 PAD_EVERY_S = 10.0
 
 
 class WholeAnswerResponse(Response):
-    """Waits for a turn that runs here, then sends its state. A disconnect cancels nothing.
+    """Waits for a turn, here or elsewhere, then sends its state. A disconnect cancels nothing.
 
     Args:
-        turn: What to wait for.
+        until_ended: Returns when the turn has ended.
         state: Gives the state once the turn has ended.
         headers: Of the answer.
         on_close: Told once.
@@ -26,7 +32,7 @@ class WholeAnswerResponse(Response):
 
     def __init__(
         self,
-        turn: LiveTurn,
+        until_ended: Callable[[], Awaitable[object]],
         *,
         state: Callable[[], Awaitable[Mapping[str, object]]],
         headers: Mapping[str, str],
@@ -37,7 +43,7 @@ class WholeAnswerResponse(Response):
         self.init_headers(
             {**headers, "Content-Type": "application/json", "Cache-Control": "no-store"}
         )
-        self._turn = turn
+        self._until_ended = until_ended
         self._state = state
         self._on_close = on_close
 
@@ -54,14 +60,53 @@ class WholeAnswerResponse(Response):
             self._on_close()
 
     async def _wait(self, send: Send) -> None:
-        while not self._turn.ended.is_set():
-            with anyio.move_on_after(PAD_EVERY_S):
-                await self._turn.ended.wait()
-                return
-            await send({"type": "http.response.body", "body": b" ", "more_body": True})
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(_pad, send)
+            await self._until_ended()
+            tasks.cancel_scope.cancel()
+
+
+async def _pad(send: Send) -> None:
+    while True:
+        await anyio.sleep(PAD_EVERY_S)
+        await send({"type": "http.response.body", "body": b" ", "more_body": True})
 
 
 async def _until_disconnect(receive: Receive, scope: anyio.CancelScope) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
     scope.cancel()
+
+
+async def whole_answer(
+    services: Services, record: TurnRecord, headers: Mapping[str, str]
+) -> Response:
+    """Answer with a turn's end: at once, where it has ended, else when it does."""
+    turn_id, owner_id = record.turn_id, record.owner_id
+    live = services.runner.find(turn_id)
+
+    async def state() -> Json:
+        try:
+            return state_json(services, await services.history.turns.get(owner_id, turn_id))
+        except HistoryUnavailableError:  # the answer has begun: the end is told from memory
+            if live is None or live.end is None:
+                return state_json(services, record)
+            return ended_turn_json(live, live.end)
+        except TurnNotFoundError:  # deleted with its conversation, which stopped it
+            return turn_json(record) | {"status": TurnStatus.CANCELLED, "stored": False}
+
+    if live is None and record.status is not TurnStatus.RUNNING:
+        return JSONResponse(await state(), headers={**headers, "Cache-Control": "no-store"})
+    readership = services.runner.readership
+    if live is None:  # on another worker
+        readership.joined(turn_id, elsewhere=is_awaited_elsewhere(services, record))
+        wait_s = services.settings.turn_timeout_s
+        until_ended: Callable[[], Awaitable[object]] = partial(
+            holders.until_ended, services, turn_id, wait_s=wait_s
+        )
+    else:
+        readership.joined(turn_id)
+        until_ended = live.ended.wait
+    return WholeAnswerResponse(
+        until_ended, state=state, headers=headers, on_close=lambda: readership.left(turn_id)
+    )

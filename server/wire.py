@@ -211,3 +211,13 @@ def _add_end(answer: Json, end: TurnRecord | TurnEnd) -> None:
         answer["usage"] = usage_json(end.usage)
     if end.error is not None:
         answer["error"] = dict(end.error)
+
+
+def state_json(services: Services, record: TurnRecord) -> Json:
+    """Return a turn's state, as whoever knows most of it here tells it."""
+    live, end = services.runner.find(record.turn_id), services.keeper.unstored(record.turn_id)
+    if live is not None:  # also where only its speech goes on: its log has not ended
+        return live_turn_json(record, live)
+    if end is not None:
+        return unstored_turn_json(record, end)
+    return turn_json(record)

@@ -5,8 +5,7 @@ have them, and what it is told lapses: a worker that dies leaves no reader behin
 """
 
 import asyncio
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from time import monotonic
 
@@ -89,15 +88,6 @@ class Readership:
             self._look(watched)
         else:
             self._come_home(turn_id)
-
-    @contextmanager
-    def reading(self, turn_id: str, *, elsewhere: bool) -> Iterator[None]:
-        """Count a reader while the block runs; as `joined`."""
-        self.joined(turn_id, elsewhere=elsewhere)
-        try:
-            yield
-        finally:
-            self.left(turn_id)
 
     # The turns that run here.
 

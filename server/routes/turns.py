@@ -1,7 +1,6 @@
 """Turns: start one, read its events, ask for its state, stop it."""
 
 import re
-from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Annotated, Literal, Self
@@ -13,9 +12,9 @@ from starlette.responses import JSONResponse, Response
 
 from chatbots.errors import ChatbotsError
 from history.errors import HistoryError, HistoryUnavailableError, TurnNotFoundError
-from history.model import Idempotency, NewTurn, TurnRecord, TurnStatus
+from history.model import Idempotency, NewTurn, TurnRecord
 from server import holders
-from server.attaching import attach, is_awaited_elsewhere
+from server.attaching import attach
 from server.auth.caller import Fault, Owner
 from server.auth.routing import Access, ApiRoute
 from server.body import StrictModel, read_model, visible
@@ -27,15 +26,12 @@ from server.openapi.described import turns as docs
 from server.planning import Plan, Wanted, idempotency_of, plan_turn, title_of
 from server.services import Services
 from server.turnstile import arrival
-from server.whole_answer import WholeAnswerResponse
+from server.whole_answer import whole_answer
 from server.wire import (
-    Json,
     ended_turn_json,
-    live_turn_json,
     owner_of,
     services_of,
-    turn_json,
-    unstored_turn_json,
+    state_json,
 )
 from streaming.commands import PlaybackReported
 from streaming.cursor import START, Cursor, parse_id
@@ -43,8 +39,6 @@ from streaming.errors import BusyError, CursorMalformedError
 from streaming.turn import Cancelled
 
 CANCEL_WAIT_S = 5.0
-WHOLE_WAIT_S = 55.0
-"""For the end of a turn that another worker runs: below the patience of proxies."""
 MAX_METADATA_BYTES = 8192
 _NO_STORE = {"Cache-Control": "no-store"}
 _ONLY_GET = {"Allow": "GET"}
@@ -136,7 +130,7 @@ async def start_turn(request: Request) -> Response:
         "X-Streaming": "on" if record.streaming else "off",
     }
     if not record.streaming:
-        return await _whole_answer(services, record, headers)
+        return await whole_answer(services, record, headers)
     if "text/event-stream" in ",".join(request.headers.getlist("accept")).lower():
         return await attach(
             services,
@@ -280,48 +274,8 @@ async def _give_title(services: Services, owner: Owner, new_turn: NewTurn, *, ne
         )
 
 
-async def _whole_answer(
-    services: Services, record: TurnRecord, headers: Mapping[str, str]
-) -> Response:
-    turn_id, owner_id = record.turn_id, record.owner_id
-    live = services.runner.find(turn_id)
-
-    async def state() -> Json:
-        try:
-            return _state(services, await services.history.turns.get(owner_id, turn_id))
-        except HistoryUnavailableError:  # the answer has begun: the end is told from memory
-            if live is None or live.end is None:
-                return _state(services, record)
-            return ended_turn_json(live, live.end)
-        except TurnNotFoundError:  # deleted with its conversation, which stopped it
-            return turn_json(record) | {"status": TurnStatus.CANCELLED, "stored": False}
-
-    if live is None:
-        if record.status is TurnStatus.RUNNING:  # on another worker
-            awaited = is_awaited_elsewhere(services, record)
-            with services.runner.readership.reading(turn_id, elsewhere=awaited):
-                await holders.until_ended(services, turn_id, wait_s=WHOLE_WAIT_S)
-        return JSONResponse(await state(), headers={**headers, "Cache-Control": "no-store"})
-    services.runner.readership.joined(turn_id)
-    return WholeAnswerResponse(
-        live,
-        state=state,
-        headers=headers,
-        on_close=lambda: services.runner.readership.left(turn_id),
-    )
-
-
-def _state(services: Services, record: TurnRecord) -> Json:
-    live, end = services.runner.find(record.turn_id), services.keeper.unstored(record.turn_id)
-    if live is not None:  # also where only its speech goes on: its log has not ended
-        return live_turn_json(record, live)
-    if end is not None:
-        return unstored_turn_json(record, end)
-    return turn_json(record)
-
-
 def _state_response(services: Services, record: TurnRecord) -> Response:
-    return JSONResponse(_state(services, record), headers={"Cache-Control": "no-store"})
+    return JSONResponse(state_json(services, record), headers={"Cache-Control": "no-store"})
 
 
 def _check_sizes(services: Services, body: StartTurn) -> None:

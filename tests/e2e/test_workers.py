@@ -173,6 +173,20 @@ async def test_one_key_on_two_workers_at_once_is_one_turn(tmp_path: Path, percen
         assert await scene.calls() == 1
 
 
+@pytest.mark.fault(14)
+@pytest.mark.long
+async def test_who_asks_again_elsewhere_for_a_whole_answer_has_it_however_long_it_takes(
+    tmp_path: Path,
+) -> None:
+    settings = {"default_streaming_percentage": 0, "request_timeout_s": 1}
+    async with played(tmp_path, SHORT, **settings) as (scene, judged):
+        body = {"message": QUESTION, "chatbot_id": SHORT.chatbot_id}
+        answers = await _posted_everywhere(scene, body, "a-key", times=1)
+
+        assert {answer["text"] for answer in answers} == {SHORT.answer(QUESTION)}
+        assert len(judged().view.stored) == 1
+
+
 async def _posted_everywhere(
     scene: Scene, body: dict[str, str], key: str, *, times: int
 ) -> Sequence[dict[str, str]]:
