@@ -13,7 +13,6 @@ from pydantic import Field
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from accounts.email import EmailInvalidError, normal_email
 from accounts.errors import (
     AccountsError,
     EmailTakenError,
@@ -22,7 +21,6 @@ from accounts.errors import (
     UserNotFoundError,
 )
 from accounts.model import User
-from accounts.passwords import password_fault
 from server.audit import address_of, audit
 from server.auth import cookies
 from server.auth.caller import Caller
@@ -45,7 +43,7 @@ from server.errors import ProblemError
 from server.ids import new_id
 from server.limits.tiers import Tier
 from server.openapi.described import accounts as described
-from server.routes.users import Name, invalid
+from server.routes.users import Name, email_of, new_password_hash
 from server.services import Services
 from server.wire import Json, account_json, services_of
 
@@ -227,33 +225,6 @@ def signed_in_response(request: Request, told: SignedIn, *, status: int = 200) -
             "refresh_token": told.refresh_token,
         }
     return JSONResponse(answer, status, headers=NO_STORE)
-
-
-def email_of(given: str) -> str:
-    """Return an address as it is stored.
-
-    Raises:
-        ProblemError: 422, it is none.
-    """
-    try:
-        return normal_email(given)
-    except EmailInvalidError as error:
-        raise invalid("email", str(error)) from None
-
-
-async def new_password_hash(
-    services: Services, password: str, *, email: str, name: str, field: str
-) -> str:
-    """Return the hash of a password that may be one.
-
-    Raises:
-        ProblemError: 422, it may not.
-        PasswordsBusyError: too many are hashed now.
-    """
-    fault = password_fault(password, email=email, name=name)
-    if fault is not None:
-        raise invalid(field, fault)
-    return await services.passwords.hash(password)
 
 
 async def let_try(services: Services, email: str, address: str, user: User | None) -> None:

@@ -17,7 +17,8 @@ from server.changes import NO_STORE
 from server.errors import ProblemError
 from server.limits.tiers import Tier
 from server.openapi.described import api_keys as described
-from server.wire import Json, instant, owner_of, services_of
+from server.routes.user_access import api_key_json
+from server.wire import owner_of, services_of
 
 MAX_DAYS = 3650
 
@@ -54,13 +55,13 @@ async def create_key(request: Request) -> Response:
     await services.accounts.api_keys.create(made)
     details = {"scopes": sorted(scopes), "expires_in_days": days}
     await audit(request, "api_key.created", key_id, details=details)
-    return JSONResponse({**_key_json(made), "key": key}, 201, headers=NO_STORE)
+    return JSONResponse({**api_key_json(made), "key": key}, 201, headers=NO_STORE)
 
 
 async def list_keys(request: Request) -> Response:
     """List one's keys, newest first; revoked ones for 30 days."""
     keys = await services_of(request).accounts.api_keys.list(owner_of(request).owner_id)
-    return JSONResponse({"api_keys": [_key_json(key) for key in keys]}, headers=NO_STORE)
+    return JSONResponse({"api_keys": [api_key_json(key) for key in keys]}, headers=NO_STORE)
 
 
 async def revoke_key(request: Request) -> Response:
@@ -71,22 +72,6 @@ async def revoke_key(request: Request) -> Response:
     services.sign_in.api_keys.forget(owner.owner_id)
     await audit(request, "api_key.revoked", key_id)
     return Response(status_code=204, headers=NO_STORE)
-
-
-def _key_json(key: ApiKey) -> Json:
-    return {
-        "key_id": key.key_id,
-        "name": key.name,
-        "scopes": sorted(key.scopes),
-        "created_at": instant(key.created_at),
-        "expires_at": _instant(key.expires_at),
-        "last_used_at": _instant(key.last_used_at),
-        "revoked_at": _instant(key.revoked_at),
-    }
-
-
-def _instant(at: datetime | None) -> str | None:
-    return None if at is None else instant(at)
 
 
 routes = [

@@ -18,9 +18,10 @@ from server.errors import ProblemError
 from server.leaving import delete_conversations
 from server.limits.tiers import Tier
 from server.openapi.described import accounts as described
-from server.routes.accounts import MAX_PASSWORD_CHARS, let_try, new_password_hash, who_json
-from server.routes.users import Name
-from server.wire import Json, account_json, instant, owner_of, services_of
+from server.routes.accounts import MAX_PASSWORD_CHARS, let_try, who_json
+from server.routes.user_access import session_json
+from server.routes.users import Name, new_password_hash
+from server.wire import Json, account_json, owner_of, services_of
 
 RECENT = timedelta(minutes=10)
 """Whoever has no password shows by a sign-in this recent that it is they."""
@@ -166,15 +167,7 @@ async def _prove_recent(request: Request) -> None:
 
 
 def _session_json(session: Session, own_id: str | None) -> Json:
-    return {
-        "session_id": session.session_id,
-        "created_at": instant(session.created_at),
-        "refreshed_at": instant(session.rotated_at),
-        "expires_at": instant(session.expires_at),
-        "client": session.client,
-        "address": session.address,
-        "is_this": session.session_id == own_id,
-    }
+    return {**session_json(session), "is_this": session.session_id == own_id}
 
 
 _AUTH = "/api/v1/auth"

@@ -13,7 +13,7 @@ from pydantic import AfterValidator, Field
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from accounts.email import normal_email
+from accounts.email import EmailInvalidError, normal_email
 from accounts.errors import UserChangedError
 from accounts.model import EndReason, User
 from accounts.passwords import password_fault
@@ -26,6 +26,7 @@ from server.errors import ProblemError
 from server.ids import new_id
 from server.limits.tiers import Tier
 from server.openapi.described import users as described
+from server.services import Services
 from server.wire import Json, instant, services_of, whole_number
 
 MAX_PAGE = 100
@@ -111,14 +112,13 @@ async def create_user(request: Request) -> Response:
     """Create a user; they can sign in at once."""
     services = services_of(request)
     body = await read_model(request, NewUser)
-    try:
-        email = normal_email(body.email)
-    except ValueError as error:
-        raise invalid("email", str(error)) from None
+    email = email_of(body.email)
     password_hash = (
         None
         if body.password is None
-        else await _hashed(request, body.password, email=email, name=body.name)
+        else await new_password_hash(
+            services, body.password, email=email, name=body.name, field="password"
+        )
     )
     user = User(
         user_id=new_id("user"),
@@ -159,7 +159,9 @@ async def set_password(request: Request) -> Response:
     users, user_id = services_of(request).accounts.users, request.path_params["user_id"]
     body = await read_model(request, NewPassword)
     before = await users.get(user_id)
-    password_hash = await _hashed(request, body.password, email=before.email, name=before.name)
+    password_hash = await new_password_hash(
+        services_of(request), body.password, email=before.email, name=before.name, field="password"
+    )
     after = replace(before, password_hash=password_hash)
     async with audited(request, "user.password_set", user_id, why=body.reason):
         await end_sessions(request, user_id, reason="password_changed")
@@ -198,7 +200,21 @@ def not_our_cursor() -> ProblemError:
     )
 
 
-async def _hashed(request: Request, password: str, *, email: str, name: str) -> str:
+def email_of(given: str) -> str:
+    """Return an address as it is stored.
+
+    Raises:
+        ProblemError: 422, it is none.
+    """
+    try:
+        return normal_email(given)
+    except EmailInvalidError as error:
+        raise invalid("email", str(error)) from None
+
+
+async def new_password_hash(
+    services: Services, password: str, *, email: str, name: str, field: str
+) -> str:
     """Return the hash of a password that may be one.
 
     Raises:
@@ -207,8 +223,8 @@ async def _hashed(request: Request, password: str, *, email: str, name: str) -> 
     """
     fault = password_fault(password, email=email, name=name)
     if fault is not None:
-        raise invalid("password", fault)
-    return await services_of(request).passwords.hash(password)
+        raise invalid(field, fault)
+    return await services.passwords.hash(password)
 
 
 def _differences(before: User, after: User) -> Json:
