@@ -1,4 +1,4 @@
-"""Operators' sign-in until accounts exist: the operators' token in exchange for a signed cookie.
+"""Operators' sign-in without an account: the operators' token in exchange for a signed cookie.
 
 Nothing is stored. A cookie is good for eight hours, on every worker that has the same session
 secret and the same token; with another token none of the old ones is.
