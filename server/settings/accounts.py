@@ -59,7 +59,8 @@ class AccountSettings(BaseSettings):
         1,
         ge=1,
         le=64,
-        description="Passwords checked at once, on threads of their own; each takes a core and 19 MiB.",
+        description="Passwords checked at once, on threads of their own: each takes a core, and"
+        " 19 MiB.",
     )
 
     _strong_account_secrets = field_validator("jwt_secret")(strong)
