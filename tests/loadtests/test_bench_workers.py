@@ -127,6 +127,7 @@ def test_a_table_names_what_was_held_and_what_was_missed() -> None:
         ("storm", "--readers 6 --storms 1 --rate 20 --tokens 240", "texts not whole, resets 0, 0"),
         ("rolling", "--rounds 1 --starts-per-s 2 --tokens 30 --drain 2", "failed requests 0"),
         ("stalled_redis", "--rounds 1 --requests 10", "TTFT of 10 requests without Redis"),
+        ("sign_ins", "--people 4", "signed in 4 of 4"),
         ("redis_cost", "--rounds 1 --window 0.5 --streams 5", "redis-server itself"),
     ],
 )
