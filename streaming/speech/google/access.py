@@ -8,6 +8,7 @@ that a start never waits. `GOOGLE_APPLICATION_CREDENTIALS` is read by the settin
 import json
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -105,9 +106,10 @@ def read_credentials(path: Path | None) -> CredentialsFile:
     """
     if path is not None:
         return CredentialsFile(_read_file(path))
-    gcloud = Path.home() / _GCLOUD_FILE
-    if gcloud.is_file():
-        return CredentialsFile(_read_file(gcloud))
+    with suppress(RuntimeError):  # a user of no name has no home, such as in a container
+        gcloud = Path.home() / _GCLOUD_FILE
+        if gcloud.is_file():
+            return CredentialsFile(_read_file(gcloud))
     if _is_on_google_cloud():
         return CredentialsFile({})
     raise AccessError("There are no Google credentials: no file is set, and none is gcloud's.")

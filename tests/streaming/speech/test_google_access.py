@@ -163,3 +163,18 @@ def test_any_other_endpoint_is_refused(endpoint: str) -> None:
     fault = credentials_fault(None, endpoint)
     assert fault is not None
     assert "endpoint" in fault
+
+
+def test_a_user_without_a_home_has_no_file_of_gclouds(
+    nowhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a container whose user has neither a name nor `HOME`."""
+
+    def no_such_user(uid: int) -> object:
+        raise KeyError(uid)
+
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr("pwd.getpwuid", no_such_user)
+
+    assert not nowhere.exists()
+    assert "no Google credentials" in str(credentials_fault(None, None))
