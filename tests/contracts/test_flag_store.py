@@ -175,7 +175,7 @@ async def test_a_version_that_stays_is_told_when_the_time_is_over(store: FlagSto
 async def test_a_write_wakes_those_who_wait_for_it(store: FlagStore, stores: Stores) -> None:
     listener = stores.another()
     seen = 0
-    for number in range(20):
+    for number in range(8):
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(_commit, store, a_commit(number, a_flag("a")))
             with anyio.fail_after(LIMIT_S):

@@ -405,6 +405,7 @@ async def operate_get(server: Server, path: str) -> dict[str, Any]:
         return dict((await http.get(path, headers={"Authorization": f"Bearer {token}"})).json())
 
 
+@pytest.mark.long
 async def test_where_accounts_are_not_made_by_callers_it_is_said(tmp_path: Path) -> None:
     settings = {"allow_registration": "false", "allow_guests": "false"}
     async with running_server(tmp_path, **settings) as server:

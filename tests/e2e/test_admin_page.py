@@ -103,7 +103,7 @@ async def test_the_token_signs_in_a_wrong_one_is_told_and_signing_out_holds() ->
         world.watch.expect("401")
         page = await world.context.new_page()
         await page.goto(f"{world.url}/admin")
-        await until(page, "document.activeElement.id === 'token'")
+        await until(page, "document.activeElement.id === 'email'")
         await sign_in(page, "not the token")
         await page.get_by_text("This is not the operators' token").wait_for()
         assert await page.locator("#desk").is_hidden()

@@ -31,6 +31,7 @@ def headings(receiver: Receiver) -> list[str]:
     return [text.splitlines()[0] for text in receiver.texts]
 
 
+@pytest.mark.long
 async def test_a_kill_and_its_end_are_told_and_no_log_names_the_address(tmp_path: Path) -> None:
     async with (
         receiving() as receiver,

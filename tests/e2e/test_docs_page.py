@@ -13,7 +13,7 @@ from playwright.async_api import Page
 from tests.support.browser import PHONE, ContextOptions, running_browser, watched_context
 from tests.support.server import ROOT, Server, running_server
 
-pytestmark = pytest.mark.services
+pytestmark = [pytest.mark.services, pytest.mark.long]
 
 OVERFLOW = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 OPEN_ALL = (
@@ -65,7 +65,6 @@ async def test_people_find_an_operation_read_it_and_copy_its_command(tmp_path: P
         assert (names[0], names[-1]) == ("turn.started", "session.ended")
 
 
-@pytest.mark.long
 async def test_everything_can_be_opened_on_a_phone_and_nothing_is_wider_than_it(
     tmp_path: Path,
 ) -> None:

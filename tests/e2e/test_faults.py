@@ -65,6 +65,8 @@ FAULTS = {
     "stall-headers": Expected("upstream_timeout", has_text=False),
     "wrong-type": Expected("upstream_protocol", has_text=False),
 }
+WAITED_FOR = {"stall-first", "stall-headers", "slowloris"}
+"""As long as a deadline: `stall` is there for all of them in `make test`."""
 NEVER_RETRYABLE = {"upstream_refused", "upstream_filtered"}
 
 shared_chat, chat = chat_fixtures(
@@ -99,7 +101,10 @@ def test_every_fault_of_the_simulator_has_its_line_here() -> None:
 
 
 @pytest.mark.fault(32, 33, 34, 35, 37, 38, 39, 40)
-@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize(
+    "fault",
+    [pytest.param(each, marks=pytest.mark.long) if each in WAITED_FOR else each for each in FAULTS],
+)
 async def test_a_fault_of_the_model_ends_in_one_honest_event(chat: Chat, fault: str) -> None:
     expected, logged = FAULTS[fault], len(log_of(chat.server))
     await _begin_well(chat)

@@ -58,6 +58,7 @@ async def test_by_itself_a_server_tells_of_one_model_and_no_redis(tmp_path: Path
 
 
 @pytest.mark.services
+@pytest.mark.long
 async def test_a_redis_that_is_lost_shows_also_while_nobody_chats(tmp_path: Path) -> None:
     with running_mongo(tmp_path) as mongo, running_redis(tmp_path) as redis:
         settings = {"mongodb_uri": f"{mongo.uri}/x", "redis_url": redis.url}

@@ -135,9 +135,8 @@ async def test_the_endpoint_is_asked_of_what_the_words_let_pass(tmp_path: Path) 
     assert [each["name"] for each in health["moderators"]] == ["words", "openai"]
 
 
-@pytest.mark.parametrize(
-    ("when_down", "status"), [("refuse", 503), pytest.param("allow", 201, marks=pytest.mark.long)]
-)
+@pytest.mark.parametrize(("when_down", "status"), [("refuse", 503), ("allow", 201)])
+@pytest.mark.long
 async def test_where_nobody_can_judge_the_operators_choice_holds(
     tmp_path: Path, when_down: str, status: int
 ) -> None:

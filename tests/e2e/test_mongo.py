@@ -34,6 +34,7 @@ async def test_a_turn_on_mongodb_is_streamed_stored_and_survives_a_restart(tmp_p
 
 
 @pytest.mark.fault(26, 27)
+@pytest.mark.long
 async def test_without_its_history_the_server_refuses_a_start_and_streams_what_runs(
     tmp_path: Path,
 ) -> None:

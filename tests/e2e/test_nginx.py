@@ -74,6 +74,7 @@ def test_what_nginx_would_read_otherwise_is_refused(tmp_path: Path, wrong: list[
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.long
 async def test_tokens_come_through_one_by_one(scene: Scene) -> None:
     async with scene.nginx.client() as http:
         body = {"message": "Tell me a story."}

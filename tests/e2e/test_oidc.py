@@ -236,7 +236,7 @@ async def test_a_token_that_proves_nothing_signs_nobody_in(
 
 
 @pytest.mark.parametrize("path", ["/token", "/userinfo"])
-@pytest.mark.parametrize("fault", [*BROKEN, "hang"])
+@pytest.mark.parametrize("fault", [*BROKEN, pytest.param("hang", marks=pytest.mark.long)])
 async def test_a_provider_that_fails_leads_back_to_the_page(
     scene: Scene, browser: httpx.AsyncClient, path: str, fault: str
 ) -> None:

@@ -78,6 +78,7 @@ async def test_a_request_that_comes_too_slowly_is_told_so_and_closed(
 
 
 @pytest.mark.parametrize(("start", "drop"), [(b"", b""), (b"\r\n", b"\r\n")])
+@pytest.mark.long
 async def test_a_connection_on_which_no_request_begins_is_closed_without_a_word(
     server: Server, start: bytes, drop: bytes
 ) -> None:
@@ -92,6 +93,7 @@ async def test_line_ends_after_an_answer_do_not_keep_its_connection(server: Serv
     assert answered.startswith(b"HTTP/1.1 200 ")
 
 
+@pytest.mark.long
 async def test_nothing_is_written_into_an_answer_that_has_begun(server: Server) -> None:
     first = request_bytes(
         "POST",
@@ -117,6 +119,7 @@ async def test_a_head_without_end_is_refused_before_it_is_kept(server: Server) -
     assert json.loads(answer.body)["code"] == "headers_too_large"
 
 
+@pytest.mark.long
 async def test_trailers_are_not_taken_for_header_fields(server: Server) -> None:
     request = POST + b"Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n2\r\n{}\r\n0\r\n"
 

@@ -41,7 +41,7 @@ def think_hard() -> None:
     re.match(r"(a+)+$", "a" * (18 + doublings) + "b")
 
 
-@pytest.mark.parametrize("block", [stand_still, think_hard])
+@pytest.mark.parametrize("block", [pytest.param(stand_still, marks=pytest.mark.long), think_hard])
 async def test_a_blocked_loop_is_told_once_with_what_blocks_it(block: Callable[[], None]) -> None:
     told = Told()
 
