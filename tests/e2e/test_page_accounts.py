@@ -172,7 +172,7 @@ async def token_has_ended(world: World) -> None:
 
 @pytest.mark.long
 async def test_an_ended_token_is_renewed_once_for_all_calls_of_all_tabs() -> None:
-    async with chat_page(access_token_s=2) as world:
+    async with chat_page(access_token_s=6) as world:
         world.watch.expect("401")
         await register(world.page)
         other = await world.context.new_page()
