@@ -129,6 +129,7 @@ async def test_a_message_has_what_the_contract_says(chat: Chat) -> None:
     assert question["turn_id"] == answer["turn_id"] == state["turn_id"]
 
 
+@pytest.mark.long
 async def test_a_conversation_shows_which_turn_runs(tmp_path: Path) -> None:
     async with told_server(tmp_path) as (server, model):
         turn_id, telling = await ask(server, model)

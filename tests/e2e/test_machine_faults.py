@@ -132,6 +132,7 @@ async def ended(telling: Telling, events: AsyncIterator[ServerSentEvent]) -> lis
         return [event async for event in events]
 
 
+@pytest.mark.long
 @pytest.mark.fault(48)
 async def test_what_blocks_the_event_loop_is_logged_once_and_streams_go_on(tmp_path: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text(HOLDING_UP, encoding="ascii")
@@ -167,6 +168,7 @@ async def test_a_process_that_was_stopped_is_not_taken_for_a_blocked_one(tmp_pat
 DISK_BYTES = 8_000_000
 
 
+@pytest.mark.long
 @pytest.mark.fault(44)
 async def test_a_full_disk_refuses_turns_and_stores_the_running_one_once_there_is_room(
     tmp_path: Path,

@@ -359,6 +359,7 @@ async def _all_streaming(server: Server, count: int) -> list[str]:
     return arms
 
 
+@pytest.mark.long
 async def test_half_the_guests_are_streamed_to_and_each_stays_in_its_arm(tmp_path: Path) -> None:
     async with running_chat(tmp_path, default_streaming_percentage=50) as chat:
         arms = await _all_streaming(chat.server, 40)

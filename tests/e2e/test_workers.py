@@ -41,6 +41,7 @@ async def followed(scene: Scene, turn: Turn, *workers: Worker) -> AsyncIterator[
             yield
 
 
+@pytest.mark.long
 @pytest.mark.fault(1)
 async def test_a_worker_killed_in_mid_answer_costs_no_reader_a_word(tmp_path: Path) -> None:
     async with played(tmp_path, SHORT) as (scene, judged):
