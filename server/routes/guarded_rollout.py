@@ -153,6 +153,11 @@ def _both(action: str) -> list[str]:
     return [f"/api/v1/flags/{{key}}/rollout/{action}", f"/api/v1/flags/{{key}}/{action}"]
 
 
+_ACTIONS = (
+    ("pause", pause, docs.PAUSE.taking(Because, optional=True)),
+    ("resume", resume, docs.RESUME.taking(Resume, optional=True)),
+    ("approve", approve, docs.APPROVE.taking(Because, optional=True)),
+)
 routes = [
     ApiRoute(
         "/api/v1/flags/{key}/rollout/start",
@@ -172,36 +177,8 @@ routes = [
         doc=docs.HISTORY,
     ),
     *(
-        ApiRoute(
-            path,
-            pause,
-            methods=["POST"],
-            access=Access.ADMIN,
-            tier=Tier.OPERATORS,
-            doc=docs.PAUSE.taking(Because, optional=True),
-        )
-        for path in _both("pause")
-    ),
-    *(
-        ApiRoute(
-            path,
-            resume,
-            methods=["POST"],
-            access=Access.ADMIN,
-            tier=Tier.OPERATORS,
-            doc=docs.RESUME.taking(Resume, optional=True),
-        )
-        for path in _both("resume")
-    ),
-    *(
-        ApiRoute(
-            path,
-            approve,
-            methods=["POST"],
-            access=Access.ADMIN,
-            tier=Tier.OPERATORS,
-            doc=docs.APPROVE.taking(Because, optional=True),
-        )
-        for path in _both("approve")
+        ApiRoute(path, act, methods=["POST"], access=Access.ADMIN, tier=Tier.OPERATORS, doc=doc)
+        for action, act, doc in _ACTIONS
+        for path in _both(action)
     ),
 ]
