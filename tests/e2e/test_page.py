@@ -36,6 +36,7 @@ async def test_an_example_is_asked_with_a_click() -> None:
         await world.ended()
 
 
+@pytest.mark.long
 async def test_stop_keeps_exactly_what_was_seen() -> None:
     async with chat_page() as world:
         telling = await world.ask("Tell me a long story")

@@ -17,6 +17,7 @@ pytestmark = pytest.mark.services
 WORDS = [f"word{n} " for n in range(40)]
 
 
+@pytest.mark.long
 async def test_a_reload_in_mid_answer_gives_every_word_once() -> None:
     async with chat_page() as world:
         telling = await world.ask("Many words")
