@@ -64,12 +64,16 @@ class Settings:
 
 
 def read_settings(environment: Mapping[str, str] = _ENVIRONMENT) -> Settings:
-    """Return the settings of the environment, else of `.env`; names in any case, as the service.
+    """Return the settings of the environment, else of `.env`, else of files in SECRETS_DIR.
+
+    Names are taken in any case, as by the service.
 
     Raises:
-        ConfigurationError: `.env` cannot be read.
+        ConfigurationError: `.env`, or the file that holds REDIS_URL, cannot be read.
     """
     given = {**_env_file(), **{name.lower(): value for name, value in environment.items()}}
+    if "redis_url" not in given and (folder := given.get("secrets_dir")):
+        given["redis_url"] = _secret(Path(folder) / "redis_url")
     killed = given.get("killed_flags", "").split(",")
     return Settings(
         data_dir=Path(given.get("data_dir", "data")),
@@ -77,6 +81,16 @@ def read_settings(environment: Mapping[str, str] = _ENVIRONMENT) -> Settings:
         killed_flags=tuple(key.strip() for key in killed if key.strip()),
         rollout={name: value for name, value in given.items() if name.startswith("rollout_")},
     )
+
+
+def _secret(path: Path) -> str:
+    """Return what a file in SECRETS_DIR holds; nothing where there is none."""
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except FileNotFoundError:
+        return ""
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{path}: cannot be read ({error})") from None
 
 
 def choose_place(redis: str | None, file: Path | None, settings: Settings) -> Place:

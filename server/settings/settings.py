@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
-from pydantic_settings import SettingsConfigDict
+from pydantic_settings import SettingsConfigDict, SettingsError
 
 from server.limits.addresses import networks
 from server.settings.accounts import AccountSettings
 from server.settings.alerts import AlertSettings
+from server.settings.files import FileSettings
 from server.settings.kinds import Hosts, Seconds, lower, split, unset_if_empty
 from server.settings.limits import LimitSettings
 from server.settings.models import ModelSettings
@@ -40,8 +41,9 @@ class Settings(
     AccountSettings,
     ModelSettings,
     WebSettings,
+    FileSettings,
 ):
-    """The service's settings, from the environment or `.env`; unknown names are ignored."""
+    """The service's settings: environment, `.env`, SECRETS_DIR; unknown names are ignored."""
 
     model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True)
 
@@ -221,6 +223,10 @@ def load_settings() -> Settings:
     except ValidationError as error:
         for line in fault_lines(error):
             print(line, file=sys.stderr)  # noqa: T201  # before logging is set up
+        raise SystemExit(EX_CONFIG) from None
+    except SettingsError as error:
+        line = f"{error}: {error.__cause__}; let this user read it, as text."
+        print(line, file=sys.stderr)  # noqa: T201  # as above
         raise SystemExit(EX_CONFIG) from None
 
 

@@ -129,6 +129,20 @@ def test_options_come_before_the_environment_and_that_before_the_file(
     assert shown_url("redis://[half") == "Redis"
 
 
+def test_a_redis_is_found_in_a_file_of_its_own_as_the_service_finds_it(tmp_path: Path) -> None:
+    folder = tmp_path / "secrets"
+    folder.mkdir()
+
+    without = read_settings({"SECRETS_DIR": str(folder)})
+    (folder / "redis_url").write_text("redis://three\n", encoding="utf-8")
+    found = read_settings({"SECRETS_DIR": str(folder)})
+    overridden = read_settings({"SECRETS_DIR": str(folder), "REDIS_URL": "redis://four"})
+
+    assert without.redis_url is None
+    assert found.redis_url == "redis://three"
+    assert overridden.redis_url == "redis://four"
+
+
 def test_tables_are_aligned_and_steer_no_terminal() -> None:
     lines = table(
         ("NAME", "X"), [("日本", "a"), ("e\u0301", "b\x07\n"), ("\u202e", "")]
