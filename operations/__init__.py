@@ -1,0 +1,1 @@
+"""What operators run beside the service: each script of `scripts/` is one module here."""

@@ -1,0 +1,201 @@
+"""`scripts/restore`: put an archive back where the settings lead to."""
+
+import argparse
+import sys
+from functools import partial
+from pathlib import Path
+
+import anyio
+import msgspec
+
+from operations.backup import flags, mongo, mongo_tools, sqlite
+from operations.backup.archive import MANIFEST, Manifest, Part, check, hash_of, read_manifest
+from operations.findings import OK, OperationError, refuse
+from server.settings import Settings, load_settings
+
+PROGRESS = "restore-progress.json"
+
+
+class Progress(msgspec.Struct):
+    """How far a restore has come: of which archive, and which parts are in place."""
+
+    archive: str
+    done: list[str]
+
+
+class Restore:
+    """One restore: what it would replace, and the steps, each of which may be repeated.
+
+    Args:
+        settings: Of the service: where to.
+        folder: The archive.
+        manifest: Its manifest; the files were checked.
+        with_secrets: Whether kept secrets and `.env` are put back, too.
+    """
+
+    def __init__(
+        self, settings: Settings, folder: Path, manifest: Manifest, *, with_secrets: bool
+    ) -> None:
+        self._settings = settings
+        self._folder = folder
+        self._parts = [part for part in manifest.parts if with_secrets or part.kind != "secret"]
+        self._path = settings.data_dir / PROGRESS
+        self._progress = Progress(hash_of(folder / MANIFEST), [])
+        self._fits(manifest)
+
+    def resumes(self) -> bool:
+        """Whether a restore of the same archive broke off here; it is gone on with.
+
+        Raises:
+            OperationError: what is known of it cannot be read.
+        """
+        try:
+            found = msgspec.json.decode(self._path.read_bytes(), type=Progress)
+        except FileNotFoundError:
+            return False
+        except (OSError, msgspec.MsgspecError) as error:
+            raise OperationError(f"{self._path} cannot be read ({error}); delete it.") from None
+        if found.archive != self._progress.archive:
+            return False
+        self._progress = found
+        return True
+
+    def occupied(self) -> list[str]:
+        """Return what is there already and would be replaced."""
+        return [name for part in self._parts if (name := self._occupied(part))]
+
+    def run(self) -> None:
+        """Put everything back that is not in place yet.
+
+        Raises:
+            OperationError: a step failed; the same command goes on there.
+        """
+        for part in self._parts:
+            if part.path in self._progress.done:
+                continue
+            self._note()
+            self._load(part)
+            sys.stdout.write(f"restored: {part.path} ({part.entries} entries)\n")
+            self._progress.done.append(part.path)
+        self._path.unlink(missing_ok=True)
+
+    def _fits(self, manifest: Manifest) -> None:
+        has_mongo = self._settings.mongodb_uri is not None
+        if has_mongo != (manifest.store == "mongodb"):
+            wanted = "unset it" if has_mongo else "set it"
+            raise OperationError(
+                f"The archive is of {manifest.store}, MONGODB_URI says otherwise: {wanted}."
+            )
+        has_redis = self._settings.redis_url is not None
+        if has_redis != (manifest.flags == "redis"):
+            wanted = "unset it" if has_redis else "set it"
+            raise OperationError(
+                f"The archive's flags are of {manifest.flags}, REDIS_URL says otherwise: {wanted}."
+            )
+
+    def _occupied(self, part: Part) -> str:
+        if part.kind in {"collection", "mongodump"}:
+            with mongo.opened(self._uri) as database:
+                names = (
+                    [mongo.name_of(part)]
+                    if part.kind == "collection"
+                    else database.list_collection_names()
+                )
+                return ", ".join(mongo.filled(database, names))
+        if part.kind == "redis_flags":
+            is_there = anyio.run(partial(flags.is_filled, self._redis_url))
+            return "the flags in Redis" if is_there else ""
+        target = self._target(part)
+        return str(target) if target.exists() else ""
+
+    def _load(self, part: Part) -> None:
+        match part.kind:
+            case "collection":
+                with mongo.opened(self._uri) as database:
+                    mongo.load(database, part, self._folder)
+            case "mongodump":
+                with mongo.opened(self._uri) as database:
+                    mongo_tools.load(self._uri, database.name, part, self._folder)
+            case "redis_flags":
+                anyio.run(partial(flags.load, self._redis_url, part, self._folder))
+            case "sqlite":
+                sqlite.load(part, self._folder, self._target(part))
+            case "file" | "secret":
+                _replace(self._target(part), (self._folder / part.path).read_bytes())
+
+    def _note(self) -> None:
+        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _replace(self._path, msgspec.json.encode(self._progress))
+
+    def _target(self, part: Part) -> Path:
+        name = part.path.removesuffix(".gz")
+        return Path(name) if name == ".env" else self._settings.data_dir / name
+
+    @property
+    def _uri(self) -> str:
+        uri = self._settings.mongodb_uri
+        return "" if uri is None else uri.get_secret_value()
+
+    @property
+    def _redis_url(self) -> str:
+        url = self._settings.redis_url
+        return "" if url is None else url.get_secret_value()
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Parse the command line, check the archive, restore it; return the exit status."""
+    given = _parser().parse_args(arguments)
+    try:
+        return _restore(given)
+    except OperationError as error:
+        return refuse("restore", error)
+    except OSError as error:
+        return refuse("restore", OSError(f"{error.filename}: {error.strerror}."))
+
+
+def _restore(given: argparse.Namespace) -> int:
+    manifest = read_manifest(given.archive)
+    check(given.archive, manifest)
+    what = f"{given.archive.name}: {len(manifest.parts)} files of {manifest.made_at}"
+    if given.check:
+        sys.stdout.write(f"{what}, all as they were archived\n")
+        return OK
+    restore = Restore(load_settings(), given.archive, manifest, with_secrets=given.with_secrets)
+    if not restore.resumes() and not given.yes and (occupied := restore.occupied()):
+        raise OperationError(
+            f"there is something already: {', '.join(occupied)}. Stop every worker, and say --yes"
+            " to replace it."
+        )
+    restore.run()
+    sys.stdout.write(f"{what}, restored\n")
+    return OK
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="restore",
+        description="Put an archive back where the settings lead to: the environment, else .env of"
+        " this folder. All files are checked first. Stop every worker before. A restore that"
+        " broke off goes on with the same command.",
+        epilog="Exit status: 0 restored, 1 refused or broken off, 2 wrong usage, 78 wrong"
+        " settings.",
+    )
+    parser.add_argument("archive", type=Path, metavar="ARCHIVE", help="a folder chatstream-…")
+    parser.add_argument("--yes", action="store_true", help="replace what is there already")
+    parser.add_argument("--check", action="store_true", help="compare checksums, restore nothing")
+    parser.add_argument("--with-secrets", action="store_true", help="kept secrets and .env, too")
+    return parser
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Put a file that only its owner can read in the place of another, whole or not at all."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.restored")
+    draft.unlink(missing_ok=True)
+    draft.touch(mode=0o600)
+    draft.write_bytes(content)
+    draft.replace(path)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
