@@ -59,7 +59,8 @@ class Site:
         except subprocess.TimeoutExpired:
             raise NotDoneError(f"The stores did not answer in {_CHECK_S} s.") from None
         if done.returncode not in {OK, NOT_DONE} or (done.returncode and not done.stdout):
-            raise NotDoneError(f"{release.name}: {done.stderr.strip()}", BAD_SETTINGS)
+            told = done.stderr.strip() or f"verify-indexes ended with {done.returncode}"
+            raise NotDoneError(f"{release.name}: {told}", BAD_SETTINGS)
         return done.returncode == OK
 
     def require_indexes(self, release: Path) -> None:
@@ -85,8 +86,11 @@ def change(site: Site, target: Path, *, restart: bool = False) -> None:
 
     Raises:
         NotDoneError: they are at the former release again, or, with `HALF_WAY`, some are not.
+        SupervisorError: supervisord does not answer; nothing was changed.
     """
     before, older = site.releases.current(), site.releases.previous()
+    if not site.supervisor.instances():
+        raise NotDoneError("supervisord has no instances: render its configuration, reload it.")
     if before != target:
         if before is not None:
             site.releases.switch("previous", before)
