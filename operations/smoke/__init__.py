@@ -1,0 +1,1 @@
+"""A running service asked for all that a user asks of it."""
