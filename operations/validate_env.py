@@ -9,13 +9,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from dotenv import dotenv_values
-from pydantic import ValidationError
-from pydantic_settings import SettingsError
 
 from operations.credentials import certificate_of_file, certificate_of_host, service_account
 from operations.findings import Finding, fail, ok, show, show_json, skip, status, summary, warn
 from operations.probes import cache, mongodb, provider, redis
-from server.settings import EX_CONFIG, Settings, fault_lines
+from operations.settings import add_option, read
+from server.settings import EX_CONFIG, Settings
 
 MIN_FREE_BYTES = 1 << 30
 _OTHERS = 0o077
@@ -24,10 +23,9 @@ _OTHERS = 0o077
 def main(arguments: list[str] | None = None) -> int:
     """Parse the command line, look at everything; return the exit status."""
     given = _parser().parse_args(arguments)
-    faults: list[Finding] = []
-    settings = _read(given.env_file, faults)
-    if settings is None:
-        _tell(iter(faults), as_json=given.json)
+    settings = read(given.env_file)
+    if not isinstance(settings, Settings):
+        _tell(iter(settings), as_json=given.json)
         return EX_CONFIG
     return status(_tell(_looked_at(settings, given), as_json=given.json))
 
@@ -40,9 +38,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog="Exit status: 0 nothing failed (there may be warnings), 1 something did, 2 wrong"
         " usage, 78 a setting cannot be used.",
     )
-    parser.add_argument(
-        "--env-file", type=Path, default=Path(".env"), help="beside the environment; default: .env"
-    )
+    add_option(parser)
     parser.add_argument(
         "--ask", action="store_true", help="ask the model something; a provider counts it"
     )
@@ -54,18 +50,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--json", action="store_true", help="answer with one JSON document")
     return parser
-
-
-def _read(path: Path, faults: list[Finding]) -> Settings | None:
-    try:
-        return Settings(_env_file=path)
-    except ValidationError as error:
-        for line in fault_lines(error):
-            name, _, said = line.partition(":")
-            faults.append(fail(name, said.strip()))
-    except SettingsError as error:
-        faults.append(fail("settings", f"{error}: {error.__cause__}"))
-    return None
 
 
 def _tell(findings: Iterator[Finding], *, as_json: bool) -> list[Finding]:

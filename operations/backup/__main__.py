@@ -8,7 +8,7 @@ from pathlib import Path
 from operations.backup.archive import Manifest, prune
 from operations.backup.making import make
 from operations.findings import OK, OperationError, refuse
-from server.settings import load_settings
+from operations.settings import add_option, load
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -16,7 +16,10 @@ def main(arguments: list[str] | None = None) -> int:
     given = _parser().parse_args(arguments)
     try:
         manifest = make(
-            load_settings(), given.folder, engine=given.engine, with_secrets=given.with_secrets
+            load(given.env_file),
+            given.folder,
+            engine=given.engine,
+            secrets_of=given.env_file if given.with_secrets else None,
         )
         removed = prune(given.folder, given.keep) if given.keep else []
     except OperationError as error:
@@ -38,7 +41,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="where archives are kept")
     parser.add_argument("--keep", type=_count, metavar="N", help="then remove all but the newest N")
-    parser.add_argument("--with-secrets", action="store_true", help="kept secrets and .env, too")
+    parser.add_argument("--with-secrets", action="store_true", help="kept secrets and FILE, too")
+    add_option(parser)
     parser.add_argument(
         "--engine",
         choices=("auto", "mongodump", "built-in"),

@@ -16,14 +16,24 @@ Engine = Literal["auto", "mongodump", "built-in"]
 
 DATABASES = ("chat.db", "metrics.db")
 FLAG_FILES = ("flags.json", "rollout.json", "killed-flags")
-SECRETS = ("jwt-secret", "session-secret", "admin-token")
-"""Files of DATA_DIR; secrets have `.previous` beside them once they were rotated."""
+KEPT_SECRETS = tuple(
+    f"{name}{suffix}"
+    for name in ("jwt-secret", "session-secret", "admin-token")
+    for suffix in ("", ".previous")
+)
+"""Files of DATA_DIR; `.previous` is there once a secret was rotated."""
 
 
 def make(
-    settings: Settings, root: Path, *, engine: Engine = "auto", with_secrets: bool = False
+    settings: Settings, root: Path, *, engine: Engine = "auto", secrets_of: Path | None = None
 ) -> Manifest:
     """Put all that is stored into a new archive of `root`.
+
+    Args:
+        settings: Of the service: where from.
+        root: The folder of archives.
+        engine: What MongoDB is read with.
+        secrets_of: The file of settings; with it, it and the kept secrets are archived, too.
 
     Raises:
         OperationError: a store cannot be read, or the archive not be written; there is none then.
@@ -32,8 +42,8 @@ def make(
     with drafted(root) as folder:
         parts = [*_record(settings, folder, engine), *_databases(settings, folder)]
         parts += _flags(settings, folder)
-        if with_secrets:
-            parts += _secrets(settings, folder)
+        if secrets_of is not None:
+            parts += _secrets(settings, folder, secrets_of)
         return write_manifest(
             folder,
             parts,
@@ -67,10 +77,9 @@ def _flags(settings: Settings, folder: Path) -> list[Part]:
     return parts
 
 
-def _secrets(settings: Settings, folder: Path) -> list[Part]:
-    names = [each for name in SECRETS for each in (name, f"{name}.previous")]
-    paths = [settings.data_dir / name for name in names]
-    return _files([*paths, Path(".env")], folder, is_secret=True)
+def _secrets(settings: Settings, folder: Path, env_file: Path) -> list[Part]:
+    paths = [settings.data_dir / name for name in KEPT_SECRETS]
+    return _files([*paths, env_file], folder, is_secret=True)
 
 
 def _files(paths: list[Path], folder: Path, *, is_secret: bool = False) -> list[Part]:

@@ -10,8 +10,10 @@ import msgspec
 
 from operations.backup import flags, mongo, mongo_tools, sqlite
 from operations.backup.archive import MANIFEST, Manifest, Part, check, hash_of, read_manifest
+from operations.backup.making import KEPT_SECRETS
 from operations.findings import OK, OperationError, refuse
-from server.settings import Settings, load_settings
+from operations.settings import add_option, load
+from server.settings import Settings
 
 PROGRESS = "restore-progress.json"
 
@@ -30,15 +32,18 @@ class Restore:
         settings: Of the service: where to.
         folder: The archive.
         manifest: Its manifest; the files were checked.
-        with_secrets: Whether kept secrets and `.env` are put back, too.
+        env_file: Where the file of settings goes; None: neither it nor kept secrets are put back.
     """
 
     def __init__(
-        self, settings: Settings, folder: Path, manifest: Manifest, *, with_secrets: bool
+        self, settings: Settings, folder: Path, manifest: Manifest, *, env_file: Path | None
     ) -> None:
         self._settings = settings
+        self._env_file = env_file
         self._folder = folder
-        self._parts = [part for part in manifest.parts if with_secrets or part.kind != "secret"]
+        self._parts = [
+            part for part in manifest.parts if env_file is not None or part.kind != "secret"
+        ]
         self._path = settings.data_dir / PROGRESS
         self._progress = Progress(hash_of(folder / MANIFEST), [])
         self._fits(manifest)
@@ -129,7 +134,9 @@ class Restore:
 
     def _target(self, part: Part) -> Path:
         name = part.path.removesuffix(".gz")
-        return Path(name) if name == ".env" else self._settings.data_dir / name
+        if part.kind == "secret" and name not in KEPT_SECRETS and self._env_file is not None:
+            return self._env_file
+        return self._settings.data_dir / name
 
     @property
     def _uri(self) -> str:
@@ -160,7 +167,12 @@ def _restore(given: argparse.Namespace) -> int:
     if given.check:
         sys.stdout.write(f"{what}, all as they were archived\n")
         return OK
-    restore = Restore(load_settings(), given.archive, manifest, with_secrets=given.with_secrets)
+    restore = Restore(
+        load(given.env_file),
+        given.archive,
+        manifest,
+        env_file=given.env_file if given.with_secrets else None,
+    )
     if not restore.resumes() and not given.yes and (occupied := restore.occupied()):
         raise OperationError(
             f"there is something already: {', '.join(occupied)}. Stop every worker, and say --yes"
@@ -183,7 +195,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("archive", type=Path, metavar="ARCHIVE", help="a folder chatstream-…")
     parser.add_argument("--yes", action="store_true", help="replace what is there already")
     parser.add_argument("--check", action="store_true", help="compare checksums, restore nothing")
-    parser.add_argument("--with-secrets", action="store_true", help="kept secrets and .env, too")
+    parser.add_argument("--with-secrets", action="store_true", help="kept secrets and FILE, too")
+    add_option(parser)
     return parser
 
 

@@ -341,7 +341,7 @@ def test_a_restore_that_broke_off_goes_on(
     whole = (archive / "turns.jsonl.gz").read_bytes()
     manifest = (archive / MANIFEST).read_bytes()
     settings, parts = Settings(), read_manifest(archive)
-    broken = restore.Restore(settings, archive, parts, with_secrets=False)
+    broken = restore.Restore(settings, archive, parts, env_file=None)
     (archive / "turns.jsonl.gz").write_bytes(gzip.compress(b""))
     with pytest.raises(OperationError, match="turns holds 0 documents"):
         broken.run()
