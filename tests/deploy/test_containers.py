@@ -40,7 +40,7 @@ COMPOSE = document(DOCKER / "compose.yaml")
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 SERVERS = {name: each for name, each in SERVICES.items() if name.startswith("server-")}
 DEVELOPMENT = document(DOCKER / "compose.development.yaml")["services"]["server"]
-PYTHONS_OWN = {"PATH", "PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED"}
+OTHERS = {"HOME", "PATH", "PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED"}
 DOMAIN = "chat.example.com"
 SERVICE_URLS = {"redis-state": "redis_url", "redis-cache": "cache_redis_url"}
 
@@ -104,7 +104,7 @@ def test_the_image_runs_as_nobody_special_and_is_ended_in_good_order() -> None:
 
 
 def test_the_images_variables_are_settings_and_no_secrets() -> None:
-    names = [name for name in environment() if name not in PYTHONS_OWN]
+    names = [name for name in environment() if name not in OTHERS]
 
     assert unknown_settings(names) == []
     assert not [name for name in names if is_secret(name)]
