@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
@@ -164,6 +165,9 @@ def _restore(given: argparse.Namespace) -> int:
     manifest = read_manifest(given.archive)
     check(given.archive, manifest)
     what = f"{given.archive.name}: {len(manifest.parts)} files of {manifest.made_at}"
+    age_h = (datetime.now(UTC) - datetime.fromisoformat(manifest.made_at)).total_seconds() / 3600
+    if given.max_age_h is not None and age_h > given.max_age_h:
+        raise OperationError(f"{given.archive} is {age_h:.1f} h old: make a new one.")
     if given.check:
         sys.stdout.write(f"{what}, all as they were archived\n")
         return OK
@@ -195,6 +199,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("archive", type=Path, metavar="ARCHIVE", help="a folder chatstream-…")
     parser.add_argument("--yes", action="store_true", help="replace what is there already")
     parser.add_argument("--check", action="store_true", help="compare checksums, restore nothing")
+    parser.add_argument("--max-age-h", type=float, metavar="H", help="refuse an older archive")
     parser.add_argument("--with-secrets", action="store_true", help="kept secrets and FILE, too")
     add_option(parser)
     return parser

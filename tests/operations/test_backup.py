@@ -6,6 +6,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from datetime import UTC, datetime
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -18,7 +19,7 @@ from pymongo import MongoClient
 from flags.store.base import FlagStore
 from flags.store.redis import RedisFlagStore
 from operations.backup import __main__ as backup
-from operations.backup import restore
+from operations.backup import mongo_tools, restore
 from operations.backup.archive import MANIFEST, prune, read_manifest
 from operations.backup.mongo import ordered
 from operations.findings import OperationError
@@ -401,3 +402,88 @@ def _flags_in(redis: RedisServer) -> list[Any]:
             client.hgetall("{flags}:definitions"),
             client.xrange("{flags}:audit:flag:streaming"),
         ]
+
+
+def test_addresses_with_passwords_are_no_argument_of_mongodump(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither program is a dependency: one that writes down how it was called stands in here."""
+    program = tmp_path / "mongodump"
+    program.write_text(
+        "#!/bin/sh\n"
+        'for word in "$@"; do case $word in\n'
+        '--config=*) cp "${word#--config=}" "$SEEN/config"; ls -l "${word#--config=}";;\n'
+        '--archive=*) echo "$@" > "${word#--archive=}";;\n'
+        "esac; done\n",
+        encoding="ascii",
+    )
+    program.chmod(0o700)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    monkeypatch.setenv("SEEN", str(tmp_path))
+    folder = tmp_path / "archive"
+    folder.mkdir()
+
+    part = mongo_tools.dump("mongodb://me:hidden@db/x", "x", folder)
+
+    arguments = (folder / part.path).read_text("ascii")
+    assert "--db=x" in arguments
+    assert "hidden" not in arguments
+    assert (tmp_path / "config").read_text("ascii") == 'uri: "mongodb://me:hidden@db/x"\n'
+    assert not mongo_tools.are_here(), "mongorestore is needed as well"
+
+
+def test_a_program_that_fails_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = tmp_path / "mongodump"
+    program.write_text("#!/bin/sh\necho no such host >&2\nexit 1\n", encoding="ascii")
+    program.chmod(0o700)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+
+    with pytest.raises(OperationError, match="mongodump ended with 1: no such host"):
+        mongo_tools.dump("mongodb://db/x", "x", tmp_path)
+
+
+@pytest.mark.services
+@pytest.mark.long
+def test_a_copy_taken_while_turns_begin_and_end_is_one_that_the_service_mends(
+    uri: str, tmp_path: Path
+) -> None:
+    fill(1)
+    is_over = threading.Event()
+    writer = threading.Thread(target=partial(_keep_talking, is_over))
+    writer.start()
+    try:
+        archives = [
+            archived(tmp_path / f"archives-{number}", "--engine", "built-in") for number in range(4)
+        ]
+    finally:
+        is_over.set()
+        writer.join()
+
+    for archive in archives:
+        wipe(uri)
+        assert restore.main([str(archive)]) == 0
+        anyio.run(_mend)
+        held = documents(uri)
+        conversations = {doc["_id"]: doc for doc in map(dict, held["conversations"][0])}
+        messages = [dict(doc) for doc in held["messages"][0]]
+        turns = {dict(doc)["_id"] for doc in held["turns"][0]}
+        assert messages
+        for message in messages:
+            assert message["seq"] <= conversations[message["conversation_id"]]["last_seq"]
+        slots = {doc["active_turn_id"] for doc in conversations.values()} - {None}
+        assert slots <= turns
+
+
+def _keep_talking(is_over: threading.Event) -> None:
+    while not is_over.is_set():
+        fill(5)
+
+
+async def _mend() -> None:
+    """Do what the service does at its start."""
+    stores = choose_stores(Settings())
+    try:
+        await stores.history.open()
+        await stores.history.sweep(datetime.now(UTC))
+    finally:
+        await stores.history.close()
