@@ -40,14 +40,14 @@ BROKEN: Mapping[str, Edit] = {
 
 
 def packed(folder: Path, edits: Mapping[str, Edit] | None = None, *, name: str = "source") -> Path:
-    """Write what a release needs into a .tar.gz, with some files edited; return it.
+    """Write what a release needs into an archive, with some files edited; return it.
 
     Raises:
         AssertionError: what is to be replaced is not there any more.
     """
     pending = dict(edits or {})
-    archive = folder / f"{name}.tar.gz"
-    with tarfile.open(archive, "w:gz", compresslevel=1) as made:
+    archive = folder / f"{name}.tar"
+    with tarfile.open(archive, "w") as made:
         for path in _paths():
             place = str(path.relative_to(ROOT))
             if place in pending:

@@ -33,6 +33,7 @@ def whole(made: Installation, name: str, *, is_current: bool = False) -> Path:
     return release
 
 
+@pytest.mark.long
 def test_the_first_deployment_makes_a_release_and_tells_to_start(tmp_path: Path) -> None:
     made = installed(tmp_path, {})
     source = packed(tmp_path)
@@ -87,6 +88,7 @@ def test_what_is_no_release_leaves_no_whole_one(tmp_path: Path) -> None:
     assert not (made.root / "current").exists()
 
 
+@pytest.mark.long
 def test_a_release_whose_settings_are_wrong_is_not_switched_to(tmp_path: Path) -> None:
     made = installed(tmp_path, {"jwt_secret": "short"})
     whole(made, "1.0", is_current=True)

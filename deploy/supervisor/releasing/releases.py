@@ -23,7 +23,7 @@ class Source:
     """Where a release comes from.
 
     Args:
-        place: A git checkout (what is committed), or a .tar.gz of one.
+        place: A git checkout (what is committed), or a .tar or .tar.gz of one.
         name: Of the release; "" for one made of its version and commit.
         python: What makes its environment.
         wheels: A folder with everything that the lock file names; None: the package index.
@@ -147,7 +147,7 @@ def _copy(place: Path, release: Path) -> None:
     elif place.is_file():
         _unpack(place, release)
     else:
-        raise ReleaseError(f"{place} is neither a git checkout nor a .tar.gz of one.")
+        raise ReleaseError(f"{place} is neither a git checkout nor a .tar or .tar.gz of one.")
     version_of(release)
 
 
