@@ -33,12 +33,13 @@ class FileSettings(BaseSettings):
         init_settings: PydanticBaseSettingsSource,
         env_settings: PydanticBaseSettingsSource,
         dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003  # knows no folder yet
+        file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Return where settings come from, the first that has one counts."""
-        sources = (init_settings, env_settings, dotenv_settings)
-        named = (source().get("secrets_dir") for source in sources)
+        before = (init_settings, env_settings, dotenv_settings)
+        named = (source().get("secrets_dir") for source in before)
         folder = next((Path(each) for each in named if each is not None), None)
         if folder is None or folder == Path() or not folder.is_dir():
-            return sources  # what is no folder is refused by its field, in a line of its own
-        return (*sources, SecretsSettingsSource(settings_cls, secrets_dir=folder))
+            # What is no folder is refused by its field, in a line of its own.
+            return (*before, file_secret_settings)
+        return (*before, SecretsSettingsSource(settings_cls, secrets_dir=folder))
