@@ -206,6 +206,15 @@ def test_what_is_mounted_used_and_waited_for_is_named_in_the_file() -> None:
             assert is_once or is_checked
 
 
+def test_mongodb_counts_as_well_only_where_others_reach_it() -> None:
+    test = SERVICES["mongodb"]["healthcheck"]["test"]
+
+    assert test[test.index("--host") + 1] == "mongodb"
+    init = (DOCKER / "mongodb-init.js").read_text("utf-8")
+    assert "@mongodb:27017" in init
+    assert set(re.findall(r'secret\("(\w+)"\)', init)) == set(SERVICES["mongodb-init"]["secrets"])
+
+
 def test_secrets_are_made_once_and_production_takes_them(tmp_path: Path) -> None:
     out = made_secrets(tmp_path / "secrets", "--self-signed", DOMAIN)
     first = {path.name: path.read_bytes() for path in out.iterdir()}
