@@ -34,7 +34,7 @@ MODEL = Model("default", f"sim:tokens={TOKENS},rate={RATE:g},ttft=0.2", TOKENS)
 PLAIN = Chances(repeat=0, cancel=0, cut=0, leave=0, same_conversation=0)
 READY_S = 40.0
 SENT_AGAIN: frozenset[int] = frozenset({503})
-"""What nginx passes on of an instance that leaves: the caller sends its start again, with its key."""
+"""What nginx passes on of an instance that leaves: the start is sent again, with its key."""
 
 
 class Front(Worker):
