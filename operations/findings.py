@@ -9,7 +9,8 @@ from enum import StrEnum
 OK = 0
 FAILED = 1
 USAGE = 2
-"""Exit statuses, beside 78 for a setting that cannot be used."""
+SKIPPED = 77
+"""Exit statuses, beside 78 for a setting that cannot be used; 77: nothing could be looked at."""
 
 
 class OperationError(Exception):

@@ -9,7 +9,19 @@ from urllib.error import URLError
 from urllib.parse import urlsplit
 from urllib.request import urlopen
 
-from operations.findings import Finding, fail, ok, show, show_json, skip, status, summary, warn
+from operations.findings import (
+    SKIPPED,
+    Finding,
+    Level,
+    fail,
+    ok,
+    show,
+    show_json,
+    skip,
+    status,
+    summary,
+    warn,
+)
 from operations.steps import ROOT, proven
 
 TIMEOUT_S = 1_800.0
@@ -34,9 +46,10 @@ def main(arguments: list[str] | None = None) -> int:
             show(found)
     if given.json:
         show_json(listed)
-    else:
+    elif len(listed) > 1:
         sys.stdout.write(f"{summary(listed)}\n")
-    return status(listed)
+    is_nothing = all(found.level is Level.SKIP for found in listed)
+    return SKIPPED if is_nothing else status(listed)
 
 
 def _found(given: argparse.Namespace) -> Iterator[Finding]:
@@ -99,7 +112,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="quick-check",
         description="Say in a line each: the commit, the settings, a running service's health,"
         " known vulnerabilities of what is locked, lint, tests.",
-        epilog="Exit status: 0 nothing failed, 1 something did, 2 wrong usage.",
+        epilog="Exit status: 0 nothing failed, 1 something did, 2 wrong usage, 77 all was skipped.",
     )
     parser.add_argument("--url", help="of a running service, such as http://127.0.0.1:8000")
     parser.add_argument("--only", choices=names, action="append", default=[], help="repeatable")

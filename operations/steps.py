@@ -5,7 +5,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from operations.findings import Finding, fail, ok, skip
+from operations.findings import SKIPPED, Finding, Level, fail, ok, skip
 
 ROOT = Path(__file__).resolve().parents[1]
 MAX_SAID = 160
@@ -20,7 +20,7 @@ def proven(
 ) -> Finding:
     """Run a command in the repository; 0 is a pass, and its last line says what was seen.
 
-    A program that is not installed skips it.
+    A program that is not installed skips it, and one that ends with status 77.
     """
     began_at = time.monotonic()
     try:
@@ -37,8 +37,17 @@ def proven(
         return skip(name, f"{command[0]} is not installed")
     except subprocess.TimeoutExpired:
         return fail(name, f"not done within {timeout_s:g} s")
-    lines = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
-    last = lines[-1].strip()[:MAX_SAID] if lines else ""
+    said = _said(done.stdout + done.stderr, is_pass=not done.returncode)
+    if done.returncode == SKIPPED:
+        return skip(name, said)
     if done.returncode:
-        return fail(name, f"status {done.returncode}: {last}")
-    return ok(name, f"{last} ({time.monotonic() - began_at:.1f} s)".strip())
+        return fail(name, f"status {done.returncode}: {said}")
+    return ok(name, f"{said} ({time.monotonic() - began_at:.1f} s)".strip())
+
+
+def _said(output: str, *, is_pass: bool) -> str:
+    """Return the line that counts: of our own reports the first that failed, else the last."""
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    failed = [line for line in lines if line.startswith(f"{Level.FAIL} ")]
+    chosen = failed[:1] if failed and not is_pass else lines[-1:]
+    return "".join(chosen)[:MAX_SAID]

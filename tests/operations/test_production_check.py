@@ -1,6 +1,7 @@
 """The report on the checklist, and on a checkout."""
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,22 @@ def test_options_fill_in_what_lines_leave_open_without_a_shell(
     assert status == 0
     assert "https://chat.example.com chat.example.com ; exit 1" in said
     assert "Settings: here" in said
+
+
+def test_a_report_of_ours_that_fails_is_told_by_its_line_that_failed() -> None:
+    report = "print('ok    one: well\\nfail  two: is gone\\n1 ok, 1 fail'); raise SystemExit(1)"
+
+    assert proven("x", [sys.executable, "-c", report], timeout_s=10).said == (
+        "status 1: fail  two: is gone"
+    )
+
+
+def test_what_looked_at_nothing_is_skipped() -> None:
+    nothing = "print('skip  audit: no network'); raise SystemExit(77)"
+
+    found = proven("x", [sys.executable, "-c", nothing], timeout_s=10)
+
+    assert (found.level, found.said) == (Level.SKIP, "skip  audit: no network")
 
 
 def test_a_command_that_does_not_end_fails() -> None:
