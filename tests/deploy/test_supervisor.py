@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -16,6 +17,7 @@ from tests.support.supervisor import Installation, installed
 
 RENDER = ROOT / "deploy/supervisor/render"
 START = ROOT / "deploy/supervisor/start"
+NOBODY = 65_534
 PROOF = "9f8e7d6c5b4a39281706f5e4d3c2b1a0-made-up"
 
 
@@ -122,6 +124,23 @@ def test_a_setting_that_cannot_be_used_is_told_without_its_value(tmp_path: Path)
     assert "ADMIN_TOKEN" in done.stderr
     assert "short-secret" not in done.stderr
     assert "LOG_LEVEL" not in done.stderr  # of the caller's environment nothing is passed on
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+def test_root_becomes_whoever_the_settings_belong_to(tmp_path: Path) -> None:
+    made = installed(tmp_path, {})
+    os.chown(made.environment, NOBODY, NOBODY)
+    with TemporaryDirectory() as place:  # that everybody may enter, as they may not enter tmp_path
+        release = Path(place)
+        release.chmod(0o755)
+        (release / ".venv/bin").mkdir(parents=True)
+        python = release / ".venv/bin/python"
+        python.write_text("#!/bin/sh\nid -u; id -g; id -G\n", encoding="ascii")
+        python.chmod(0o755)
+
+        done = started(made, release=release)
+
+    assert (done.stdout, done.stderr) == (f"{NOBODY}\n" * 3, "")
 
 
 def test_settings_that_others_may_read_are_not_used(tmp_path: Path) -> None:
