@@ -1,7 +1,6 @@
 """`scripts/production-check`: run what docs/production-checklist.md names, and report."""
 
 import argparse
-import os
 import re
 import shlex
 import sys
@@ -10,10 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from dotenv import dotenv_values
-
 from operations.backup.archive import MANIFEST, PREFIX
 from operations.findings import Finding, show, show_json, skip, status, summary
+from operations.server_command import environment
 from operations.steps import ROOT, proven
 
 CHECKLIST = ROOT / "docs/production-checklist.md"
@@ -52,7 +50,10 @@ def lines(text: str) -> list[Line]:
 
 def main(arguments: list[str] | None = None) -> int:
     """Parse the command line, run every line, report; return the exit status."""
-    given = _parser().parse_args(arguments)
+    parser = _parser()
+    given = parser.parse_args(arguments)
+    if given.env_file is not None and not given.env_file.is_file():
+        parser.error(f"there is no {given.env_file}: name the service's settings")
     listed = []
     for found in _found(lines(CHECKLIST.read_text(encoding="utf-8")), given):
         listed.append(found)
@@ -68,7 +69,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _found(listed: list[Line], given: argparse.Namespace) -> Iterator[Finding]:
     values = _values(given)
-    environment = _environment(given.env_file)
+    beside = environment(given.env_file)
     for line in listed:
         missing = [OPTIONS[name] for name in line.places() if name not in values]
         if line.sends and not given.send:
@@ -76,16 +77,16 @@ def _found(listed: list[Line], given: argparse.Namespace) -> Iterator[Finding]:
         elif missing:
             yield skip(line.name, f"needs {', '.join(dict.fromkeys(missing))}")
         else:
-            yield _run(line, values, given, environment)
+            yield _run(line, values, given, beside)
 
 
 def _run(
-    line: Line, values: Mapping[str, str], given: argparse.Namespace, environment: dict[str, str]
+    line: Line, values: Mapping[str, str], given: argparse.Namespace, beside: dict[str, str]
 ) -> Finding:
     command = [_PLACE.sub(lambda at: values[at[1]], word) for word in shlex.split(line.command)]
     if command[0] == "scripts/smoke":
         command += shlex.split(given.smoke)
-    return proven(line.name, command, timeout_s=TIMEOUT_S, environment=environment)
+    return proven(line.name, command, timeout_s=TIMEOUT_S, environment=beside)
 
 
 def _values(given: argparse.Namespace) -> dict[str, str]:
@@ -101,13 +102,6 @@ def _values(given: argparse.Namespace) -> dict[str, str]:
         newest = max(given.backups.glob(f"{PREFIX}*/{MANIFEST}"), default=None)
         values["ARCHIVE"] = str((newest.parent if newest else given.backups).absolute())
     return values
-
-
-def _environment(env_file: Path | None) -> dict[str, str]:
-    """Return what commands run with: this environment, and what the file says beside it."""
-    told = {} if env_file is None else dotenv_values(env_file)
-    kept = {name: value for name, value in told.items() if value is not None}
-    return {**kept, **os.environ}  # noqa: TID251  # handed on to commands, not a setting
 
 
 def _parser() -> argparse.ArgumentParser:

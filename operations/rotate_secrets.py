@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 from operations.findings import refuse
-from server.settings import load_settings
+from operations.settings import add_option, load
 
 SHARED = """\
 Secrets of DATA_DIR are read at a worker's start. One after another:
@@ -23,7 +23,7 @@ and to Prometheus. Cookies of /admin end with it.
 def main(arguments: list[str] | None = None) -> int:
     """Ask, rotate, and say what is to be restarted; return the exit status."""
     given = _parser().parse_args(arguments)
-    settings = load_settings()
+    settings = load(given.env_file)
     kept = [name for name in ("jwt_secret", "session_secret") if getattr(settings, name) is None]
     if kept and not given.yes:
         files = ", ".join(str(settings.data_dir / name.replace("_", "-")) for name in kept)
@@ -42,6 +42,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog="Exit status: 0 done, 1 refused, 2 wrong usage, 78 wrong settings.",
     )
     parser.add_argument("--yes", action="store_true", help="replace what DATA_DIR has")
+    add_option(parser)
     return parser
 
 

@@ -1,10 +1,12 @@
 """Secrets are replaced only where that is said."""
 
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from operations import rotate_secrets
+from tests.support.server import ROOT
 
 
 def test_nothing_is_replaced_without_a_word(
@@ -31,3 +33,22 @@ def test_what_is_kept_is_replaced_and_the_order_is_told(
 
     assert {"jwt-secret", "session-secret"} <= {path.name for path in (tmp_path / "data").iterdir()}
     assert "restart each" in capfd.readouterr().out
+
+
+@pytest.mark.long
+def test_commands_of_the_service_take_settings_of_a_file(tmp_path: Path) -> None:
+    settings = tmp_path / "environment"
+    settings.write_text(f"DATA_DIR={tmp_path}/elsewhere\n", encoding="utf-8")
+    script = ROOT / "scripts/create-admin"
+
+    for path, status in ((settings, 0), (tmp_path / "none", 78)):
+        done = subprocess.run(
+            [script, "--env-file", path, "ann@example.com", "--generate"],
+            cwd=tmp_path,
+            env={"PATH": "/usr/bin:/bin"},
+            capture_output=True,
+            check=False,
+        )
+        assert done.returncode == status, done.stderr
+
+    assert (tmp_path / "elsewhere/chat.db").exists()
