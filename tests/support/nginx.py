@@ -14,8 +14,8 @@ import httpx
 
 from tests.support.certificates import self_signed, trusting
 from tests.support.machine import program
-from tests.support.server import ROOT
 
+ROOT = Path(__file__).parents[2]
 DOMAIN = "localhost"
 START_S = 10.0
 

@@ -17,6 +17,8 @@ import anyio.abc
 import httpx
 from httpx_sse import ServerSentEvent, aconnect_sse
 
+from tests.support import front
+
 ROOT = Path(__file__).parents[2]
 START_S = 20.0
 STOP_S = 15.0
@@ -35,8 +37,13 @@ class Server:
 
     @property
     def url(self) -> str:
-        """Where it listens."""
-        return f"http://127.0.0.1:{self.port}"
+        """Where callers reach it."""
+        return front.url_of(self.port)
+
+    @property
+    def front_port(self) -> int:
+        """The port on which callers reach it."""
+        return front.port_of(self.port)
 
     def signal(self, number: signal.Signals) -> None:
         """Send the process a signal."""
@@ -91,12 +98,8 @@ class Server:
 
 
 def client_of(port: int) -> httpx.AsyncClient:
-    """Return a client of a server of ours: plain HTTP. Loading certificates would take 40 ms."""
-    return httpx.AsyncClient(
-        base_url=f"http://127.0.0.1:{port}",
-        timeout=15,
-        verify=False,  # noqa: S501  # there is no TLS
-    )
+    """Return a client of a server of ours, through what is in front of it."""
+    return httpx.AsyncClient(base_url=front.url_of(port), timeout=15, verify=front.trust())
 
 
 def text_of(events: list[ServerSentEvent]) -> str:
@@ -126,6 +129,7 @@ async def running_server(data_dir: Path, **settings: object) -> AsyncGenerator[S
         "TTS_ENGINE": "off",
         "RATE_LIMIT_ENABLED": "false",
         "PYTHONWARNINGS": "error",
+        **front.SETTINGS,
         **{name.upper(): str(value) for name, value in settings.items()},
     }
     log_path = data_dir / "server.log"
@@ -142,7 +146,7 @@ async def running_server(data_dir: Path, **settings: object) -> AsyncGenerator[S
         )
     try:
         port = await _port(process, log_path, offset)
-        async with client_of(port) as client:
+        async with front.front_of(port, data_dir / "front"), client_of(port) as client:
             yield Server(port, data_dir, process, client)
     finally:
         if process.returncode is None:
