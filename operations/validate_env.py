@@ -20,7 +20,7 @@ MIN_FREE_BYTES = 1 << 30
 _OTHERS = 0o077
 
 
-def main(arguments: list[str] | None = None) -> int:
+def main(arguments: list[str]) -> int:
     """Parse the command line, look at everything; return the exit status."""
     given = _parser().parse_args(arguments)
     settings = read(given.env_file)
@@ -138,7 +138,3 @@ def _speech(settings: Settings) -> Finding:
     if path is None:
         return skip("speech", "no credentials of Google's are set")
     return service_account(path)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

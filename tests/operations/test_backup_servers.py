@@ -15,8 +15,10 @@ import pytest
 
 from flags.store.base import FlagStore
 from flags.store.redis import RedisFlagStore
+from operations.__main__ import run
 from operations.backup import mongo_tools, restore
 from operations.backup.archive import MANIFEST, read_manifest
+from operations.backup.making import PROGRESS
 from operations.backup.mongo import ordered
 from operations.findings import OperationError
 from server.services import choose_stores
@@ -71,7 +73,7 @@ def test_a_database_comes_back_document_by_document(uri: str, tmp_path: Path) ->
 
     archive = archived(tmp_path / "archives", "--engine", "built-in")
     wipe(uri)
-    assert restore.main([str(archive)]) == 0
+    assert run("restore", [str(archive)]) == 0
 
     assert documents(uri) == before
     assert len(before["messages"][0]) == 2 * TURNS + 1
@@ -85,7 +87,7 @@ def test_a_restore_that_broke_off_goes_on(
     before = documents(uri)
     archive = archived(tmp_path / "archives", "--engine", "built-in")
     fill(1)
-    assert restore.main([str(archive)]) == 1
+    assert run("restore", [str(archive)]) == 1
     assert "messages" in capsys.readouterr().err
 
     whole = (archive / "turns.jsonl.gz").read_bytes()
@@ -97,11 +99,11 @@ def test_a_restore_that_broke_off_goes_on(
         broken.run()
     (archive / "turns.jsonl.gz").write_bytes(whole)
     assert (archive / MANIFEST).read_bytes() == manifest
-    assert (data_dir / restore.PROGRESS).exists()
+    assert (data_dir / PROGRESS).exists()
 
-    assert restore.main([str(archive)]) == 0
+    assert run("restore", [str(archive)]) == 0
     assert documents(uri) == before
-    assert not (data_dir / restore.PROGRESS).exists()
+    assert not (data_dir / PROGRESS).exists()
 
 
 @pytest.mark.services
@@ -118,8 +120,8 @@ def test_flags_in_redis_come_back_with_their_history(
     archive = archived(tmp_path / "archives")
     shutil.rmtree(data_dir)
     anyio.run(partial(_change_flags, redis.url, expected=2, percentage=90))
-    assert restore.main([str(archive)]) == 1, "there are flags already"
-    assert restore.main([str(archive), "--yes"]) == 0
+    assert run("restore", [str(archive)]) == 1, "there are flags already"
+    assert run("restore", [str(archive), "--yes"]) == 0
 
     assert _flags_in(redis) == before
     assert anyio.run(_percentage, redis.url) == 25
@@ -172,10 +174,11 @@ def test_addresses_with_passwords_are_no_argument_of_mongodump(
     folder = tmp_path / "archive"
     folder.mkdir()
 
-    part = mongo_tools.dump("mongodb://me:hidden@db/x", "x", folder)
+    part = mongo_tools.dump("mongodb://me:hidden@db/x", "x", "turns", folder)
 
     arguments = (folder / part.path).read_text("ascii")
-    assert "--db=x" in arguments
+    assert "--db=x --collection=turns" in arguments
+    assert (folder / part.path).stat().st_mode & 0o077 == 0
     assert "hidden" not in arguments
     assert (tmp_path / "config").read_text("ascii") == 'uri: "mongodb://me:hidden@db/x"\n'
     assert not mongo_tools.are_here(), "mongorestore is needed as well"
@@ -188,7 +191,7 @@ def test_a_program_that_fails_is_one_line(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
 
     with pytest.raises(OperationError, match="mongodump ended with 1: no such host"):
-        mongo_tools.dump("mongodb://db/x", "x", tmp_path)
+        mongo_tools.dump("mongodb://db/x", "x", "turns", tmp_path)
 
 
 @pytest.mark.services
@@ -210,7 +213,7 @@ def test_a_copy_taken_while_turns_begin_and_end_is_one_that_the_service_mends(
 
     for archive in archives:
         wipe(uri)
-        assert restore.main([str(archive)]) == 0
+        assert run("restore", [str(archive)]) == 0
         anyio.run(_mend)
         held = documents(uri)
         conversations = {doc["_id"]: doc for doc in map(dict, held["conversations"][0])}

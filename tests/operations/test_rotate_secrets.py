@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from operations import rotate_secrets
+from operations.__main__ import run
 from tests.support.server import ROOT
 
 
@@ -15,7 +16,7 @@ def test_nothing_is_replaced_without_a_word(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DATA_DIR", str(tmp_path / "data"))
 
-    assert rotate_secrets.main([]) == 1
+    assert run("rotate-secrets", []) == 1
 
     assert "--yes" in capsys.readouterr().err
     assert not (tmp_path / "data").exists()
@@ -29,7 +30,7 @@ def test_what_is_kept_is_replaced_and_the_order_is_told(
     monkeypatch.setenv("DATA_DIR", str(tmp_path / "data"))
     monkeypatch.setenv("PYTHONPATH", str(Path(rotate_secrets.__file__).parents[1]))
 
-    assert rotate_secrets.main(["--yes"]) == 0
+    assert run("rotate-secrets", ["--yes"]) == 0
 
     assert {"jwt-secret", "session-secret"} <= {path.name for path in (tmp_path / "data").iterdir()}
     assert "restart each" in capfd.readouterr().out

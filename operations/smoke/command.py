@@ -93,7 +93,7 @@ class Run:
         return skip("a whole answer", f"all of {MAX_GUESTS} guests are streamed to")
 
 
-def main(arguments: list[str] | None = None) -> int:
+def main(arguments: list[str]) -> int:
     """Parse the command line, ask, tell; return the exit status."""
     given = _parser().parse_args(arguments)
     credentials = _credentials(given)
@@ -187,7 +187,3 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--keep", action="store_true", help="leave the conversations")
     parser.add_argument("--json", action="store_true", help="answer with one JSON document")
     return parser
-
-
-if __name__ == "__main__":
-    sys.exit(main())
