@@ -57,7 +57,7 @@ def test_systemd_itself_finds_no_fault_in_the_units(tmp_path: Path) -> None:
     if (analyze := shutil.which("systemd-analyze")) is None:
         pytest.skip("systemd-analyze is not installed (systemd)")
     # It looks for programs where they are to be: those of an installation are not there here.
-    for unit in UNITS.iterdir():
+    for unit in UNITS.glob("chatstream*.[st]*"):
         lines = unit.read_text(encoding="utf-8").splitlines(keepends=True)
         kept = (line for line in lines if not line.startswith(("ExecStart=", "ExecReload=")))
         text = "".join(kept).replace("[Service]", "[Service]\nExecStart=/bin/true")
