@@ -18,11 +18,12 @@ from httpx_sse import aconnect_sse
 from server.middleware import HSTS, SECURITY_HEADERS
 from tests.security.checks import an_event_stream_without_a_worker_asks_to_come_back
 from tests.security.scene import Scene, set_scene
+from tests.support.front import unfronted
 from tests.support.machine import program
 from tests.support.nginx import DOMAIN, rendered
 from tests.support.server import ROOT
 
-pytestmark = pytest.mark.services
+pytestmark = [pytest.mark.services, unfronted("it has one of its own")]
 RENDER = ROOT / "deploy/nginx/render"
 
 

@@ -14,6 +14,8 @@ from contextlib import asynccontextmanager
 from functools import lru_cache
 from pathlib import Path
 
+import pytest
+
 from tests.support.certificates import self_signed, trusting
 from tests.support.nginx import DOMAIN, Nginx, running_nginx
 
@@ -23,6 +25,11 @@ SETTINGS = {"TRUSTED_PROXIES": "127.0.0.1"} if FRONTED else {}
 _BOUNDS = ("--requests-per-s", "10000", "--burst", "10000", "--connections", "10000")
 """All callers of a test have one address."""
 _fronts: dict[int, Nginx] = {}
+
+
+def unfronted(why: str) -> pytest.MarkDecorator:
+    """Leave a test out where something is in front of servers."""
+    return pytest.mark.skipif(FRONTED, reason=f"not through nginx: {why}")
 
 
 @asynccontextmanager
@@ -59,6 +66,11 @@ def origin_at(port: int) -> str:
     return f"https://{DOMAIN}:{port}" if FRONTED else f"http://127.0.0.1:{port}"
 
 
+def cookie(name: str) -> str:
+    """Return what a cookie of ours is called: over https it is bound to the host."""
+    return f"__Host-{name}" if FRONTED else name
+
+
 def trust() -> ssl.SSLContext | bool:
     """Return what callers trust; where there is no TLS, nothing: loading it would take 40 ms."""
     return _certificate()[1] if FRONTED else False
@@ -70,6 +82,6 @@ def _certificate() -> tuple[Path, ssl.SSLContext]:
     folder = Path(tempfile.mkdtemp(prefix="front-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     self_signed(folder, f"DNS:{DOMAIN}")
-    for name in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"):
+    for name in ("SSL_CERT_FILE", "CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE"):
         os.environ[name] = str(folder / "certificate.pem")  # noqa: TID251 - for programs of tests
     return folder, trusting(folder)
