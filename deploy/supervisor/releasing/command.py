@@ -1,6 +1,7 @@
 """What `scripts/deploy` and `scripts/rollback` do: a change of release, and the way back."""
 
 import argparse
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -141,6 +142,8 @@ def site_of(given: argparse.Namespace) -> Site:
 
 def run(name: str, given: argparse.Namespace, work: Callable[[Site], None]) -> int:
     """Do the work while nobody else changes what runs; return the exit status."""
+    # The instances' user reads what root makes, whatever root's shell says.
+    os.umask(0o022)
     try:
         site = site_of(given)
         if given.dry_run:
