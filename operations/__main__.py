@@ -32,9 +32,11 @@ UNREAD = 141
 def run(name: str, arguments: list[str]) -> int:
     """Run a command; return its exit status. What it cannot do is one line on standard error."""
     place, _, function = COMMANDS[name].partition(":")
-    main: Callable[[list[str]], int] = getattr(import_module(place), function)
     try:
+        main: Callable[[list[str]], int] = getattr(import_module(place), function)
         return main(arguments)
+    except ModuleNotFoundError as error:
+        return refuse(name, OperationError(f"{error}: `make run` in the checkout makes .venv."))
     except OperationError as error:
         return refuse(name, error)
     except BrokenPipeError:

@@ -5,6 +5,7 @@ import json
 import sys
 from pathlib import Path
 
+from operations.arguments import count
 from operations.backup.archive import Manifest, prune
 from operations.backup.making import make
 from operations.findings import OK, OperationError
@@ -40,9 +41,7 @@ def _parser() -> argparse.ArgumentParser:
         " 2 wrong usage; 78 wrong settings; 130 or 143 stopped.",
     )
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="where archives are kept")
-    parser.add_argument(
-        "--keep", type=_count, metavar="N", help="then remove all but N, the newest"
-    )
+    parser.add_argument("--keep", type=count, metavar="N", help="then remove all but N, the newest")
     parser.add_argument("--with-secrets", action="store_true", help="kept secrets and FILE, too")
     add_option(parser)
     parser.add_argument(
@@ -53,12 +52,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--json", action="store_true", help="say what was done as JSON")
     return parser
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or not int(text):
-        raise argparse.ArgumentTypeError("must be a number, 1 or more")
-    return int(text)
 
 
 def _tell(manifest: Manifest, archive: Path, removed: list[str], *, as_json: bool) -> None:

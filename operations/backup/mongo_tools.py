@@ -38,8 +38,6 @@ def load(uri: str, database: str, part: Part, folder: Path) -> None:
     Raises:
         OperationError: the program failed, or is not installed.
     """
-    if not are_here():
-        raise OperationError(f"{part.path} is of mongodump: install MongoDB's database tools.")
     name = part.path.removesuffix(SUFFIX)
     theirs, ours = f"{part.database}.{name}", f"{database}.{name}"
     where = [f"--nsInclude={theirs}", f"--nsFrom={theirs}", f"--nsTo={ours}"]
@@ -53,7 +51,10 @@ def _run(command: list[str], uri: str) -> None:
         config.touch(mode=0o600)
         config.write_text(f"uri: {json.dumps(uri)}\n", encoding="utf-8")
         command = [command[0], f"--config={config}", *command[1:]]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603  # names of our own
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603  # names of our own
+        except FileNotFoundError:
+            raise OperationError(f"there is no {command[0]}: install MongoDB's tools.") from None
     if done.returncode:
         said = (done.stderr.strip().splitlines() or ["nothing"])[-1]
         raise OperationError(f"{command[0]} ended with {done.returncode}: {said[:300]}")
