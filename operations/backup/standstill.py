@@ -36,8 +36,8 @@ def standstill(settings: Settings) -> Iterator[None]:
             url = settings.redis_url.get_secret_value()
             if running := anyio.run(partial(running_workers, url)):
                 raise OperationError(
-                    f"{len(running)} workers run by REDIS_URL ({', '.join(sorted(running)[:3])}):"
-                    " stop every one first."
+                    f"workers run that share REDIS_URL: {', '.join(sorted(running)[:3])};"
+                    f" stop every one first ({len(running)})."
                 )
         yield
     finally:

@@ -3,6 +3,7 @@
 import gzip
 import shutil
 import threading
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import partial
@@ -12,6 +13,9 @@ from typing import Any
 
 import anyio
 import pytest
+from bson import CodecOptions, Int64, ObjectId
+from bson.raw_bson import RawBSONDocument
+from pymongo import MongoClient
 
 from flags.store.base import FlagStore
 from flags.store.redis import RedisFlagStore
@@ -77,6 +81,83 @@ def test_a_database_comes_back_document_by_document(uri: str, tmp_path: Path) ->
 
     assert documents(uri) == before
     assert len(before["messages"][0]) == 2 * TURNS + 1
+
+
+@pytest.mark.services
+def test_every_type_comes_back_as_it_was_and_what_was_not_there_goes(
+    uri: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kinds: dict[str, Any] = {
+        "_id": "kinds",
+        "when": datetime(2026, 11, 22, 3, 4, 5, 678_000, tzinfo=UTC),
+        "bytes": b"\x00\xff",
+        "long": Int64(5),
+        "huge": 2**62,
+        "float": 5.0,
+        "nothing": None,
+        "z": {"b": [1, {"a": "ü\n"}], "a": ObjectId()},
+    }
+    with MongoClient[dict[str, Any]](uri) as client:
+        database = client.get_default_database()
+        database["chatbots"].insert_one(kinds)
+        raw = database["chatbots"].with_options(CodecOptions(document_class=RawBSONDocument))
+        before = raw.find_one().raw  # type: ignore[union-attr]  # it is there
+
+        archive = archived(tmp_path / "archives", "--engine", "built-in")
+        database["chatbots"].delete_many({})
+        database["users"].insert_one({"_id": "later"})
+        assert run("restore", [str(archive)]) == 1
+        assert "users" in capsys.readouterr().err, "what is not in the archive is named, too"
+        assert run("restore", [str(archive), "--yes"]) == 0
+
+        assert raw.find_one().raw == before  # type: ignore[union-attr]  # it is there
+        assert database["users"].find_one() is None
+
+
+@pytest.mark.services
+def test_figures_of_charts_come_back_for_as_long_as_they_live(
+    redis: RedisServer, data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REDIS_URL", redis.url)
+    fill(1)
+    now = int(time.time())
+    minute, hour = f"{{metrics}}:minute:{now // 60 - 1}", f"{{metrics}}:hour:{now // 3600}"
+    with redis.client() as client:
+        client.flushall()
+        client.mset({minute: '{"c":{"a":1}}', hour: '{"c":{"a":2}}', "{metrics}:live": "no"})
+        archive = archived(tmp_path / "archives")
+        client.delete(minute, "{metrics}:live")
+        client.set(hour, "newer")
+        shutil.rmtree(data_dir)
+        assert run("restore", [str(archive)]) == 0
+
+        assert client.get(minute) == b'{"c":{"a":1}}'
+        assert 29.9 * 86_400 < client.ttl(minute) <= 30 * 86_400
+        assert (client.get(hour), client.exists("{metrics}:live")) == (b"newer", 0)
+
+
+@pytest.mark.services
+@pytest.mark.usefixtures("data_dir")
+def test_nothing_is_restored_while_a_worker_listens(
+    redis: RedisServer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("REDIS_URL", redis.url)
+    fill(1)
+    archive = archived(tmp_path / "archives")
+    with redis.client() as client, client.pubsub() as worker:
+        client.sadd("chat:workers", "worker_here", "worker_gone")
+        worker.subscribe("chat:worker:worker_here")
+        worker.get_message(timeout=5)
+        assert run("restore", [str(archive), "--yes"]) == 1
+        said = capsys.readouterr().err
+        worker.unsubscribe()
+        worker.get_message(timeout=5)
+        assert run("restore", [str(archive), "--yes"]) == 0
+
+    assert "worker_here; stop every one first (1)" in said
 
 
 @pytest.mark.services

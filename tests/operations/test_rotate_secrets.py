@@ -1,5 +1,6 @@
 """Secrets are replaced only where that is said."""
 
+import re
 import subprocess
 from pathlib import Path
 
@@ -8,6 +9,8 @@ import pytest
 from operations import rotate_secrets
 from operations.__main__ import run
 from tests.support.server import ROOT
+
+NAMES = ("JWT", "SESSION")
 
 
 def test_nothing_is_replaced_without_a_word(
@@ -34,6 +37,32 @@ def test_what_is_kept_is_replaced_and_the_order_is_told(
 
     assert {"jwt-secret", "session-secret"} <= {path.name for path in (tmp_path / "data").iterdir()}
     assert "restart each" in capfd.readouterr().out
+
+
+@pytest.mark.long
+def test_secrets_that_are_set_in_a_named_file_are_those_that_are_rotated(tmp_path: Path) -> None:
+    """A colleague's data folder is not touched, nor are secrets made where others are set."""
+    settings = tmp_path / "environment"
+    lines = {f"{name}_SECRET": f"{name.lower()}-{'0123456789abcdef' * 2}" for name in NAMES}
+    settings.write_text("".join(f"{name}={value}\n" for name, value in lines.items()), "ascii")
+
+    done = subprocess.run(
+        [ROOT / "scripts/rotate-secrets", "--env-file", settings],
+        cwd=tmp_path,
+        env={"PATH": "/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+    first, then = done.stdout.split("2. then")
+    for name in NAMES:
+        new = re.search(rf"{name}_PREVIOUS_SECRETS=(\S+)", first)
+        assert new is not None
+        assert f"{name}_SECRET={new[1]}\n" in then, "what is known first is what signs then"
+        assert f"{name}_PREVIOUS_SECRETS={lines[f'{name}_SECRET']}\n" in then
+    assert [path.name for path in tmp_path.iterdir()] == ["environment"]
 
 
 @pytest.mark.long
