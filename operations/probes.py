@@ -31,7 +31,7 @@ def mongodb(settings: Settings) -> Iterator[Finding]:
             uri, serverSelectionTimeoutMS=int(TIMEOUT_S * 1000)
         ) as client:
             hello = client.admin.command("hello")
-            version = client.server_info()["version"]
+            version = client.server_info().get("version", "of no version that it tells")
     except (PyMongoError, ValueError) as error:
         brief = str(error).partition(" (configured timeouts")[0].splitlines()[0]
         yield fail("MONGODB_URI", f"{type(error).__name__}: {brief[:160]}")
