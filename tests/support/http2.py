@@ -62,6 +62,7 @@ class Http2:
 
     def __init__(self, stream: ByteStream) -> None:
         self._stream = stream
+        self._sending = anyio.Lock()
         self._next = 1
 
     async def ask(
@@ -72,16 +73,12 @@ class Http2:
         head = {":method": method, ":scheme": "https", ":path": path, ":authority": authority}
         block = b"".join(_literal(*field) for field in {**head, **headers}.items())
         flags = _END_HEADERS | (_END_STREAM if ends else 0)
-        await self._stream.send(_framed(Kind.HEADERS, flags, number, block))
+        await self._send(_framed(Kind.HEADERS, flags, number, block))
         return number
 
     async def send_data(self, stream: int, data: bytes, *, ends: bool = False) -> None:
         """Send a piece of a body, of at most `MAX_DATA`; what may be sent the caller minds."""
-        await self._stream.send(_framed(Kind.DATA, _END_STREAM if ends else 0, stream, data))
-
-    async def reset(self, stream: int) -> None:
-        """Take a request back."""
-        await self._stream.send(_framed(Kind.RST_STREAM, 0, stream, (8).to_bytes(4, "big")))
+        await self._send(_framed(Kind.DATA, _END_STREAM if ends else 0, stream, data))
 
     async def frames(self) -> AsyncIterator[Frame]:
         """Yield frames until the connection ends; what has to be answered is answered."""
@@ -102,10 +99,14 @@ class Http2:
         except anyio.BrokenResourceError:
             return
 
+    async def _send(self, data: bytes) -> None:
+        async with self._sending:
+            await self._stream.send(data)
+
     async def _answer(self, frame: Frame) -> None:
         if frame.kind in {Kind.SETTINGS, Kind.PING} and not frame.flags & _ACK:
             payload = frame.payload if frame.kind == Kind.PING else b""
-            await self._stream.send(_framed(frame.kind, _ACK, 0, payload))
+            await self._send(_framed(frame.kind, _ACK, 0, payload))
 
 
 @asynccontextmanager
