@@ -103,7 +103,8 @@ def test_the_suites_are_given_a_mongodb_by_the_variable_that_they_read() -> None
 
     assert name in (ROOT / "tests/support/mongo.py").read_text("utf-8")
     assert uri.endswith("?replicaSet=rs0")
-    assert "--replSet rs0" in commands()
+    [image] = re.findall(r"(mongo:\S+) --replSet rs0", commands())
+    assert f"${{MONGODB_IMAGE:-{image}}}" in (DOCKER / "compose.yaml").read_text("utf-8")
 
 
 def test_every_job_has_an_end() -> None:
