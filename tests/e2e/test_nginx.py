@@ -40,8 +40,17 @@ def test_it_says_of_its_own_answers_what_the_server_says_of_others() -> None:
         assert f'"{value}"' in template
 
 
-def test_the_configuration_is_good_for_a_domain_with_several_workers(tmp_path: Path) -> None:
-    options = ["--domain", "chat.example.com", "--upstream", "[::1]:9000"]
+@pytest.mark.parametrize(
+    "options",
+    [
+        pytest.param(["--domain", "chat.example.com", "--upstream", "[::1]:9000"], id="workers"),
+        pytest.param(
+            ["--listen", "", "--upstream", "unix:/run/chat/a.sock"], id="IPv6 and a socket"
+        ),
+        pytest.param(["--listen", "", "--no-ipv6"], id="every IPv4 address"),
+    ],
+)
+def test_the_configuration_is_good_for_nginx(tmp_path: Path, options: list[str]) -> None:
     main = rendered(tmp_path, upstream=9, ports=[8443, 8080], options=options)
     command = [program("nginx", "nginx"), "-t", "-q", "-c", str(main), "-p", str(tmp_path)]
 
