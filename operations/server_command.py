@@ -1,5 +1,6 @@
 """Commands of the service with the settings of a file: `scripts/verify-indexes`, `create-admin`."""
 
+import argparse
 import os
 import sys
 from pathlib import Path
@@ -7,10 +8,8 @@ from typing import NoReturn
 
 from dotenv import dotenv_values
 
-from operations.settings import become_owner
+from operations.settings import add_option, become_owner
 from server.settings import EX_CONFIG
-
-OPTION = "--env-file"
 
 
 def environment(path: Path | None) -> dict[str, str]:
@@ -38,11 +37,13 @@ def verify_indexes(arguments: list[str]) -> NoReturn:
 
 
 def _become(name: str, arguments: list[str]) -> NoReturn:
-    path = None
-    if arguments[:1] == [OPTION] and len(arguments) > 1:
-        path, arguments = Path(arguments[1]), arguments[2:]
-    if arguments in (["-h"], ["--help"]):
-        sys.stdout.write(f"first of all: {OPTION} FILE, settings beside the environment's\n\n")
+    # What the command itself takes, and says of it, is the server's own.
+    parser = argparse.ArgumentParser(prog=name, add_help=False, allow_abbrev=False)
+    add_option(parser)
+    given, arguments = parser.parse_known_args(arguments)
+    path = given.env_file
+    if {"-h", "--help"} & {*arguments}:
+        sys.stdout.write("--env-file FILE: settings beside the environment's; besides:\n\n")
         sys.stdout.flush()
     try:
         beside = environment(path)

@@ -73,7 +73,7 @@ def test_commands_of_the_service_take_settings_of_a_file(tmp_path: Path) -> None
 
     for path, status in ((settings, 0), (tmp_path / "none", 78)):
         done = subprocess.run(
-            [script, "--env-file", path, "ann@example.com", "--generate"],
+            [script, "ann@example.com", "--generate", f"--env-file={path}"],
             cwd=tmp_path,
             env={"PATH": "/usr/bin:/bin"},
             capture_output=True,
