@@ -52,6 +52,10 @@ def test_memory_is_bounded_and_the_file_of_settings_is_in_no_unit() -> None:
     assert "EnvironmentFile" not in unit
 
 
+def test_the_unit_of_supervisord_which_is_roots_does_not_take_the_instances_data() -> None:
+    assert "StateDirectory" not in settings_of("chatstream-supervisor.service")
+
+
 @pytest.mark.services
 def test_systemd_itself_finds_no_fault_in_the_units(tmp_path: Path) -> None:
     if (analyze := shutil.which("systemd-analyze")) is None:
