@@ -64,6 +64,8 @@ class Run:
                 return
         yield _tried("cookies", lambda: refusals.cookies(caller))
         yield _tried("headers", lambda: refusals.headers(caller))
+        with closing(self.caller()) as nobody:
+            yield _tried("figures", lambda: refusals.figures(nobody))
         yield from self._arms(caller)
         yield from _guarded(refusals.refused(caller))
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from operations.findings import Finding, fail, ok, skip
+from operations.findings import Finding, fail, ok, skip, warn
 from operations.smoke.caller import API, Caller
 
 BODY_BYTES = 1_200_000
@@ -60,6 +60,16 @@ def cookies(caller: Caller) -> Finding:
         if lacking:
             return fail("cookies", f"{name} lacks {', '.join(sorted(lacking))}")
     return ok("cookies", ", ".join(line.partition("=")[0] for line in caller.cookies))
+
+
+def figures(nobody: Caller) -> Finding:
+    """Ask for the operators' figures as nobody; in development, without TLS, they are open."""
+    status = nobody.client.get("/metrics").status_code
+    if not nobody.is_https:
+        return skip("figures", "open in development: looked at over https only")
+    if status == 200:  # noqa: PLR2004  # the protocol's own
+        return warn("figures", "/metrics is open to strangers here: is APP_ENV production?")
+    return ok("figures", f"/metrics answers {status} to a stranger")
 
 
 def refused(caller: Caller) -> Iterator[Finding]:

@@ -1,6 +1,7 @@
 """Archives of MongoDB and of the flags in Redis: put back document by document."""
 
 import gzip
+import re
 import shutil
 import threading
 import time
@@ -81,6 +82,16 @@ def test_a_database_comes_back_document_by_document(uri: str, tmp_path: Path) ->
 
     assert documents(uri) == before
     assert len(before["messages"][0]) == 2 * TURNS + 1
+
+
+@pytest.mark.services
+@pytest.mark.usefixtures("uri")
+def test_a_mongodb_that_answers_is_told_with_what_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("validate-env", []) == 0
+
+    said = capsys.readouterr().out
+    assert re.search(r"^(ok|warn) +MONGODB_URI: MongoDB ", said, re.MULTILINE), said
+    assert "MONGODB_URI clock" not in said
 
 
 @pytest.mark.services

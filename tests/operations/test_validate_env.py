@@ -9,7 +9,6 @@ from anyio import to_thread
 
 from operations import validate_env
 from tests.support.certificates import self_signed
-from tests.support.mongo import running_mongo
 from tests.support.oidc_provider import CLIENT_ID, REDIRECT_URL, running_provider
 from tests.support.production import PRODUCTION
 from tests.support.redis import RedisServer, running_redis
@@ -102,20 +101,6 @@ def test_stores_that_do_not_answer_fail_without_their_passwords(
     for name in ("MONGODB_URI", "REDIS_URL", "CACHE_REDIS_URL"):
         assert told[name].startswith("fail"), told[name]
     assert "hidden" not in str(told)
-
-
-@pytest.mark.services
-def test_a_mongodb_that_answers_is_told_with_what_it_is(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (tmp_path / "mongo").mkdir()
-    with running_mongo(tmp_path / "mongo") as server:
-        environment(tmp_path, mongodb_uri=f"{server.uri}/x")
-        status, told = found(capsys)
-
-    assert status == 0
-    assert told["MONGODB_URI"].startswith(("ok: MongoDB ", "warn: MongoDB "))
-    assert "MONGODB_URI clock" not in told
 
 
 @pytest.mark.services
