@@ -13,6 +13,7 @@ from anyio.from_thread import start_blocking_portal
 from tests.e2e.operators import guest_id, token_of
 from tests.support.chat import log_of
 from tests.support.front import cookie as cookie_name
+from tests.support.front import unfronted
 from tests.support.oidc_provider import BROKEN, LIES, OidcProvider, running_provider
 from tests.support.server import Server, client_of, running_server
 
@@ -284,6 +285,7 @@ async def test_a_cookie_that_was_touched_is_worth_nothing(
 
 
 @pytest.mark.long
+@unfronted("its clients always come over https")
 async def test_the_cookie_of_a_try_can_over_tls_be_set_by_no_other_host(
     scene: Scene, tmp_path: Path
 ) -> None:

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -114,11 +114,13 @@ def text_of(events: list[ServerSentEvent]) -> str:
 
 
 @asynccontextmanager
-async def running_server(data_dir: Path, **settings: object) -> AsyncGenerator[Server, None]:
+async def running_server(
+    data_dir: Path, *, is_fronted: bool = True, **settings: object
+) -> AsyncGenerator[Server, None]:
     """Run a server with these settings (names in lower case) until the block ends.
 
-    The offline model does not wait between tokens, no speech engine is started, and nobody's calls
-    are counted, unless told to.
+    Where `is_fronted`, what the tests want is in front of it. The offline model does not wait
+    between tokens, no speech engine is started, and nobody's calls are counted, unless told to.
     """
     environment = {
         "PATH": os.environ["PATH"],  # noqa: TID251 - handed on to the child, not a setting
@@ -146,7 +148,8 @@ async def running_server(data_dir: Path, **settings: object) -> AsyncGenerator[S
         )
     try:
         port = await _port(process, log_path, offset)
-        async with front.front_of(port, data_dir / "front"), client_of(port) as client:
+        before = front.front_of(port, data_dir / "front") if is_fronted else nullcontext()
+        async with before, client_of(port) as client:
             yield Server(port, data_dir, process, client)
     finally:
         if process.returncode is None:
