@@ -157,10 +157,14 @@ def dump(collection: Collection[Document], folder: Path) -> Part:
 
 
 def _lines(collection: Collection[Document]) -> Iterator[bytes]:
-    """Yield all documents by their ids, each as it was stored: types and order of fields too."""
+    """Yield all documents by their ids, each as it was stored: types and order of fields too.
+
+    `_id` stands first, as MongoDB has it; another server moves it when a document is replaced.
+    """
     with collection.find({}).sort("_id", 1).batch_size(BATCH) as documents:
         for document in documents:
-            text = json_util.dumps(document, json_options=CANONICAL_JSON_OPTIONS)
+            ordered_document = {"_id": document["_id"], **document}
+            text = json_util.dumps(ordered_document, json_options=CANONICAL_JSON_OPTIONS)
             yield text.encode() + b"\n"
 
 
