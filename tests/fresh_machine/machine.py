@@ -8,6 +8,7 @@ handed over. Root's alone; what cannot be had here is an `UnfitError` that says 
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -109,11 +110,11 @@ class Machine:
         """Let it stop what runs and end; what does not is killed."""
         if self._process is None:
             return
-        self.run("systemctl poweroff", check=False)
         try:
+            self.run("systemctl poweroff", check=False)
             self._process.wait(timeout=_BOOT_S)
         except subprocess.TimeoutExpired:
-            self._process.kill()  # of the nspawn that began all: the rest goes with it
+            os.kill(self._leader, signal.SIGKILL)  # all others there go with their first process
             self._process.wait()
         self._process = None
 
