@@ -80,7 +80,7 @@ async def finished(words: list[str]) -> tuple[int, str]:
 
 @pytest.mark.parametrize(
     ("number", "status"),
-    [(signal.SIGKILL, -signal.SIGKILL), (signal.SIGHUP, -signal.SIGHUP), (signal.SIGINT, 130)],
+    [(signal.SIGKILL, -signal.SIGKILL), (signal.SIGINT, 130)],
 )
 async def test_a_deployment_that_ends_midway_leaves_nobody_down_and_is_gone_on_with(
     tmp_path: Path, number: signal.Signals, status: int

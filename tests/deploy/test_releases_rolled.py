@@ -225,7 +225,7 @@ async def test_releases_go_forth_and_back_under_a_hundred_streams_and_nobody_los
                 await crowd.change("deploy", "--restart")
                 await crowd.change("deploy", *newer, *venv)
                 forth = site.made.releases()
-                await crowd.change("deploy", *deaf, *venv, "--ready-s", "60", status=1)
+                await crowd.change("deploy", *deaf, *venv, "--ready-s", "30", status=1)
                 after_deaf = site.made.releases()
                 await crowd.change("deploy", *broken, *venv, status=1)
                 after_broken = site.made.releases()

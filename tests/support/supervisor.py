@@ -21,7 +21,7 @@ from tests.support.server import ROOT
 
 START_S = 30.0
 END_S = 30.0
-COMMAND_S = 150.0
+COMMAND_S = 600.0
 DRAIN_S = 2
 
 
