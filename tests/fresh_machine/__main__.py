@@ -5,13 +5,14 @@ be had here. What each step took is printed: the figures of the page.
 """
 
 import argparse
+import signal
 import sys
 from pathlib import Path
 
 from tests.fresh_machine.journey import Journey
 from tests.fresh_machine.machine import CommandError, UnfitError, fresh
 
-SKIPPED = 77
+SKIPPED, STOPPED = 77, 143
 
 
 def main() -> int:
@@ -20,6 +21,7 @@ def main() -> int:
     cache = Path("/var/cache/chatstream-fresh")
     parser.add_argument("--cache", type=Path, default=cache, help="for Debian's base (%(default)s)")
     given = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(STOPPED))  # what was made is taken away
     try:
         with fresh(given.cache) as machine:
             Journey(machine).go()

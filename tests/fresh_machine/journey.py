@@ -182,7 +182,7 @@ class Journey:
         """Follow the page; `smoke` says then that nobody is streamed to."""
         for block in _page("Stop streaming at once"):
             self._follow(block)
-        self._says(SMOKE, r"this caller is not streamed to", typed=self._password)
+        self._says(SMOKE, r"a whole answer: [^\n]*off arm", typed=self._password)
         self._run(f"cd {CHECKOUT}; scripts/rollout end-kill; scripts/rollout set 100")
 
     def _systemd_instead(self) -> None:

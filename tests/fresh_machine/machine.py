@@ -114,7 +114,8 @@ class Machine:
             self.run("systemctl poweroff", check=False)
             self._process.wait(timeout=_BOOT_S)
         except subprocess.TimeoutExpired:
-            os.kill(self._leader, signal.SIGKILL)  # all others there go with their first process
+            # All others there go with their first process.
+            os.kill(self._leader or self._process.pid, signal.SIGKILL)
             self._process.wait()
         self._process = None
 
