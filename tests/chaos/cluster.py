@@ -22,7 +22,7 @@ from storage.mongo import MongoDatabase
 from tests.support.fault_proxy import FaultProxy, running_proxy
 from tests.support.mongo import MongoServer, running_mongo
 from tests.support.redis import RedisServer, running_redis
-from tests.support.server import Server, running_server
+from tests.support.server import Server, running_server_unfronted
 from tests.support.simulator import Simulator, running_simulator
 
 DATABASE = "chat"
@@ -87,7 +87,7 @@ class Worker:
         }
         while True:
             try:
-                async with running_server(self.folder, is_fronted=False, **settings) as self.server:
+                async with running_server_unfronted(self.folder, **settings) as self.server:
                     self.starts += 1
                     self.exits.append(await self.server.process.wait())
             except (AssertionError, TimeoutError):  # what it needs is away: it tries again

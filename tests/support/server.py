@@ -6,8 +6,8 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager, nullcontext
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -114,14 +114,34 @@ def text_of(events: list[ServerSentEvent]) -> str:
 
 
 @asynccontextmanager
-async def running_server(
-    data_dir: Path, *, is_fronted: bool = True, **settings: object
-) -> AsyncGenerator[Server, None]:
+async def running_server(data_dir: Path, **settings: object) -> AsyncGenerator[Server, None]:
     """Run a server with these settings (names in lower case) until the block ends.
 
-    Where `is_fronted`, what the tests want is in front of it. The offline model does not wait
-    between tokens, no speech engine is started, and nobody's calls are counted, unless told to.
+    In front of it is what the tests want. The offline model does not wait between tokens, no
+    speech engine is started, and nobody's calls are counted, unless told to.
     """
+    async with (
+        _running(data_dir, settings) as (process, port),
+        front.front_of(port, data_dir / "front"),
+        client_of(port) as client,
+    ):
+        yield Server(port, data_dir, process, client)
+
+
+@asynccontextmanager
+async def running_server_unfronted(
+    data_dir: Path, **settings: object
+) -> AsyncGenerator[Server, None]:
+    """Run a server as `running_server` does, with nothing in front of it whatever tests want."""
+    async with _running(data_dir, settings) as (process, port), client_of(port) as client:
+        yield Server(port, data_dir, process, client)
+
+
+@asynccontextmanager
+async def _running(
+    data_dir: Path, settings: Mapping[str, object]
+) -> AsyncGenerator[tuple[anyio.abc.Process, int], None]:
+    """Run a server until the block ends; give its process and its port."""
     environment = {
         "PATH": os.environ["PATH"],  # noqa: TID251 - handed on to the child, not a setting
         "HOME": str(data_dir),
@@ -147,10 +167,7 @@ async def running_server(
             stderr=log,
         )
     try:
-        port = await _port(process, log_path, offset)
-        before = front.front_of(port, data_dir / "front") if is_fronted else nullcontext()
-        async with before, client_of(port) as client:
-            yield Server(port, data_dir, process, client)
+        yield process, await _port(process, log_path, offset)
     finally:
         if process.returncode is None:
             process.kill()
