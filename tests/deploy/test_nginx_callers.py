@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.certificates import trusting
 from tests.support.nginx import free_ports, running_nginx
+from tests.support.raw_http import exchange
 
 pytestmark = pytest.mark.services
 FILE = "/assets/favicon.svg"
@@ -36,6 +38,24 @@ async def test_no_log_has_a_query_whatever_goes_wrong(tmp_path: Path) -> None:
     line = json.loads(log.splitlines()[0])
     assert line["upstream"] == f"127.0.0.1:{nobody}"  # whom it did not reach is told here
     assert (line["status"], line["upstream_status"]) == (503, "502")
+
+
+async def test_who_reports_an_answer_of_nginx_is_found_in_the_log(tmp_path: Path) -> None:
+    paths = ["/", "/metrics", "/a\xfc\xff", '/a"\\\x7f', "/a%fc"]
+    options = ["--operators", "203.0.113.0/24"]
+    async with running_nginx(tmp_path, upstream=free_ports(1)[0], options=options) as nginx:
+        requests = [
+            f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n" for path in paths
+        ]
+        answers = [
+            await exchange(nginx.https_port, each.encode("latin-1"), tls=trusting(nginx.folder))
+            for each in requests
+        ]
+        lines = nginx.access_log.read_bytes().splitlines()
+
+    told = [json.loads(answer.body)["request_id"] for answer in answers]
+    assert told == [answer.headers["x-request-id"] for answer in answers]
+    assert told == [json.loads(line)["request_id"] for line in lines]
 
 
 @pytest.mark.parametrize(
