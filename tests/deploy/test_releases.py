@@ -18,7 +18,7 @@ def deployed(
     """Run `scripts/deploy` with the environment of the tests, and a store that answers."""
     words = made.command(name, *options)
     if name == "deploy":
-        words += ["--from", str(source), "--venv", str(ROOT / ".venv")]
+        words[2:2] = ["--from", str(source), "--venv", str(ROOT / ".venv")]
     return subprocess.run(words, check=False, capture_output=True, text=True, timeout=60)
 
 
@@ -92,6 +92,39 @@ def test_what_is_no_release_leaves_no_whole_one(tmp_path: Path) -> None:
     assert "is no release of Chatstream" in done.stderr
     assert not (made.root / "releases/1.0/.release-is-whole").exists()
     assert not (made.root / "current").exists()
+
+
+def test_an_archive_of_a_release_with_a_folder_around_is_taken_without_what_is_not_its_own(
+    tmp_path: Path,
+) -> None:
+    made = installed(tmp_path, {})
+    release = whole(made, "1.0")
+    (release / ".venv").mkdir()
+    (release / ".venv/elsewhere").touch()
+    archive = tmp_path / "packed.tar.gz"
+    with tarfile.open(archive, "w:gz") as found:
+        found.add(release, "chatstream-1.0")
+
+    failed = deployed(made, archive, "--name", "2.0", "--venv", str(tmp_path / "none"))
+
+    made_of_it = {path.name for path in (made.root / "releases/2.0").iterdir()}
+    assert (failed.returncode, made_of_it) == (1, {"server"})
+    assert f"{tmp_path / 'none'} is no environment" in failed.stderr
+
+
+def test_a_link_among_the_releases_is_no_release(tmp_path: Path) -> None:
+    made = installed(tmp_path, {})
+    whole(made, "1.0", is_current=True)
+    whole(made, "0.9").rename(tmp_path / "elsewhere")
+    (made.root / "releases/0.9").symlink_to(tmp_path / "elsewhere")
+
+    back = deployed(made, tmp_path, "--to", "0.9", name="rollback")
+    forth = deployed(made, packed(tmp_path), "--name", "0.9")
+
+    assert (back.returncode, forth.returncode) == (1, 1)
+    assert "There is no whole release '0.9'" in back.stderr
+    assert "0.9 is a link" in forth.stderr
+    assert not (made.root / "previous").exists()
 
 
 @pytest.mark.long

@@ -5,7 +5,10 @@ A real supervisord and the real scripts; a release is a stand-in that is ready a
 
 import os
 import re
+import shutil
 import signal
+import socket
+import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -130,6 +133,69 @@ async def test_what_was_begun_and_cannot_be_gone_on_with_goes_back(tmp_path: Pat
         await until_they_run(made, ["1.0", "1.0"])
         assert links(made) == ("1.0", "")
     assert (status, "1.0 serves as before" in told) == (1, True), told
+
+
+async def test_a_way_back_that_is_killed_midway_is_gone_on_with_and_never_leads_forth(
+    tmp_path: Path,
+) -> None:
+    async with serving(tmp_path) as made:
+        assert await finished(to_second(made)) == (0, "")
+        hold = made.folder / "data/hold-1.0"
+        hold.touch()
+        async with await anyio.open_process(made.command("rollback"), stdout=DEVNULL) as process:
+            await until_they_run(made, ["1.0", "2.0"])
+            process.kill()
+        hold.unlink()
+
+        again = await made.run("rollback")
+
+        await until_they_run(made, ["1.0", "1.0"])
+        assert links(made) == ("1.0", "")
+        once_more = await made.run("rollback")
+        assert links(made) == ("1.0", "")
+    assert (again.returncode, once_more.returncode) == (0, 1), again.stderr
+
+
+async def test_who_answers_on_an_instances_port_is_not_taken_for_it(tmp_path: Path) -> None:
+    async with serving(tmp_path) as made:
+        made.control("stop", f"chatstream:chatstream-{made.ports[0]}")
+        shutil.unpack_archive(tmp_path / "2.0.tar", tmp_path / "stranger", filter="data")
+        async with await anyio.open_process(
+            [sys.executable, "-m", "server"],
+            cwd=tmp_path / "stranger",
+            env={"DATA_DIR": str(tmp_path), "PORT": str(made.ports[0])},
+        ) as stranger:
+            await until(lambda: listens(made.ports[0]), within_s=WAIT_S)
+            status, told = await finished(to_second(made))
+            stranger.kill()
+
+        await until_they_run(made, ["1.0", "1.0"])
+        assert links(made) == ("1.0", "")
+    assert status == 3, told
+    assert f"chatstream-{made.ports[0]}.log" in told
+
+
+def listens(port: int) -> bool:
+    """Whether anybody lets callers in on a port."""
+    with socket.socket() as caller:
+        return caller.connect_ex(("127.0.0.1", port)) == 0
+
+
+async def test_a_deployment_ends_well_beside_what_is_no_release_and_where_nobody_reads(
+    tmp_path: Path,
+) -> None:
+    async with serving(tmp_path) as made:
+        (made.root / "releases/lost+found").mkdir()
+        (made.root / "releases/notes").touch()
+        (made.root / "releases/gone").symlink_to("nowhere")
+        unread = 'set -o pipefail; "$0" "$@" | true'
+
+        piped = await finished(["bash", "-c", unread, *to_second(made, "--keep", "1")])
+
+        await until_they_run(made, ["2.0", "2.0"])
+        left = {path.name for path in (made.root / "releases").iterdir()}
+    assert piped == (0, "")
+    assert left == {"1.0", "2.0", "lost+found", "notes", "gone"}
 
 
 async def test_of_two_changes_at_once_the_second_is_told_to_wait(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
+from dotenv import dotenv_values
 
 from server.serving import CONNECTIONS_GRACE_S
 from server.settings import Settings
@@ -159,6 +160,11 @@ def test_settings_that_others_may_read_are_not_used(tmp_path: Path) -> None:
         ("SESSION_SECRET\n", "is no NAME=value"),
         ("DATA_DIR=data\n", "to an absolute path"),
         (f"ADMIN {PROOF}\n", "is no NAME=value"),
+        (f"ADMIN={PROOF}\0\n", "is no NAME=value"),
+        (f"ADMIN={PROOF} # of ours\n", "read it differently"),
+        (f'ADMIN="{PROOF}" # of ours\n', "read it differently"),
+        (f"ADMIN=${{HOME}}{PROOF}\n", "read it differently"),
+        (f'ADMIN="{PROOF}\\n"\n', "read it differently"),
     ],
 )
 def test_a_line_that_is_no_setting_is_told_by_its_number(
@@ -174,6 +180,53 @@ def test_a_line_that_is_no_setting_is_told_by_its_number(
     assert told in done.stderr
     assert done.stderr.count("\n") == 1
     assert PROOF not in done.stderr
+
+
+@pytest.mark.parametrize("value", ["a#b", "'a #b'", '"a \'b"', "a\\nb", "=", "", "$HOME"])
+def test_a_value_is_what_other_commands_read(tmp_path: Path, value: str) -> None:
+    made = installed(tmp_path, {})
+    with made.environment.open("a", encoding="utf-8") as file:
+        file.write(f"PROOF={value}\n")
+    python = tmp_path / "release/.venv/bin/python"
+    python.parent.mkdir(parents=True)
+    python.write_text('#!/bin/sh\nprintf %s "$PROOF"\n', encoding="ascii")
+    python.chmod(0o755)
+
+    done = started(made, release=tmp_path / "release")
+
+    assert (done.stdout, done.stderr) == (dotenv_values(made.environment)["PROOF"], "")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["kill", "errors rise", "--abort"],
+        ["kill", "--abort", "errors", "rise"],
+        ["set", "5", "first", "users"],
+        ["--root"],
+    ],
+)
+def test_what_rollout_would_not_look_at_is_refused(words: list[str]) -> None:
+    command = [str(ROOT / "scripts/rollout"), "--environment", "/nowhere", *words]
+
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=30)
+
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
+
+
+def test_what_cannot_be_written_or_started_is_a_line(tmp_path: Path) -> None:
+    made = installed(tmp_path, {})
+    python = tmp_path / "release/.venv/bin/python"
+    python.parent.mkdir(parents=True)
+    python.touch()
+    words = [sys.executable, str(ROOT / "deploy/supervisor/render"), "--out", str(python)]
+
+    ended = started(made, release=tmp_path / "release")
+    refused = subprocess.run(words, check=False, capture_output=True, text=True, timeout=30)
+
+    assert (ended.returncode, refused.returncode) == (78, 1)
+    assert "cannot be used" in ended.stderr
+    assert ended.stderr.count("\n") == refused.stderr.count("\n") == 1
 
 
 def test_without_a_release_there_is_one_line_that_says_what_to_do(tmp_path: Path) -> None:

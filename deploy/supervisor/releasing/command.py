@@ -76,15 +76,20 @@ class Site:
 
 
 def say(line: str) -> None:
-    """Print a line of what was done."""
-    sys.stdout.write(f"{line}\n")
-    sys.stdout.flush()
+    """Print a line of what was done; a change goes on where nobody reads it any more."""
+    try:
+        sys.stdout.write(f"{line}\n")
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def change(site: Site, target: Path, *, restart: bool = False) -> None:
+def change(site: Site, target: Path, *, restart: bool = False, is_back: bool = False) -> None:
     """Bring all instances to a release; on a failure back to the one before.
 
-    Instances that serve it already are left alone, unless all are to be restarted.
+    Instances that serve it already are left alone, unless all are to be restarted. While it goes
+    back, `previous` leads where `current` does: one who is interrupted and begins again goes on
+    there, not forth to what was left.
 
     Raises:
         NotDoneError: they are at the former release again, or, with `HALF_WAY`, some are not.
@@ -94,8 +99,8 @@ def change(site: Site, target: Path, *, restart: bool = False) -> None:
     if not site.supervisor.instances():
         raise NotDoneError("supervisord has no instances: render its configuration, reload it.")
     if before != target:
-        if before is not None:
-            site.releases.switch("previous", before)
+        if (behind := target if is_back else before) is not None:
+            site.releases.switch("previous", behind)
         site.releases.switch("current", target)
     elif older is not None and older != target and site.roll(older).is_served_by_some():
         before, older = older, None  # who changed it last was interrupted

@@ -4,7 +4,9 @@ import re
 import stat
 from pathlib import Path
 
-_LINE = re.compile(r"(?:export\s+)?([A-Za-z_]\w*)=(.*)")
+_LINE = re.compile(r"(?:export\s+)?([A-Za-z_]\w*)=([^\0]*)")
+_PLAIN = re.compile(r"""'[^'\\]*'|"[^"\\]*"|(?!['"])(?:(?!\s#).)*""")
+"""Without comments or escapes; other readers of such files know those, and `${NAME}`."""
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
@@ -18,7 +20,8 @@ def read_environment(path: Path) -> dict[str, str]:
     A value may stand between quotes; empty lines and those that begin with # are skipped.
 
     Raises:
-        EnvironmentFileError: it cannot be read, others can read it, or a line is no setting.
+        EnvironmentFileError: it cannot be read, others can read it, or a line is no setting, or
+            one that other programs would read otherwise.
     """
     try:
         mode = path.stat().st_mode
@@ -33,7 +36,13 @@ def read_environment(path: Path) -> dict[str, str]:
             continue
         if (match := _LINE.fullmatch(line.strip())) is None:
             raise EnvironmentFileError(f"Line {number} of {path} is no NAME=value; correct it.")
-        found[match[1]] = _unquoted(match[2].strip())
+        value = match[2].strip()
+        if _PLAIN.fullmatch(value) is None or "${" in value:
+            raise EnvironmentFileError(
+                f"Line {number} of {path}: take a value without ${{, or put it between quotes,"
+                " with no backslash and no comment: programs read it differently."
+            )
+        found[match[1]] = _unquoted(value)
     if not Path(found.get("DATA_DIR", "")).is_absolute():
         raise EnvironmentFileError(f"Set DATA_DIR in {path} to an absolute path.")
     return found

@@ -62,7 +62,8 @@ class Releases:
             ReleaseError: there is none of this name.
         """
         path = self.folder / name
-        if not _NAME.fullmatch(name) or not (path / _WHOLE).exists():
+        is_own = _NAME.fullmatch(name) and not path.is_symlink()
+        if not is_own or not (path / _WHOLE).exists():
             raise ReleaseError(f"There is no whole release {name!r} in {self.folder}.")
         return path.resolve()
 
@@ -73,7 +74,7 @@ class Releases:
             place.unlink(missing_ok=True)
             return
         made.unlink(missing_ok=True)
-        made.symlink_to(release.relative_to(self.root.resolve()))
+        made.symlink_to(Path(self.folder.name) / release.name)
         made.replace(place)
 
     def make(self, source: Source) -> Path:
@@ -84,6 +85,8 @@ class Releases:
         """
         name = name_of(source)
         release = self.folder / name
+        if release.is_symlink():
+            raise ReleaseError(f"{release} is a link; remove it, or choose another --name.")
         if not (release / _WHOLE).exists():
             if release.exists():
                 shutil.rmtree(release)
@@ -94,13 +97,21 @@ class Releases:
         return release.resolve()
 
     def prune(self, keep: int) -> list[str]:
-        """Delete the oldest releases beyond so many, never the current or the previous one."""
+        """Delete the oldest releases beyond so many, never the current or the previous one.
+
+        What is no release stays, and what cannot be deleted.
+        """
         kept = {self.current(), self.previous()}
-        found = sorted(self.folder.iterdir(), key=lambda each: each.stat().st_mtime, reverse=True)
+        releases = (each.parents[1] for each in self.folder.glob("*/server/version.py"))
+        found = sorted(
+            (each for each in releases if not each.is_symlink()),
+            key=lambda each: each.stat().st_mtime,
+            reverse=True,
+        )
         gone = [each for each in found[keep:] if each.resolve() not in kept]
         for each in gone:
-            shutil.rmtree(each)
-        return [each.name for each in gone]
+            shutil.rmtree(each, ignore_errors=True)
+        return [each.name for each in gone if not each.exists()]
 
     def _linked(self, link: str) -> Path | None:
         place = self.root / link
@@ -145,6 +156,7 @@ def _copy(place: Path, release: Path) -> None:
         archive.unlink()
     elif place.is_file():
         _unpack(place, release)
+        _lift(release)
     else:
         raise ReleaseError(f"{place} is neither a git checkout nor a .tar or .tar.gz of one.")
     version_of(release)
@@ -153,15 +165,28 @@ def _copy(place: Path, release: Path) -> None:
 def _unpack(archive: Path, release: Path) -> None:
     # Debian 12's Python cannot leave out whom files belong to: they are to be the deployer's.
     command = ["tar", "--extract", "--no-same-owner", "--no-same-permissions"]
+    # One that was packed from a release is not whole yet, nor has it an environment here.
+    command += [f"--exclude={_WHOLE}", "--exclude=.venv"]
     try:
         _run([*command, "--file", str(archive), "--directory", str(release)], _COPY_S)
     except ReleaseError as error:
         raise ReleaseError(f"{archive} cannot be unpacked: {error}") from None
 
 
+def _lift(release: Path) -> None:
+    """Take away the one folder that an archive may have around everything."""
+    around, *others = release.iterdir()
+    if not others and around.is_dir() and not around.is_symlink():
+        for each in around.iterdir():
+            each.rename(release / each.name)
+        around.rmdir()
+
+
 def _install(source: Source, release: Path) -> None:
     target = release / ".venv"
     if source.environment is not None:
+        if not (source.environment / "bin/python").exists():
+            raise ReleaseError(f"{source.environment} is no environment; see --venv.")
         target.symlink_to(source.environment.resolve(), target_is_directory=True)
         return
     _run([source.python, "-m", "venv", str(target)], _INSTALL_S)

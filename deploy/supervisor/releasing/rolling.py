@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic, sleep  # noqa: TID251  # a command of operators: it may wait
 
-from releasing.serving import is_ready, release_of, version_at
+from releasing.serving import is_ready, listens, release_of, version_at
 from releasing.supervisor import RUNNING, STOPPED, Instance, Supervisor, SupervisorError
 
 _LOOK_EVERY_S = 0.1
@@ -45,9 +45,10 @@ class Roll:
         return any(release_of(e.pid) == self.release for e in self.supervisor.instances())
 
     def serves(self, instance: Instance) -> bool:
-        """Tell whether an instance is of this release, and takes requests."""
+        """Tell whether an instance is of this release, and takes requests itself."""
         return (
             release_of(instance.pid) == self.release
+            and listens(instance.pid, instance.port)
             and is_ready(instance.port)
             and version_at(instance.port) == self.version
         )
