@@ -63,7 +63,10 @@ def status(findings: Iterable[Finding]) -> int:
 def show(finding: Finding) -> None:
     """Print a line."""
     line = f"{finding.level:<4}  {finding.name}"
-    sys.stdout.write(f"{line}: {finding.said}\n" if finding.said else f"{line}\n")
+    line = f"{line}: {finding.said}" if finding.said else line
+    # What another server says may be made to look like a line of ours.
+    shown = "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in line)
+    sys.stdout.write(f"{shown}\n")
     sys.stdout.flush()
 
 

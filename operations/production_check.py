@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from operations.backup.archive import MANIFEST, PREFIX
+from operations.backup.archive import MANIFEST, NAMES
 from operations.findings import Finding, show, show_json, skip, status, summary
 from operations.server_command import environment
 from operations.steps import ROOT, proven
@@ -99,7 +99,7 @@ def _values(given: argparse.Namespace) -> dict[str, str]:
     if given.nginx_conf is not None:
         values["NGINX_CONF"] = str(given.nginx_conf.absolute())
     if given.backups is not None:
-        newest = max(given.backups.glob(f"{PREFIX}*/{MANIFEST}"), default=None)
+        newest = max(given.backups.glob(f"{NAMES}/{MANIFEST}"), default=None)
         values["ARCHIVE"] = str((newest.parent if newest else given.backups).absolute())
     return values
 

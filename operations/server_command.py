@@ -1,8 +1,10 @@
 """Commands of the service with the settings of a file: `scripts/verify-indexes`, `create-admin`."""
 
 import argparse
+import errno
 import os
 import sys
+from io import StringIO
 from pathlib import Path
 from typing import NoReturn
 
@@ -20,8 +22,13 @@ def environment(path: Path | None) -> dict[str, str]:
     """
     told = {}
     if path is not None:
-        with path.open(encoding="utf-8") as file:
-            told = dotenv_values(stream=file)
+        content = path.read_bytes()
+        try:
+            told = dotenv_values(stream=StringIO(content.decode()))
+        except UnicodeDecodeError:
+            raise OSError(errno.EILSEQ, "is no text in UTF-8", str(path)) from None
+        if b"\0" in content:
+            raise OSError(errno.EILSEQ, "has a NUL in it", str(path))
     kept = {name: value for name, value in told.items() if value is not None}
     return {**kept, **os.environ}  # noqa: TID251  # handed on to the command, not a setting
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import BinaryIO, Literal, cast
+from typing import Annotated, BinaryIO, Literal, cast
 
 import msgspec
 
@@ -22,6 +22,8 @@ FORMAT = 1
 
 MANIFEST = "manifest.json"
 PREFIX = "chatstream-"
+NAMES = f"{PREFIX}[0-9]*T[0-9]*Z*"
+"""What archives are called; a folder `chatstream-web` with a manifest.json is somebody's page."""
 _DRAFT = ".draft-"
 _SAME_SECOND = 100
 _BLOCK_BYTES = 1 << 20
@@ -56,7 +58,7 @@ class Manifest(msgspec.Struct, frozen=True):
 
     format: int
     version: str
-    made_at: str
+    made_at: Annotated[datetime, msgspec.Meta(tz=True)]
     seconds: float
     store: Literal["sqlite", "mongodb"]
     flags: Literal["file", "redis"]
@@ -126,7 +128,7 @@ def write_manifest(
     manifest = Manifest(
         format=FORMAT,
         version=VERSION,
-        made_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        made_at=datetime.now(UTC).replace(microsecond=0),
         seconds=round(time.monotonic() - began_at, 2),
         store=store,
         flags=flags,
@@ -193,7 +195,7 @@ def prune(root: Path, keep: int, *, made: Path) -> list[str]:
     The one that was just made stays, whatever the clock said when others were. One that is being
     removed is no archive any more, also where this is broken off.
     """
-    others = (path for path in root.glob(f"{PREFIX}*") if (path / MANIFEST).is_file())
+    others = (path for path in root.glob(NAMES) if (path / MANIFEST).is_file())
     archives = sorted(path for path in others if path != made)
     removed = archives[: len(archives) - (keep - 1)] if keep <= len(archives) else []
     for path in removed:

@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+import zlib
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -84,7 +85,12 @@ class Restore:
             if part.path in self._progress.done:
                 continue
             self._note()
-            self._load(part)
+            try:
+                self._load(part)
+            except (EOFError, LookupError, ValueError, zlib.error, msgspec.MsgspecError) as error:
+                raise OperationError(
+                    f"{part.path} does not hold what was archived ({error}): take another archive."
+                ) from None
             sys.stdout.write(f"restored: {part.path} ({part.entries} entries)\n")
             self._progress.done.append(part.path)
         for name in self._filled_strays():
@@ -171,7 +177,8 @@ def main(arguments: list[str]) -> int:
     manifest = read_manifest(given.archive)
     check(given.archive, manifest)
     _judge_age(given.archive, manifest, given.max_age_h)
-    what = f"{given.archive.name}: {len(manifest.parts)} files of {manifest.made_at}"
+    made_at = f"{manifest.made_at:%Y-%m-%d %H:%M} UTC"
+    what = f"{given.archive.name}: {len(manifest.parts)} files of {made_at}"
     if given.check:
         sys.stdout.write(f"{what}, all as they were archived\n")
         return OK
@@ -189,12 +196,13 @@ def main(arguments: list[str]) -> int:
 
 
 def _judge_age(archive: Path, manifest: Manifest, max_age_h: float | None) -> None:
-    made_at = datetime.fromisoformat(manifest.made_at)
-    age_h = (datetime.now(UTC) - made_at).total_seconds() / 3600
+    age_h = (datetime.now(UTC) - manifest.made_at).total_seconds() / 3600
     if max_age_h is not None and age_h > max_age_h:
         raise OperationError(f"{archive} is {age_h:.1f} h old: make a new one.")
     if max_age_h is not None and age_h < -_AHEAD_H:
-        raise OperationError(f"{archive} is of {manifest.made_at}, in the future: set the clock.")
+        raise OperationError(
+            f"{archive} is of {manifest.made_at:%Y-%m-%d %H:%M} UTC, in the future: set the clock."
+        )
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -18,7 +18,7 @@ TERMINAL = frozenset({"turn.completed", "turn.failed", "turn.cancelled", "turn.i
 API = "/api/v1"
 
 
-class SmokeError(Exception):
+class SmokeError(OperationError):
     """The service did something else than it should; the text says what."""
 
 
@@ -42,7 +42,7 @@ class Credentials:
 
 
 class Caller:
-    """A client that stays who it is; every call has a deadline.
+    """A client that stays who it is; no wait is without an end.
 
     Args:
         url: Of the service, without a path.

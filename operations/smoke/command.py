@@ -1,12 +1,14 @@
 """`scripts/smoke`: ask a running service for all that a user asks of it."""
 
 import argparse
+import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, field
 from getpass import getpass
 from pathlib import Path
+from typing import NoReturn
 
 import httpx2
 
@@ -25,6 +27,10 @@ from operations.findings import (
 from operations.smoke import refusals, turns
 from operations.smoke.caller import Caller, Credentials, SmokeError, trust
 
+_NOT_AS_DESCRIBED = (LookupError, ValueError, TypeError, AttributeError, StopIteration)
+"""What it comes to where an answer is another thing than was asked for."""
+LATE_STEP_S = 5.0
+"""For each step once the time for all is over."""
 MAX_GUESTS = 5
 """Guests that are tried until one has the other arm of the flag."""
 
@@ -123,7 +129,7 @@ def main(arguments: list[str]) -> int:
     """Parse the command line, ask, tell; return the exit status."""
     given = _parser().parse_args(arguments)
     run = Run(given.url.rstrip("/"), given, _credentials(given))
-    with closing(run.caller()) as caller:
+    with _ended_after(given.within), closing(run.caller()) as caller:
         listed: list[Finding] = []
         try:
             _look(run, caller, listed)
@@ -140,6 +146,21 @@ def main(arguments: list[str]) -> int:
     verdict = "FAIL" if status(listed) else "PASS"
     sys.stdout.write(f"{verdict}: {summary(listed)}\n")
     return status(listed)
+
+
+@contextmanager
+def _ended_after(seconds: float) -> Iterator[None]:
+    """Break off what lasts longer, and then each further step: an answer may have no end."""
+
+    def late(*_: object) -> NoReturn:
+        raise SmokeError(f"it was not over after {seconds:g} s: see --within")
+
+    signal.signal(signal.SIGALRM, late)
+    signal.setitimer(signal.ITIMER_REAL, seconds, LATE_STEP_S)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 def _look(run: Run, caller: Caller, listed: list[Finding]) -> None:
@@ -183,7 +204,7 @@ def _tried(name: str, step: Callable[[], Finding]) -> Finding:
         return fail(name, str(error))
     except httpx2.HTTPError as error:
         return fail(name, _brief(error))
-    except (LookupError, ValueError, StopIteration) as error:
+    except _NOT_AS_DESCRIBED as error:
         return fail(name, f"the answer is not what the API describes ({error!r})")
 
 
@@ -191,7 +212,7 @@ def _guarded(findings: Iterator[Finding]) -> Iterator[Finding]:
     """Yield findings up to where the service breaks off, and that."""
     try:
         yield from findings
-    except (SmokeError, httpx2.HTTPError, LookupError, ValueError) as error:
+    except (SmokeError, httpx2.HTTPError, *_NOT_AS_DESCRIBED) as error:
         yield fail("refusals", f"broke off: {_brief(error)}")
 
 
@@ -226,6 +247,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--turns", type=count, default=3, metavar="N", help="to measure")
     add("--max-ttft", type=float, metavar="MS", help="fail where a first word comes later (p95)")
     add("--timeout", type=float, default=60, metavar="S", help="of one answer")
+    add("--within", type=float, default=600, metavar="S", help="of all together (%(default)s)")
     parser.add_argument("--keep", action="store_true", help="leave the conversations")
     parser.add_argument("--json", action="store_true", help="answer with one JSON document")
     return parser

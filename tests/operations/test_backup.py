@@ -1,5 +1,6 @@
 """Archives of files: whole, checked, and put back equal."""
 
+import gzip
 import shutil
 import sqlite3
 import threading
@@ -9,10 +10,11 @@ from functools import partial
 from itertools import count
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from operations.__main__ import run
-from operations.backup.archive import MANIFEST, prune
+from operations.backup.archive import MANIFEST, prune, read_manifest, sealed
 from tests.operations.stored import TURNS, archived, fill, rows
 
 
@@ -111,6 +113,27 @@ def test_a_damaged_archive_is_refused_before_anything_is_touched(
     assert not data_dir.exists()
 
 
+@pytest.mark.parametrize(
+    "content", [b"no archive", gzip.compress(b"{}")[:-4], gzip.compress(b"{}" * 99)]
+)
+def test_an_archive_that_was_changed_with_its_checksum_is_a_line(
+    content: bytes, data_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fill(1)
+    archive = archived(tmp_path / "archives")
+    shutil.rmtree(data_dir)
+    manifest = read_manifest(archive)
+    (archive / "chat.db.gz").write_bytes(content)
+    part = sealed(archive / "chat.db.gz", "sqlite")
+    (archive / MANIFEST).write_bytes(
+        msgspec.json.encode(msgspec.structs.replace(manifest, parts=[part]))
+    )
+
+    assert run("restore", [str(archive)]) == 1
+    assert capsys.readouterr().err.count("\n") == 1
+    assert not (data_dir / "chat.db").exists()
+
+
 def test_a_manifest_that_names_files_elsewhere_is_refused(
     data_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -145,10 +168,12 @@ def test_only_the_newest_archives_are_kept_and_nothing_else_is_removed(tmp_path:
     for name in names:
         (tmp_path / name).mkdir()
         (tmp_path / name / MANIFEST).touch()
-    (tmp_path / "chatstream-notes").mkdir()
+    notes = tmp_path / "chatstream-web"
+    notes.mkdir()
+    (notes / MANIFEST).touch()  # somebody's page has one, too
 
     assert prune(tmp_path, 2, made=tmp_path / names[4]) == names[:3]
-    assert sorted(path.name for path in tmp_path.iterdir()) == [*names[3:], "chatstream-notes"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [*names[3:], notes.name]
     assert prune(tmp_path, 1, made=tmp_path / names[3]) == [names[4]], "the clock was put back"
     assert prune(tmp_path, 9, made=tmp_path / names[3]) == []
 

@@ -47,6 +47,17 @@ def test_a_file_of_settings_that_is_named_has_to_be_there(
     assert not (data_dir / "jwt-secret").exists()
 
 
+@pytest.mark.parametrize("content", [b"APP_ENV=caf\xe9\n", b"APP_ENV=a\0b\n"])
+def test_a_file_of_settings_that_is_no_text_is_a_line(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "environment"
+    path.write_bytes(content)
+    words = [str(ROOT / "scripts/verify-indexes"), "--env-file", str(path)]
+
+    done = subprocess.run(words, check=False, capture_output=True, text=True, timeout=30)
+
+    assert (done.returncode, done.stderr.count("\n")) == (78, 1), done.stderr
+
+
 def test_where_nothing_is_stored_there_is_no_archive(
     data_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import anyio
 import pytest
 
-from operations.findings import Level
+from operations.findings import Level, fail, show
 from operations.smoke.caller import Caller, Event, SmokeError
 from operations.smoke.refusals import cookies
 from operations.smoke.turns import Timing, checked, measured, timed
@@ -170,3 +170,45 @@ async def test_a_service_that_is_not_there_is_one_line() -> None:
     assert status == 1
     assert len(said.splitlines()) == 2
     assert sys.executable not in said
+
+
+LIAR = """
+import http.server, sys, time
+class Lying(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+        while sys.argv[1] == "endless" and "health" not in self.path:
+            self.wfile.write(b" ")
+            time.sleep(0.1)
+        self.wfile.write(sys.argv[1].encode())
+    def do_POST(self):
+        self.do_GET()
+    def log_message(self, *_):
+        pass
+serving = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Lying)
+print(serving.server_port, flush=True)
+serving.serve_forever()
+"""
+
+
+@pytest.mark.parametrize("said", ["null", "[]", '"x"', "<html>", '{"user": []}', "endless"])
+async def test_a_service_that_lies_is_a_line_for_each_lie(said: str) -> None:
+    async with await anyio.open_process([sys.executable, "-c", LIAR, said]) as liar:
+        assert liar.stdout is not None
+        port = int(await liar.stdout.receive())
+        with anyio.fail_after(30):
+            status, told = await smoke(f"http://127.0.0.1:{port}", "--within", "1")
+        liar.kill()
+
+    assert status == 1
+    assert told.startswith("ok    health: ready\nfail  sign-in: ")
+    assert told.endswith("\nFAIL: 1 ok, 1 fail\n")
+
+
+def test_what_a_service_says_looks_like_no_line_of_ours(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    show(fail("sign-in", "\x1b[2K\nok    all is well"))
+
+    assert capsys.readouterr().out == "fail  sign-in: \ufffd[2K\ufffdok    all is well\n"
