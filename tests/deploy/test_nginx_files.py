@@ -46,12 +46,30 @@ async def test_files_are_handed_out_but_no_pages_and_no_folders(
         assert answer.headers["content-type"] == "application/problem+json"
 
 
+def render(out: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Render from within a folder, with paths that are told from there."""
+    command = [sys.executable, str(ROOT / "deploy/nginx/render"), "--domain", "localhost"]
+    command += ["--certificate", "c.pem", "--key", "k.pem", "--static-root", "web", "--out", out]
+    return subprocess.run(
+        command, check=False, capture_output=True, text=True, timeout=30, cwd=folder
+    )
+
+
+def test_paths_are_those_of_who_renders_and_not_nginxs(tmp_path: Path) -> None:
+    done = render("conf", tmp_path)
+
+    assert done.returncode == 0, done.stderr
+    site = (tmp_path / "conf/chatstream.conf").read_text("utf-8")
+    assert f"ssl_certificate {tmp_path}/c.pem;" in site
+    assert f"ssl_certificate_key {tmp_path}/k.pem;" in site
+    assert f"alias {tmp_path}/web/;" in site
+    assert f"include {tmp_path}/conf/" in (tmp_path / "conf/nginx.conf").read_text("utf-8")
+
+
 def test_a_folder_that_cannot_be_written_is_told_in_a_line(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    command = [sys.executable, str(ROOT / "deploy/nginx/render"), "--domain", "localhost"]
-    command += ["--certificate", "/c", "--key", "/k", "--out", str(tmp_path / "file/below")]
 
-    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=30)
+    done = render("file/below", tmp_path)
 
     assert done.returncode == 1
     assert done.stderr == f"render: {tmp_path}/file/below cannot be written: Not a directory\n"
