@@ -67,9 +67,10 @@ class WholeAnswerResponse(Response):
 
 
 async def _pad(send: Send) -> None:
+    # At once, too: to HTTP/2 nginx hands the headers on with a body's first byte, not before.
     while True:
-        await anyio.sleep(PAD_EVERY_S)
         await send({"type": "http.response.body", "body": b" ", "more_body": True})
+        await anyio.sleep(PAD_EVERY_S)
 
 
 async def _until_disconnect(receive: Receive, scope: anyio.CancelScope) -> None:

@@ -1,4 +1,4 @@
-"""Tokens come through nginx as they come without it: three readers of each turn, compared."""
+"""What comes bit by bit comes through nginx as it comes without it, in every protocol."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -10,6 +10,7 @@ import anyio
 import pytest
 from anyio.abc import ByteStream
 
+from tests.e2e.told import told_server
 from tests.support.certificates import trusting
 from tests.support.chat import Chat, running_chat
 from tests.support.http2 import Http2, Kind, http2
@@ -87,6 +88,27 @@ async def test_tokens_come_one_by_one_within_20_ms_of_the_direct_way(
         # Of nearly all of them it holds where nothing else runs: others may have the processor.
         assert most < 0.02, found
         assert together < 0.02 * TURNS * TOKENS, found
+
+
+async def test_who_waits_for_a_whole_answer_over_http2_is_told_at_once_which_turn_it_is(
+    tmp_path: Path,
+) -> None:
+    told = told_server(tmp_path / "server", default_streaming_percentage=0)
+    async with (
+        told as (server, model),
+        running_nginx(tmp_path / "nginx", upstream=server.port) as nginx,
+        http2(nginx.https_port, trusting(nginx.folder), DOMAIN) as connection,
+    ):
+        there, as_json = f"{DOMAIN}:{nginx.https_port}", {"Content-Type": "application/json"}
+        start = await connection.ask("POST", "/api/v1/turns", there, as_json, ends=False)
+        await connection.send_data(start, b'{"message": "Take your time"}', ends=True)
+        telling = await model.asked()
+
+        with anyio.fail_after(5):  # the model says nothing meanwhile
+            heads = (frame async for frame in connection.frames() if frame.kind == Kind.HEADERS)
+            head = await anext(heads)
+        assert (head.stream, head.status) == (start, 200)
+        await telling.end("Here.")
 
 
 async def _read_all(chat: Chat, nginx: Nginx) -> dict[str, Way]:
