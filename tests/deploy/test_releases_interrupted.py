@@ -156,6 +156,19 @@ async def test_a_way_back_that_is_killed_midway_is_gone_on_with_and_never_leads_
     assert (again.returncode, once_more.returncode) == (0, 1), again.stderr
 
 
+async def test_where_the_settings_became_wrong_nobody_is_asked_to_leave(tmp_path: Path) -> None:
+    async with serving(tmp_path) as made:
+        before = made.pids()
+        made.environment.chmod(0o644)
+
+        restart = await made.run("deploy", "--restart")
+        rollback = await made.run("rollback", "--to", "1.0")
+
+        assert made.pids() == before
+    assert (restart.returncode, rollback.returncode) == (78, 78)
+    assert "chmod 600" in restart.stderr
+
+
 async def test_who_answers_on_an_instances_port_is_not_taken_for_it(tmp_path: Path) -> None:
     async with serving(tmp_path) as made:
         made.control("stop", f"chatstream:chatstream-{made.ports[0]}")

@@ -49,6 +49,8 @@ class Site:
     def check(self, release: Path) -> bool:
         """Tell whether the stores have the indexes that a release needs; its settings are good.
 
+        Before an instance is asked to leave: where they are not, none comes back.
+
         Raises:
             NotDoneError: the settings cannot be used, or a store cannot be reached.
         """
