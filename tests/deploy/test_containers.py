@@ -21,8 +21,9 @@ import pytest
 from pydantic import SecretStr
 
 from operations.__main__ import COMMANDS
-from server.serving import CONNECTIONS_GRACE_S
+from server.serving import CONNECTIONS_GRACE_S, IDLE_GRACE_S
 from server.settings import Settings
+from streaming.runner import STOP_GRACE_S
 from tests.deploy.manifests import (
     DOCKER,
     ROOT,
@@ -188,10 +189,11 @@ def test_the_servers_are_set_by_settings_and_told_secrets_in_files() -> None:
 
 
 def test_a_container_that_ends_has_longer_than_the_drain() -> None:
+    leaving_s = STOP_GRACE_S + IDLE_GRACE_S + CONNECTIONS_GRACE_S
     for server in SERVERS.values():
         drain_s = int(server["environment"]["DRAIN_TIMEOUT_S"])
-        assert seconds(server["stop_grace_period"]) >= drain_s + CONNECTIONS_GRACE_S + 5
-        assert seconds(SERVICES["nginx"]["stop_grace_period"]) >= drain_s + CONNECTIONS_GRACE_S
+        assert seconds(server["stop_grace_period"]) > drain_s + leaving_s
+        assert seconds(SERVICES["nginx"]["stop_grace_period"]) > drain_s + IDLE_GRACE_S
 
 
 def test_what_is_mounted_used_and_waited_for_is_named_in_the_file() -> None:

@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 
 from server.app import served_routes
-from server.serving import CONNECTIONS_GRACE_S
+from server.serving import CONNECTIONS_GRACE_S, IDLE_GRACE_S
 from server.settings import Settings
 from server.settings.secrets import REQUIRED
+from streaming.runner import STOP_GRACE_S
 from tests.deploy import manifests
 from tests.deploy.manifests import (
     DOCKER,
@@ -133,7 +134,8 @@ def test_a_pod_that_goes_is_given_longer_than_it_takes_and_none_is_missing() -> 
     drain_s = float(SETTINGS["DRAIN_TIMEOUT_S"])
 
     assert stop[0] == "sleep"
-    assert POD["terminationGracePeriodSeconds"] >= int(stop[1]) + drain_s + CONNECTIONS_GRACE_S + 10
+    leaving_s = STOP_GRACE_S + IDLE_GRACE_S + CONNECTIONS_GRACE_S
+    assert POD["terminationGracePeriodSeconds"] > int(stop[1]) + drain_s + leaving_s
     assert DEPLOYMENT["strategy"]["rollingUpdate"] == {"maxUnavailable": 0, "maxSurge": 1}
     assert "replicas" not in DEPLOYMENT
 

@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 import pytest
 from dotenv import dotenv_values
 
-from server.serving import CONNECTIONS_GRACE_S
+from server.serving import CONNECTIONS_GRACE_S, IDLE_GRACE_S
 from server.settings import Settings
 from streaming.runner import STOP_GRACE_S
 from tests.support.server import ROOT
@@ -69,7 +69,8 @@ def test_supervisor_waits_longer_than_an_instance_takes_to_leave(
 
     drain_s = int(options[1]) if options else round(Settings().drain_timeout_s)
     assert made["command"].endswith(f"--drain-s {drain_s}")
-    assert int(made["stopwaitsecs"]) > drain_s + STOP_GRACE_S + CONNECTIONS_GRACE_S
+    leaving_s = STOP_GRACE_S + IDLE_GRACE_S + CONNECTIONS_GRACE_S
+    assert int(made["stopwaitsecs"]) > drain_s + leaving_s
     assert made["stopsignal"] == "TERM"
 
 

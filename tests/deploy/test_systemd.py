@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from server.serving import CONNECTIONS_GRACE_S
+from server.serving import CONNECTIONS_GRACE_S, IDLE_GRACE_S
 from streaming.runner import STOP_GRACE_S
 from tests.support.server import ROOT
 
@@ -32,7 +32,8 @@ def test_systemd_waits_longer_than_an_instance_takes_to_leave() -> None:
 
     drain_s = int(words[words.index("--drain-s") + 1])
 
-    assert int(unit["TimeoutStopSec"][0]) > drain_s + STOP_GRACE_S + CONNECTIONS_GRACE_S
+    leaving_s = STOP_GRACE_S + IDLE_GRACE_S + CONNECTIONS_GRACE_S
+    assert int(unit["TimeoutStopSec"][0]) > drain_s + leaving_s
     assert unit["KillSignal"] == ["SIGTERM"]
     assert unit["RestartPreventExitStatus"] == ["78"]
 
