@@ -149,11 +149,11 @@ def main(arguments: list[str]) -> int:
 
 
 @contextmanager
-def _ended_after(seconds: float) -> Iterator[None]:
+def _ended_after(seconds: int) -> Iterator[None]:
     """Break off what lasts longer, and then each further step: an answer may have no end."""
 
     def late(*_: object) -> NoReturn:
-        raise SmokeError(f"it was not over after {seconds:g} s: see --within")
+        raise SmokeError(f"it was not over after {seconds} s: see --within")
 
     signal.signal(signal.SIGALRM, late)
     signal.setitimer(signal.ITIMER_REAL, seconds, LATE_STEP_S)
@@ -247,7 +247,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--turns", type=count, default=3, metavar="N", help="to measure")
     add("--max-ttft", type=float, metavar="MS", help="fail where a first word comes later (p95)")
     add("--timeout", type=float, default=60, metavar="S", help="of one answer")
-    add("--within", type=float, default=600, metavar="S", help="of all together (%(default)s)")
+    add("--within", type=count, default=600, metavar="S", help="of all together (%(default)s)")
     parser.add_argument("--keep", action="store_true", help="leave the conversations")
     parser.add_argument("--json", action="store_true", help="answer with one JSON document")
     return parser
