@@ -218,6 +218,8 @@ def _guarded(findings: Iterator[Finding]) -> Iterator[Finding]:
 
 def _brief(error: Exception) -> str:
     said = str(error).splitlines()
+    if said and "mismatch, certificate" in said[0]:
+        return "its certificate is of another name: call it by its own"
     if said and "certificate" in said[0].lower():
         return "its certificate is not trusted: name the authority with --ca, or say --insecure"
     return f"{type(error).__name__} {said[0] if said else ''}".strip()

@@ -1,5 +1,6 @@
 """The smoke test: passes where all is well, and names what is not."""
 
+import asyncio
 import json
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ from operations.smoke.caller import Caller, Event, SmokeError
 from operations.smoke.refusals import cookies
 from operations.smoke.turns import Timing, checked, measured, timed
 from tests.e2e.test_start import start
+from tests.support.certificates import self_signed
 from tests.support.nginx import running_nginx
 from tests.support.server import ROOT, running_server
 
@@ -204,6 +206,24 @@ async def test_a_service_that_lies_is_a_line_for_each_lie(said: str) -> None:
     assert status == 1
     assert told.startswith("ok    health: ready\nfail  sign-in: ")
     assert told.endswith("\nFAIL: 1 ok, 1 fail\n")
+
+
+@pytest.mark.services
+async def test_a_certificate_of_another_name_is_told_from_one_that_nobody_vouches_for(
+    tmp_path: Path,
+) -> None:
+    context = self_signed(tmp_path, "DNS:other.example")
+    async with await asyncio.start_server(
+        lambda _, writer: writer.close(), "127.0.0.1", 0, ssl=context
+    ) as server:
+        port = server.sockets[0].getsockname()[1]
+        authority = str(tmp_path / "certificate.pem")
+
+        _, told = await smoke(f"https://localhost:{port}", "--ca", authority)
+        _, without = await smoke(f"https://localhost:{port}")
+
+    assert "is of another name" in told
+    assert "--ca" in without
 
 
 def test_what_a_service_says_looks_like_no_line_of_ours(
