@@ -23,7 +23,7 @@ ENDED = "document.querySelector('.exchange:last-child .speech').dataset.speech =
 PLAYING = "document.querySelector('.exchange:last-child .speech').dataset.speech === 'playing'"
 PAUSED = "document.querySelector('.exchange:last-child .speech').dataset.speech === 'paused'"
 LISTEN, PAUSE = "Listen to the answer", "Pause speaking"
-NO_MORE_UNITS = r"404 \(Not Found\)"
+NO_MORE_UNITS = r"404 \(.*/api/v1/speech/"
 """How a replay finds the end of an answer; the browser notes it."""
 LONG = "It goes on and on with many words so that there is time enough to do something else. " * 3
 

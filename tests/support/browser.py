@@ -98,7 +98,9 @@ class Watch:
         page.on(
             "console",
             lambda message: (
-                self.complaints.append(f"{message.type}: {message.text}")
+                self.complaints.append(
+                    f"{message.type}: {message.text} (at {message.location['url']})"
+                )
                 if message.type in {"error", "warning"}
                 else None
             ),
@@ -128,6 +130,7 @@ async def watched_context(
     context.on("page", watch.on)
     try:
         yield context, watch
-        assert watch.unexpected() == []
+        complaints = watch.unexpected()
+        assert not complaints, complaints
     finally:
         await context.close()
