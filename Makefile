@@ -28,6 +28,9 @@ acceptance: .venv/.dev ## the seeded tests and the runs of faults at full length
 	@$(BIN)/python -m tests.benchmarks.sentences
 	@$(BIN)/python -m tests.rollout_simulation
 	@$(BIN)/python -m tests.chaos.kills --kills 200 --seed 1
+	@FRONT=nginx $(PYTEST) tests/e2e
+	@$(PYTEST) --runs 301 tests/deploy/test_nginx_bounds.py -k take_nothing
+	@$(BIN)/python -m tests.fresh_machine || [ $$? -eq 77 ]
 	@for seed in $$(seq 1 20); do $(BIN)/python -m tests.chaos --seed $$seed --minutes 3 || exit 1; done
 
 schemathesis: .venv/.dev ## send the whole API generated requests, 100 of each kind an operation
