@@ -10,7 +10,7 @@ from typing import Any
 GROUP = "chatstream"
 STOPPED, STARTING, RUNNING, BACKOFF, STOPPING, EXITED, FATAL = 0, 10, 20, 30, 40, 100, 200
 """States as supervisor numbers them."""
-_NOT_RUNNING = 70
+_ALREADY_STARTED, _NOT_RUNNING = 60, 70
 _CALL_S = 10.0
 
 
@@ -67,12 +67,13 @@ class Supervisor:
         self._call("stopProcess", f"{GROUP}:{name}", within_s=self._stop_s, ignore=_NOT_RUNNING)
 
     def start(self, name: str) -> None:
-        """Start an instance; whether it comes to serve is not waited for.
+        """Start an instance where it does not run; whether it comes to serve is not waited for.
 
         Raises:
             SupervisorError: supervisord cannot start it.
         """
-        self._call("startProcess", f"{GROUP}:{name}", False, within_s=_CALL_S)
+        place = f"{GROUP}:{name}"
+        self._call("startProcess", place, False, within_s=_CALL_S, ignore=_ALREADY_STARTED)
 
     def signal(self, name: str, signal: str) -> None:
         """Send an instance a signal; nothing where it does not run.
