@@ -25,6 +25,7 @@ OPTIONS = {
     "HOST": "--url",
     "ARCHIVE": "--backups",
     "NGINX_CONF": "--nginx-conf",
+    "UNIT": "--unit",
 }
 """What a line may leave open, and the option that says it."""
 
@@ -90,7 +91,7 @@ def _run(
 
 
 def _values(given: argparse.Namespace) -> dict[str, str]:
-    values = {}
+    values = {"UNIT": given.unit}
     if given.env_file is not None:
         values["ENV_FILE"] = str(given.env_file.absolute())
     if given.url is not None:
@@ -117,6 +118,11 @@ def _parser() -> argparse.ArgumentParser:
     add("--smoke", default="", help="options for scripts/smoke, such as '--ca ca.pem'")
     add("--nginx-conf", type=Path, help="nginx.conf, as it is served")
     add("--backups", type=Path, help="the folder of archives")
+    add(
+        "--unit",
+        default="chatstream-supervisor.service",
+        help="what systemd starts the service by (%(default)s), such as chatstream.target",
+    )
     add("--send", action="store_true", help="also what tells operators something")
     add("--json", action="store_true", help="answer with one JSON document")
     return parser

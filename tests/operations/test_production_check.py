@@ -47,10 +47,11 @@ def test_options_fill_in_what_lines_leave_open_without_a_shell(
     (tmp_path / "environment").write_text("A_SETTING_OF_THE_FILE=here\n", encoding="ascii")
     checklist.write_text(
         "- Where: an address: `echo $URL $HOST ; exit 1`\n"
-        "- Settings: of the file: `printenv A_SETTING_OF_THE_FILE`\n",
+        "- Settings: of the file: `printenv A_SETTING_OF_THE_FILE`\n"
+        "- Boot: by the unit: `echo $UNIT`\n",
         encoding="utf-8",
     )
-    options = ["--url", "https://chat.example.com", "--send"]
+    options = ["--url", "https://chat.example.com", "--send", "--unit", "chatstream.target"]
 
     status = production_check.main([*options, "--env-file", str(tmp_path / "environment")])
 
@@ -58,6 +59,7 @@ def test_options_fill_in_what_lines_leave_open_without_a_shell(
     assert status == 0
     assert "https://chat.example.com chat.example.com ; exit 1" in said
     assert "Settings: here" in said
+    assert "Boot: chatstream.target" in said
 
 
 def test_a_report_of_ours_that_fails_is_told_by_its_line_that_failed() -> None:
