@@ -20,7 +20,7 @@ from operations.backup.archive import (
     write_manifest,
 )
 from operations.findings import OperationError
-from server.settings import Settings
+from server.settings import RESTORE_PROGRESS, Settings
 
 Engine = Literal["auto", "mongodump", "built-in"]
 
@@ -32,9 +32,6 @@ KEPT_SECRETS = tuple(
     for suffix in ("", ".previous")
 )
 """Files of DATA_DIR; `.previous` is there once a secret was rotated."""
-
-PROGRESS = "restore-progress.json"
-"""In DATA_DIR while a restore is under way, or broke off: what is stored is no whole then."""
 
 
 def make(
@@ -56,7 +53,7 @@ def make(
         OSError: it cannot be written, or the secrets not be read; there is none, either.
     """
     began_at = time.monotonic()
-    if (settings.data_dir / PROGRESS).exists():
+    if (settings.data_dir / RESTORE_PROGRESS).exists():
         raise OperationError(
             f"a restore into {settings.data_dir} broke off, or is at work: repeat it, or wait."
         )

@@ -12,11 +12,11 @@ import msgspec
 
 from operations.backup import figures, flags, mongo, mongo_tools, sqlite
 from operations.backup.archive import MANIFEST, Manifest, Part, check, hash_of, read_manifest
-from operations.backup.making import KEPT_SECRETS, PROGRESS
+from operations.backup.making import KEPT_SECRETS
 from operations.backup.standstill import standstill
 from operations.findings import OK, OperationError
 from operations.settings import DEFAULT, add_option, load
-from server.settings import Settings
+from server.settings import RESTORE_PROGRESS, Settings
 
 _AHEAD_H = 1.0
 """Clocks of two machines may be so far apart."""
@@ -49,7 +49,7 @@ class Restore:
             part for part in manifest.parts if env_file is not None or part.kind != "secret"
         ]
         self._strays = sorted(mongo.OURS - {mongo.name_of(part) for part in self._parts})
-        self._path = settings.data_dir / PROGRESS
+        self._path = settings.data_dir / RESTORE_PROGRESS
         self._progress = Progress(hash_of(folder / MANIFEST), [])
         self._fits(manifest)
 

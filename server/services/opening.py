@@ -36,7 +36,7 @@ from server.services.sign_in_provider import open_sign_in_provider
 from server.services.sources import open_sources
 from server.services.stores import history_breaker, open_stores
 from server.services.telemetry import open_telemetry
-from server.settings import Settings
+from server.settings import RESTORE_PROGRESS, Settings
 from server.version import VERSION
 from streaming.keeper import RecordKeeper
 from streaming.operators import Operators
@@ -59,7 +59,7 @@ async def open_services(settings: Settings, specify: Specify) -> AsyncIterator[S
         StartError: the data directory, a store or a secret cannot be used.
     """
     async with AsyncExitStack() as stack:
-        _make_data_dir(settings.data_dir)
+        _enter_data_dir(settings.data_dir)
         if settings.redis_url is None or settings.mongodb_uri is None:
             _claim_data_dir(settings.data_dir, stack)
         worker_id = new_id("worker")
@@ -175,11 +175,18 @@ def settle_garbage_collector() -> None:
     gc.set_threshold(50_000, 50, 100)
 
 
-def _make_data_dir(data_dir: Path) -> None:
+def _enter_data_dir(data_dir: Path) -> None:
+    """Make the folder, and start on nothing that is half of one state and half of another."""
     try:
         data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as error:
         raise _unusable(data_dir, error) from None
+    progress = data_dir / RESTORE_PROGRESS
+    if progress.exists():
+        raise StartError(
+            f"What is stored is half restored ({progress}); repeat scripts/restore with the same"
+            " archive, or wait until it is done."
+        )
 
 
 def _unusable(data_dir: Path, error: OSError) -> StartError:

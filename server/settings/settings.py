@@ -28,6 +28,8 @@ from server.settings.web import WebSettings
 
 EX_CONFIG = 78
 """Exit status for a setting that cannot be used (sysexits.h)."""
+RESTORE_PROGRESS = "restore-progress.json"
+"""In DATA_DIR while a restore is under way, or broke off: what is stored is no whole then."""
 
 
 class Settings(

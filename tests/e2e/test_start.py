@@ -266,3 +266,12 @@ async def test_a_redis_without_a_shared_history_is_told_of(tmp_path: Path) -> No
 
     told = [(tmp_path / name / "server.log").read_text() for name in ("one", "alone")]
     assert ["history.not_shared" in log for log in told] == [True, False]
+
+
+async def test_what_is_half_restored_is_not_served(tmp_path: Path) -> None:
+    (tmp_path / "restore-progress.json").write_text("{}", encoding="ascii")
+
+    (line,) = await fault_of(tmp_path)
+
+    assert "half restored" in line
+    assert "scripts/restore" in line

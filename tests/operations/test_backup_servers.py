@@ -23,11 +23,10 @@ from flags.store.redis import RedisFlagStore
 from operations.__main__ import run
 from operations.backup import mongo_tools, restore
 from operations.backup.archive import MANIFEST, read_manifest
-from operations.backup.making import PROGRESS
 from operations.backup.mongo import ordered
 from operations.findings import OperationError
 from server.services import choose_stores
-from server.settings import Settings
+from server.settings import RESTORE_PROGRESS, Settings
 from tests.operations.stored import TURNS, archived, documents, fill, wipe
 from tests.support.commits import a_commit, a_flag
 from tests.support.mongo import MongoServer, running_mongo
@@ -194,11 +193,11 @@ def test_a_restore_that_broke_off_goes_on(
         broken.run()
     (archive / "turns.jsonl.gz").write_bytes(whole)
     assert (archive / MANIFEST).read_bytes() == manifest
-    assert (data_dir / PROGRESS).exists()
+    assert (data_dir / RESTORE_PROGRESS).exists()
 
     assert run("restore", [str(archive)]) == 0
     assert documents(uri) == before
-    assert not (data_dir / PROGRESS).exists()
+    assert not (data_dir / RESTORE_PROGRESS).exists()
 
 
 @pytest.mark.services

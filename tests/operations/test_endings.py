@@ -13,7 +13,7 @@ import pytest
 
 from operations.__main__ import COMMANDS, INTERRUPTED, TERMINATED, UNREAD, run
 from operations.backup.archive import MANIFEST, publish
-from operations.backup.making import PROGRESS
+from server.settings import RESTORE_PROGRESS
 from tests.operations.stored import archived, fill, rows
 from tests.support.server import ROOT, running_server
 
@@ -71,7 +71,7 @@ def test_beside_a_restore_that_broke_off_there_is_no_archive(
     data_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     fill(1)
-    (data_dir / PROGRESS).touch()
+    (data_dir / RESTORE_PROGRESS).touch()
 
     assert run("backup", [str(tmp_path / "a")]) == 1
     assert "repeat it" in capsys.readouterr().err
