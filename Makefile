@@ -19,8 +19,8 @@ run: .venv/.run ## serve on http://localhost:8000 (PORT=... to change)
 test: .venv/.dev ## run the tests
 	@$(PYTEST) -m "not long"
 
-test-long: .venv/.dev ## run those that take minutes: further journeys of pages, crashes and restarts
-	@$(PYTEST) -m long
+test-long: .venv/.dev ## run those that take minutes: further journeys of pages, crashes and restarts (TESTS=tests/...)
+	@$(PYTEST) -m long $(TESTS)
 
 acceptance: .venv/.dev ## the seeded tests and the runs of faults at full length: hours, and the figures in docs/
 	@$(PYTEST) --runs 10000 -k "whatever_happens"
