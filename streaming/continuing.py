@@ -12,11 +12,13 @@ Nothing is invented, and nothing is cut but what is proved to be there already. 
 proved when it ends where the written text ends, begins at the start of a word, and
 
 - has `PROOF` letters and digits ("the" after "the" is no repetition but a word); or
-- is all of the written text, with a letter or nothing but opening marks ("¿", "(", a quote), or
-  all of its last line, with at least two letters; or
+- is all of the written text, with a letter or nothing but opening marks ("¿", "(", a quote, or
+  Markdown's of bold and code, maybe in a list), or all of its last line, with at least two
+  letters; or
 - would glue two words together ("the quick bro" and "quick brown"), with `GLUED_PROOF` letters;
 
-and the end of the written text does not say it twice: after "ha ha ha" one more is no surprise.
+and, marks apart, the end of the written text does not say it twice: after "ha ha ha" one more is
+no surprise.
 The longest such repetition is cut. White space where the parts meet is not doubled. A text that
 does repeat itself where it broke off cannot be told from a model that repeats it, and loses that.
 """
@@ -59,6 +61,8 @@ _UNSPACED = re.compile(
 )
 _JOINERS = "\u200d\ufe0e\ufe0f\u20e3\U0001f3fb\U0001f3fc\U0001f3fd\U0001f3fe\U0001f3ff"
 _OPENING = "\u00bf\u00a1\"'"
+# What opens something in Markdown and, doubled, nothing: no "*", as "*" may be half of "**".
+_MARKUP = re.compile(r"(?:(?:[-*+>]|#{1,6}|\d{1,9}[.)])\s+)*(?:\*{2,3}|_{2,3}|~~|`{3,})")
 _PREFACE = re.compile(r"```[\w+#.-]*\s*|.*(?:[:\uff1a\u2026]|\.\.\.)[*_)\]]*\s*")
 
 
@@ -249,6 +253,8 @@ class _Repetition:
     def _is_proof(self, count: int) -> bool:
         written = self._written
         repeated = written[-count:]
+        if count == len(written) and _MARKUP.fullmatch(repeated):
+            return True
         if _says_twice(written, repeated):
             return False
         if count == len(written) and (_LETTER.search(repeated) or _only_opens(repeated)):

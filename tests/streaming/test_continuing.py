@@ -175,6 +175,11 @@ def test_an_answer_that_started_over_and_broke_off_again_adds_nothing() -> None:
         ("I", " think so.", " think so."),
         ("1", "1 is prime.", "1 is prime."),
         ("*", "*bold** text", "*bold** text"),
+        ("**", "**bold** text", "bold** text"),
+        ("**", "bold** text", "bold** text"),
+        ("- **", "- **bold** text", "bold** text"),
+        ("1. ***", "1. ***bold*** text", "bold*** text"),
+        ("```", "```python\nprint()", "python\nprint()"),
     ],
 )
 def test_an_answer_that_broke_off_at_its_first_letter_begins_once(
