@@ -116,7 +116,7 @@ def test_a_damaged_archive_is_refused_before_anything_is_touched(
 @pytest.mark.parametrize(
     "content",
     [b"no archive", gzip.compress(b"{}")[:-4], gzip.compress(b"{}" * 99)],
-    ids=["no gzip", "cut", "no manifest"],
+    ids=["no gzip", "cut", "no database"],
 )
 def test_an_archive_that_was_changed_with_its_checksum_is_a_line(
     content: bytes, data_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
