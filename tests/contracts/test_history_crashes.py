@@ -30,6 +30,8 @@ from tests.history.factories import (
 )
 from tests.history.faulty_mongo import Faults, FaultyMongoDatabase, When, faults_in
 
+pytestmark = pytest.mark.long
+
 COMMANDS = 30
 """More than any call sends: each test ends at the first count that no crash meets."""
 

@@ -293,6 +293,7 @@ async def test_a_record_that_cannot_be_written_refuses_turns_and_asks_no_model(
     assert "Traceback" not in log_of(busy.server)
 
 
+@pytest.mark.long
 @pytest.mark.fault(27)
 async def test_a_record_lost_in_mid_answer_is_said_so_and_made_up_for(tmp_path: Path) -> None:
     async with told_server(tmp_path, history_timeout_s=0.5) as (server, model):

@@ -101,6 +101,7 @@ async def test_tokens_come_through_one_by_one(scene: Scene) -> None:
     assert answer.headers["x-accel-buffering"] == "no"
 
 
+@pytest.mark.long
 @pytest.mark.fault(51)
 async def test_a_reload_leaves_streams_alone_and_lets_new_ones_begin(scene: Scene) -> None:
     async with scene.nginx.client() as http:

@@ -86,6 +86,7 @@ async def end_the_others(device: httpx.AsyncClient) -> None:
             assert ended.status_code == 204, ended.text
 
 
+@pytest.mark.long
 async def test_who_registers_as_a_guest_keeps_everything_and_a_running_answer_goes_on() -> None:
     async with chat_page() as world:
         telling = await world.ask("Before I am known")

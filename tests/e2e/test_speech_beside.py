@@ -38,6 +38,7 @@ async def until_busy(speech: Spoken, turn_id: str) -> list[Event]:
     return seen
 
 
+@pytest.mark.long
 async def test_a_conversation_that_is_deleted_falls_silent(speech: Spoken) -> None:
     started = await speech.server.start(PROSE, speech=NEVER)
     await until_busy(speech, started["turn_id"])

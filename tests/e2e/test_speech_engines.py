@@ -24,6 +24,8 @@ from tests.support.chat import data_of, log_of
 from tests.support.espeak import require_espeak
 from tests.support.server import running_server, text_of
 
+pytestmark = pytest.mark.long
+
 NOBODY = "http://127.0.0.1:1"
 """An endpoint where nothing listens."""
 
@@ -38,7 +40,6 @@ async def speech_health(speech: Spoken) -> dict[str, Any]:
     return health
 
 
-@pytest.mark.long
 async def test_faults_are_of_one_unit_and_what_heals_is_not_noticed(tmp_path: Path) -> None:
     faults = {
         "unavailable:times=2": "spoken",
@@ -65,7 +66,6 @@ async def test_faults_are_of_one_unit_and_what_heals_is_not_noticed(tmp_path: Pa
         assert "Traceback" not in log_of(speech.server)
 
 
-@pytest.mark.long
 async def test_a_burst_of_unavailable_is_passed_over(tmp_path: Path) -> None:
     tts: dict[str, float] = {"burst_every": 4, "burst_length": 1}
     async with spoken_server(tmp_path, tts=tts) as speech:
@@ -77,7 +77,6 @@ async def test_a_burst_of_unavailable_is_passed_over(tmp_path: Path) -> None:
 
 
 @pytest.mark.fault(43)
-@pytest.mark.long
 async def test_an_engine_that_is_down_leaves_the_text_alone_and_is_left_alone(
     tmp_path: Path,
 ) -> None:
@@ -107,7 +106,6 @@ def units_url(events: list[Any], index: int) -> str:
     return f"/api/v1/speech/{data_of(events[0])['turn_id']}.{index}"
 
 
-@pytest.mark.long
 @pytest.mark.services
 async def test_the_embedded_engine_stands_in_for_one_that_is_down(tmp_path: Path) -> None:
     require_espeak()
@@ -167,7 +165,6 @@ def _wav_duration_s(audio: bytes) -> float:
     return float(samples / rate)
 
 
-@pytest.mark.long
 async def test_without_any_engine_each_unit_says_so(tmp_path: Path) -> None:
     async with spoken_server(tmp_path, tts_engine="auto", google_tts_endpoint="") as speech:
         events = await speech.answer(PROSE)
@@ -176,7 +173,6 @@ async def test_without_any_engine_each_unit_says_so(tmp_path: Path) -> None:
         assert await speech_health(speech) == {"status": "off", "engine": "off"}
 
 
-@pytest.mark.long
 async def test_where_speech_is_off_the_rest_works(tmp_path: Path) -> None:
     async with spoken_server(tmp_path, espeak=True, tts_engine="off") as speech:
         events = await speech.answer(PROSE)
@@ -195,7 +191,6 @@ async def test_where_speech_is_off_the_rest_works(tmp_path: Path) -> None:
         assert (await speech.stats())["synthesize"] == 0
 
 
-@pytest.mark.long
 async def test_on_the_off_arm_speech_is_left_out(tmp_path: Path) -> None:
     async with spoken_server(tmp_path, default_streaming_percentage=0) as speech:
         body = {"message": PROSE, "speech": True}
@@ -222,7 +217,6 @@ async def test_audio_that_is_not_kept_is_made_again(tmp_path: Path) -> None:
         assert (await speech.stats())["synthesize"] == made + 3
 
 
-@pytest.mark.long
 async def test_a_reader_that_comes_when_audio_is_gone_is_not_kept_waiting(tmp_path: Path) -> None:
     # Room for about one chunk: whoever follows gets all, whoever replays gets the address.
     tts: dict[str, float] = {"latency": 0.05}

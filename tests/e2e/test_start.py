@@ -65,6 +65,7 @@ async def test_a_port_in_use_is_one_clear_line(tmp_path: Path) -> None:
     assert "set PORT" in lines[0]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("host", ["no-such-host.invalid", "203.0.113.1"])
 async def test_an_address_that_is_not_ours_is_one_clear_line(tmp_path: Path, host: str) -> None:
     lines = await fault_of(tmp_path / "data", HOST=host)
@@ -85,6 +86,7 @@ async def test_a_data_folder_that_is_a_file_is_one_clear_line(tmp_path: Path) ->
     assert (tmp_path / "file").read_text(encoding="utf-8") == "in the way"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "content", [b"this is no database, " * 100, b"SQLite format 3\0" + b"\0" * 84]
 )
@@ -161,6 +163,7 @@ async def test_an_unknown_value_is_one_clear_line(tmp_path: Path, name: str, val
     assert value in lines[0]
 
 
+@pytest.mark.long
 @pytest.mark.fault(50)
 async def test_many_faults_are_all_named_at_once(tmp_path: Path) -> None:
     lines = await fault_of(tmp_path, PORT="abc", LOG_LEVEL="loud", HEARTBEAT_S="soon")
@@ -216,6 +219,7 @@ async def test_development_makes_its_secrets_once_and_for_its_eyes_only(tmp_path
     assert all(len(secret.strip()) >= 32 for secret in made.values())
 
 
+@pytest.mark.long
 async def test_the_table_of_settings_lists_all_and_shows_no_value_of_ours(tmp_path: Path) -> None:
     status, printed, _ = await start(tmp_path, "settings", **SECRETS)
 
@@ -241,6 +245,7 @@ async def test_settings_can_come_from_a_file_and_the_environment_goes_before_it(
     assert [_name(line) for line in done.stderr.decode().splitlines()] == ["LOG_LEVEL"]
 
 
+@pytest.mark.long
 async def test_an_unknown_command_is_refused(tmp_path: Path) -> None:
     status, _, complaint = await start(tmp_path, "frobnicate")
 
@@ -258,6 +263,7 @@ async def test_with_nothing_set_the_offline_model_answers(tmp_path: Path) -> Non
         assert health["checks"]["model"]["kind"] == "offline"
 
 
+@pytest.mark.long
 async def test_a_redis_without_a_shared_history_is_told_of(tmp_path: Path) -> None:
     async with running_server(tmp_path / "one", redis_url="redis://127.0.0.1:1"):
         pass

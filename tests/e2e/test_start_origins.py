@@ -8,6 +8,8 @@ from tests.e2e.told import ask, told_server
 from tests.support.chat import cookie_of, log_of
 from tests.support.server import running_server
 
+pytestmark = pytest.mark.long
+
 FRIEND = "https://friend.example"
 PREFLIGHT = {
     "Access-Control-Request-Method": "POST",

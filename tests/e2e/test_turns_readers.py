@@ -77,6 +77,7 @@ async def test_many_who_do_not_read_cost_nobody_else_anything(tmp_path: Path) ->
                 one.close()
 
 
+@pytest.mark.long
 async def test_a_reader_who_reads_slowly_but_reads_is_not_cut_off(tmp_path: Path) -> None:
     model = "sim:tokens=4000,rate=8000"
     settings = {"send_timeout_s": 2, "max_response_chars": 1_000_000}

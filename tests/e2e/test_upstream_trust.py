@@ -20,6 +20,8 @@ from tests.support.machine import program
 from tests.support.server import Server, running_server, text_of
 from tests.support.simulator import running_simulator
 
+pytestmark = pytest.mark.long
+
 
 def certificate(folder: Path, name: str) -> Path:
     """Make a certificate that vouches for itself, and its key in the same file."""

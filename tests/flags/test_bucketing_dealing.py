@@ -19,6 +19,8 @@ import pytest
 from flags.bucketing import BUCKETS, bucket, bucket_of, includes
 from tests.flags import vendors
 
+pytestmark = pytest.mark.long
+
 Deal = Callable[[str, str], int]
 """A bucketing: a flag (or a salt) and a unit make 0..99999."""
 

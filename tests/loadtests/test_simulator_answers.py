@@ -11,6 +11,8 @@ from openai.types.chat import ChatCompletionChunk, ChatCompletionMessageParam
 from loadtests.llm_simulator.prose import answer_text
 from tests.support.simulator import Simulator, running_simulator
 
+pytestmark = pytest.mark.long
+
 QUESTION = "Tell me about streaming."
 
 

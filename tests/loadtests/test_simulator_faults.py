@@ -17,7 +17,7 @@ from tests.support.simulator import Simulator, running_simulator
 _MANUAL = Path(__file__).parents[2] / "docs" / "simulator.md"
 
 # One simulator serves the whole file, on one loop; each test starts with nothing seen.
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.long]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module", name="shared")

@@ -23,7 +23,7 @@ from streaming.speech.audio import duration_s
 from tests.support.browser import running_browser
 from tests.support.tts_simulator import TtsSimulator, running_tts_simulator
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.long]
 
 SENTENCE = "This sentence of some length would take a moment to say."
 CHIRP = "en-US-Chirp3-HD-Kore"

@@ -6,6 +6,8 @@ import pytest
 
 from tests.support.server import running_server
 
+pytestmark = pytest.mark.long
+
 
 @pytest.mark.parametrize(
     "cookies", ['prefs={"x":1}; {}', "{}; na me=1", "x; {}", "a=b c; {}", "{}; =", "; {};;"]

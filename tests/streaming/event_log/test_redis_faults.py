@@ -29,7 +29,7 @@ from tests.streaming.event_log.workers import (
 from tests.support.fault_proxy import TO_CLIENT, FaultProxy, running_proxy
 from tests.support.redis import RedisServer, running_redis
 
-pytestmark = pytest.mark.services
+pytestmark = [pytest.mark.services, pytest.mark.long]
 
 CROWD = 50
 LOOK_S = 1.0

@@ -24,6 +24,8 @@ from tests.streaming.speech.makers import (
 from tests.support.speakers import HANGS, ScriptedSpeaker, Step, audio_of
 from tests.support.virtual_time import run_in_virtual_time
 
+pytestmark = pytest.mark.long
+
 ERRORS: list[SpeechError] = [UNAVAILABLE, UNAVAILABLE, TIMED_OUT, REFUSED, TOO_LONG]
 
 RUNS = 300

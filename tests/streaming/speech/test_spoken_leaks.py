@@ -17,6 +17,8 @@ from streaming.sentences import Sentence, SentenceKind
 from streaming.speech.spoken import SpokenText
 from tests.streaming.speech.leaks import LEAKS, leaks
 
+pytestmark = pytest.mark.long
+
 properties = settings(deadline=None, derandomize=True)
 
 Unit = tuple[SentenceKind, str]
