@@ -122,7 +122,8 @@ async def test_a_new_user_is_made_and_a_refusal_is_told_in_the_dialog() -> None:
 
 
 async def test_the_page_closes_when_the_session_ends_and_stays_open_past_its_access_token() -> None:
-    async with admins_page(access_token_s=2) as (_, page, operator):
+    async with admins_page(access_token_s=2) as (world, page, operator):
+        world.watch.expect("401 .*/auth/refresh")  # where a renewal is just due
         for search in ("ann", "root"):
             await is_renewed(page)
             await page.locator("#users-search").fill(search)

@@ -12,7 +12,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from tests.support.front import cookie
+from tests.support.front import cookie, unfronted
 from tests.support.server import Server, running_server
 
 pytestmark = [pytest.mark.services, pytest.mark.long]
@@ -63,6 +63,7 @@ async def _nobody(_server: Server, _directory: Path) -> dict[str, str]:
 CALLERS = {"nobody": _nobody, "guest": _guest, "user": _user, "operator": _operator}
 
 
+@unfronted("some addresses it refuses itself, in its own words")
 @pytest.mark.parametrize("caller", CALLERS)
 async def test_no_request_makes_it_fail_or_answer_what_is_not_described(
     caller: str, tmp_path: Path, runs: int

@@ -358,6 +358,7 @@ async def test_guesses_of_an_address_are_slowed_and_what_was_right_there_is_not(
         assert (await http.get("/api/v1/users", headers=right)).status_code == 200
 
 
+@unfronted("it tells another address than a caller claims")
 @pytest.mark.long
 async def test_wrong_passwords_from_many_addresses_slow_an_account_and_lock_nobody_out(
     tmp_path: Path,

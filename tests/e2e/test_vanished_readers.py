@@ -12,10 +12,11 @@ import pytest
 from server.serving import UNHEARD_GRACE_S
 from tests.e2e.told import ask, told_server
 from tests.support.chat import cookie_of, data_of, log_of, open_sockets, running_chat, until
+from tests.support.front import unfronted
 from tests.support.machine import Wire, program, wired
 from tests.support.server import Server, text_of
 
-pytestmark = pytest.mark.services
+pytestmark = [pytest.mark.services, unfronted("it takes all that a reader does not")]
 
 SETTINGS: Mapping[str, Any] = {
     "host": "0.0.0.0",  # noqa: S104  # the wire's address is not the loopback's
