@@ -16,7 +16,7 @@ from typing import cast
 
 import anyio
 import httpx2
-from openai import APIConnectionError, AsyncOpenAI, AsyncStream, DefaultAioHttpClient, Timeout
+from openai import APIConnectionError, AsyncOpenAI, AsyncStream, Timeout
 from tenacity import (
     AsyncRetrying,
     RetryCallState,
@@ -31,6 +31,7 @@ from streaming.llm.answer import OpenAIAnswer
 from streaming.llm.base import Finish, Prompt
 from streaming.llm.prefixes import PrefixStyle, continuation
 from streaming.llm.refusals import RefusalError, StreamOptionsRefusedError, demand_event_stream
+from streaming.llm.transport import http_client
 
 OPENAI_URL = "https://api.openai.com/v1"
 
@@ -95,12 +96,9 @@ class OpenAITokenSource:
                 "Accept-Encoding": "identity",
                 **authorization,
             },
-            http_client=DefaultAioHttpClient(
-                limits=httpx2.Limits(
-                    max_connections=_MAX_CONNECTIONS, keepalive_expiry=_KEEPALIVE_S
-                ),
-                follow_redirects=False,
-                event_hooks={"response": [demand_event_stream]},
+            http_client=http_client(
+                httpx2.Limits(max_connections=_MAX_CONNECTIONS, keepalive_expiry=_KEEPALIVE_S),
+                on_response=demand_event_stream,
             ),
         )
 
