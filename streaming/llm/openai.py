@@ -115,8 +115,8 @@ class OpenAITokenSource:
         return self._default_model
 
     async def stream(self, prompt: Prompt) -> AsyncGenerator[str | Finish, None]:
-        begin = self._retrying().wraps(self._begin)
-        answer, texts = await begin(prompt)
+        # Not kept: the state of the tries is 1 KB, and they are over.
+        answer, texts = await self._retrying().wraps(self._begin)(prompt)
         try:
             while True:
                 for text in texts:

@@ -39,6 +39,12 @@ def read_of(response: httpx2.Response) -> ReadBody:
     return lambda: anext(body, b"")
 
 
+def close_of(response: httpx2.Response) -> Callable[[], Awaitable[None]]:
+    """Return what closes an answer, and leaves its connection usable where all was read."""
+    stream = response.stream
+    return stream.aclose if isinstance(stream, httpx2.AsyncByteStream) else response.aclose
+
+
 class AiohttpTransport(httpx2.AsyncBaseTransport):
     """Sends requests with aiohttp, to servers that are reached without a proxy."""
 
