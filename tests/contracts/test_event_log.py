@@ -250,12 +250,20 @@ async def test_waiting_returns_at_once_where_there_is_something_to_take(new_log:
         assert await log.attach(TURN, START).wait() is Wake.ENTRY
 
 
+def _taking_into(frames: list[bytes]) -> Callable[[bytes], bool]:
+    def takes(frame: bytes) -> bool:
+        frames.append(frame)
+        return True
+
+    return takes
+
+
 async def test_what_a_waiting_reader_takes_by_itself_wakes_nobody_but_the_end_does(
     new_log: NewLog,
 ) -> None:
     writer, reader = new_log_with_entry(new_log)
     taken: list[bytes] = []
-    reader.offer_to(lambda frame: taken.append(frame) is None)
+    reader.offer_to(_taking_into(taken))
 
     async with anyio.create_task_group() as tasks:
         woken = _wait_in(tasks, reader)
@@ -295,7 +303,7 @@ async def test_what_a_reader_does_not_take_wakes_it_and_is_not_offered_again(
 async def test_nothing_is_offered_to_a_reader_that_does_not_wait(new_log: NewLog) -> None:
     writer, reader = new_log_with_entry(new_log)
     offered: list[bytes] = []
-    reader.offer_to(lambda frame: offered.append(frame) is None)
+    reader.offer_to(_taking_into(offered))
 
     fill(writer, 2)
     reader.close()
