@@ -14,7 +14,6 @@ Divergences from uvicorn's own, each with its reason:
 """
 
 import asyncio
-from functools import partial
 from typing import ClassVar
 
 from uvicorn.protocols.http.httptools_impl import (
@@ -75,7 +74,9 @@ class _Protocol(HttpToolsProtocol):
         super().on_message_begin()
         self._has_begun = self._is_in_head = True
         self._is_whole, self._head_bytes = False, 0
-        self.scope["extensions"] = {ABORT_EXTENSION: self._abort}  # type: ignore[dict-item]  # ours
+        # The connection's, not the request's own: it would hold itself until it is collected.
+        own = {ABORT_EXTENSION: self._abort, WRITE_EXTENSION: self._write_now}
+        self.scope["extensions"] = own  # type: ignore[typeddict-item]  # ours
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if self._is_in_head:
@@ -84,11 +85,6 @@ class _Protocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._is_in_head = False
         super().on_headers_complete()
-
-        cycle: RequestResponseCycle | None = self.cycle
-        if cycle is not None and cycle.scope is self.scope:  # none is made for an upgrade
-            write = partial(_write_now, cycle)
-            self.scope["extensions"][WRITE_EXTENSION] = write  # type: ignore[assignment]  # ours
 
     def on_message_complete(self) -> None:
         self._is_whole = True
@@ -153,14 +149,15 @@ class _Protocol(HttpToolsProtocol):
         )
         self.transport.abort()
 
+    def _write_now(self, body: bytes) -> bool:
+        """Write a piece of the body as the cycle's own `send` would; False where that would wait.
 
-def _write_now(cycle: RequestResponseCycle, body: bytes) -> bool:
-    """Write a piece of the body as the cycle's own `send` would; False where that would wait.
-
-    Also where nobody takes it any more: then `send` finds that out.
-    """
-    is_open = cycle.chunked_encoding and not cycle.response_complete
-    if not is_open or cycle.disconnected or cycle.flow.write_paused:
-        return False
-    cycle.transport.write(b"%x\r\n%b\r\n" % (len(body), body))
-    return True
+        Also where nobody takes it any more, which `send` finds out, and where the next request has
+        come before the end of this one: the cycle is then that request's, and has not begun.
+        """
+        cycle = self.cycle
+        is_open = cycle.chunked_encoding and not cycle.response_complete
+        if not is_open or cycle.disconnected or self.flow.write_paused:
+            return False
+        self.transport.write(b"%x\r\n%b\r\n" % (len(body), body))
+        return True
