@@ -1,6 +1,8 @@
 """What the settings lead to: whether it answers, and is what the service needs."""
 
+import time
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
@@ -15,28 +17,34 @@ from storage.redis import RedisConnection, ask
 from streaming.event_log.redis.fitness import faults_told
 
 TIMEOUT_S = 5.0
+MAX_CLOCK_OFF_S = 5.0
 
 
-def mongodb(settings: Settings) -> Finding:
-    """Return whether MongoDB answers; a single server loses answered writes with its disk."""
+def mongodb(settings: Settings) -> Iterator[Finding]:
+    """Yield whether MongoDB answers; a single server loses answered writes with its disk."""
     if settings.mongodb_uri is None:
-        return skip("MONGODB_URI", "unset: the record is the file DATA_DIR/chat.db")
+        yield skip("MONGODB_URI", "unset: the record is the file DATA_DIR/chat.db")
+        return
     uri = settings.mongodb_uri.get_secret_value()
     try:
         with MongoClient[dict[str, Any]](
             uri, serverSelectionTimeoutMS=int(TIMEOUT_S * 1000)
         ) as client:
             hello = client.admin.command("hello")
-            version = client.server_info()["version"]
+            version = client.server_info().get("version", "of no version that it tells")
     except (PyMongoError, ValueError) as error:
         brief = str(error).partition(" (configured timeouts")[0].splitlines()[0]
-        return fail("MONGODB_URI", f"{type(error).__name__}: {brief[:160]}")
+        yield fail("MONGODB_URI", f"{type(error).__name__}: {brief[:160]}")
+        return
     said = f"MongoDB {version}"
     if hello.get("setName"):
-        return ok("MONGODB_URI", f"{said}, replica set {hello['setName']}")
-    if hello.get("msg") == "isdbgrid":
-        return ok("MONGODB_URI", f"{said}, sharded")
-    return warn("MONGODB_URI", f"{said}, one server: nothing stands in for it; use a replica set")
+        yield ok("MONGODB_URI", f"{said}, replica set {hello['setName']}")
+    elif hello.get("msg") == "isdbgrid":
+        yield ok("MONGODB_URI", f"{said}, sharded")
+    else:
+        yield warn("MONGODB_URI", f"{said}, one server: nothing stands in for it")
+    if isinstance(at := hello.get("localTime"), datetime):
+        yield from _clock("MONGODB_URI", at.replace(tzinfo=UTC).timestamp())
 
 
 def redis(settings: Settings) -> Iterator[Finding]:
@@ -59,6 +67,8 @@ def redis(settings: Settings) -> Iterator[Finding]:
         policy = told["maxmemory_policy"] if told["maxmemory"] else "no maxmemory"
         yield ok("REDIS_URL", f"Redis {told['redis_version']}, {policy}")
     yield _persistence(told)
+    if at := told.get("server_time_usec"):
+        yield from _clock("REDIS_URL", int(at) / 1e6)
 
 
 def cache(settings: Settings) -> Finding:
@@ -76,47 +86,30 @@ def cache(settings: Settings) -> Finding:
     return ok("CACHE_REDIS_URL", f"Redis {told['redis_version']}, {policy}")
 
 
-def provider(settings: Settings, *, ask: bool) -> Finding:
-    """Return who answers; with `ask`, whether it writes a first word now."""
-    if settings.is_offline:
-        said = "unset: the offline model answers from our documentation"
-        return (
-            warn("OPENAI_API_KEY", said)
-            if settings.app_env == "production"
-            else skip("OPENAI_API_KEY", said)
-        )
-    name = settings.openai_base_url or "OpenAI"
-    if not ask:
-        return skip("model", f"{name}, {settings.openai_model}: not asked (--ask)")
-    return anyio.run(partial(_asked_model, settings, name))
-
-
-async def _asked_model(settings: Settings, name: str) -> Finding:
-    from openai import APIError, AsyncOpenAI  # noqa: PLC0415  # half a second
-
-    key = settings.openai_api_key
-    client = AsyncOpenAI(
-        api_key=key.get_secret_value() if key else "none",
-        base_url=settings.openai_base_url,
-        max_retries=0,
-        timeout=settings.first_token_timeout_s,
+def words(settings: Settings) -> Finding:
+    """Return whether the list of what may not be said can be read; words of it are not shown."""
+    path = settings.moderation_words_file
+    if path is None or settings.moderation_engine in {"off", "openai"}:
+        return skip("MODERATION_WORDS_FILE", "not used")
+    from streaming.moderation.words import (  # noqa: PLC0415  # only what is used
+        WordListError,
+        read_word_list,
     )
-    began_at = anyio.current_time()
+
     try:
-        stream = await client.chat.completions.create(
-            model=settings.openai_model,
-            messages=[{"role": "user", "content": "Say: ready."}],
-            stream=True,
-        )
-        async with stream:
-            async for _ in stream:
-                break
-    except APIError as error:
-        return fail("model", f"{name}, {settings.openai_model}: {type(error).__name__}")
-    finally:
-        await client.close()
-    took = anyio.current_time() - began_at
-    return ok("model", f"{name}, {settings.openai_model}: began to answer after {took:.2f} s")
+        read_word_list(path)
+    except OSError as error:
+        return fail("MODERATION_WORDS_FILE", f"{path}: {error.strerror}")
+    except WordListError as error:
+        return fail("MODERATION_WORDS_FILE", f"{path}: {error}")
+    return ok("MODERATION_WORDS_FILE", f"{path} can be used")
+
+
+def _clock(name: str, at: float) -> Iterator[Finding]:
+    """Yield how far another machine's clock is off: tokens, leases and figures go by both."""
+    off = at - time.time()
+    if abs(off) > MAX_CLOCK_OFF_S:
+        yield warn(f"{name} clock", f"{off:+.0f} s from this machine's: have both set by NTP")
 
 
 def _persistence(told: Mapping[str, Any]) -> Finding:

@@ -48,7 +48,7 @@ def lines(text: str) -> list[Line]:
     return [Line(each["name"], each["command"], bool(each["send"])) for each in found if each]
 
 
-def main(arguments: list[str] | None = None) -> int:
+def main(arguments: list[str]) -> int:
     """Parse the command line, run every line, report; return the exit status."""
     parser = _parser()
     given = parser.parse_args(arguments)
@@ -120,7 +120,3 @@ def _parser() -> argparse.ArgumentParser:
     add("--send", action="store_true", help="also what tells operators something")
     add("--json", action="store_true", help="answer with one JSON document")
     return parser
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -36,7 +36,7 @@ _UNREACHED = (
 )
 
 
-def main(arguments: list[str] | None = None) -> int:
+def main(arguments: list[str]) -> int:
     """Parse the command line, check, tell; return the exit status."""
     given = _parser().parse_args(arguments)
     listed = []
@@ -119,7 +119,3 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--skip", choices=names, action="append", default=[], help="repeatable")
     parser.add_argument("--json", action="store_true", help="answer with one JSON document")
     return parser
-
-
-if __name__ == "__main__":
-    sys.exit(main())

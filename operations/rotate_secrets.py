@@ -4,7 +4,8 @@ import argparse
 import subprocess
 import sys
 
-from operations.findings import refuse
+from operations.findings import OperationError
+from operations.server_command import environment
 from operations.settings import add_option, load
 
 SHARED = """\
@@ -20,15 +21,16 @@ and to Prometheus. Cookies of /admin end with it.
 """
 
 
-def main(arguments: list[str] | None = None) -> int:
+def main(arguments: list[str]) -> int:
     """Ask, rotate, and say what is to be restarted; return the exit status."""
     given = _parser().parse_args(arguments)
     settings = load(given.env_file)
     kept = [name for name in ("jwt_secret", "session_secret") if getattr(settings, name) is None]
     if kept and not given.yes:
         files = ", ".join(str(settings.data_dir / name.replace("_", "-")) for name in kept)
-        return refuse("rotate-secrets", ValueError(f"this replaces {files}; say --yes"))
-    done = subprocess.run([sys.executable, "-m", "server", "rotate-keys"], check=False)  # ourselves
+        raise OperationError(f"this replaces {files}; say --yes.")
+    command = [sys.executable, "-m", "server", "rotate-keys"]
+    done = subprocess.run(command, env=environment(given.env_file), check=False)  # noqa: S603  # ourselves
     if done.returncode == 0:
         sys.stdout.write((SHARED if kept else "") + PAGE)
     return done.returncode
@@ -44,7 +46,3 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--yes", action="store_true", help="replace what DATA_DIR has")
     add_option(parser)
     return parser
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -5,7 +5,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from operations.findings import SKIPPED, Finding, Level, fail, ok, skip
+from operations.findings import SKIPPED, Finding, Level, fail, ok, skip, warn
 
 ROOT = Path(__file__).resolve().parents[1]
 MAX_SAID = 160
@@ -20,7 +20,8 @@ def proven(
 ) -> Finding:
     """Run a command in the repository; 0 is a pass, and its last line says what was seen.
 
-    A program that is not installed skips it, and one that ends with status 77.
+    A program that is not installed skips it, and one that ends with status 77. A last line that
+    is one of our own warnings is a warning.
     """
     began_at = time.monotonic()
     try:
@@ -42,7 +43,8 @@ def proven(
         return skip(name, said)
     if done.returncode:
         return fail(name, f"status {done.returncode}: {said}")
-    return ok(name, f"{said} ({time.monotonic() - began_at:.1f} s)".strip())
+    told = warn if said.startswith(f"{Level.WARN} ") else ok
+    return told(name, f"{said} ({time.monotonic() - began_at:.1f} s)".strip())
 
 
 def _said(output: str, *, is_pass: bool) -> str:

@@ -12,22 +12,25 @@ from dotenv import dotenv_values
 
 from operations.credentials import certificate_of_file, certificate_of_host, service_account
 from operations.findings import Finding, fail, ok, show, show_json, skip, status, summary, warn
-from operations.probes import cache, mongodb, provider, redis
-from operations.settings import add_option, read
+from operations.probes import cache, mongodb, redis, words
+from operations.providers import model, oidc
+from operations.settings import DEFAULT, add_option, read
 from server.settings import EX_CONFIG, Settings
 
 MIN_FREE_BYTES = 1 << 30
 _OTHERS = 0o077
 
 
-def main(arguments: list[str] | None = None) -> int:
+def main(arguments: list[str]) -> int:
     """Parse the command line, look at everything; return the exit status."""
     given = _parser().parse_args(arguments)
+    # Before root becomes somebody else: keys and chains are often root's alone.
+    certificates = [certificate_of_file(path) for path in given.certificate]
     settings = read(given.env_file)
     if not isinstance(settings, Settings):
         _tell(iter(settings), as_json=given.json)
         return EX_CONFIG
-    return status(_tell(_looked_at(settings, given), as_json=given.json))
+    return status(_tell(_looked_at(settings, given, certificates), as_json=given.json))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -65,25 +68,36 @@ def _tell(findings: Iterator[Finding], *, as_json: bool) -> list[Finding]:
     return listed
 
 
-def _looked_at(settings: Settings, given: argparse.Namespace) -> Iterator[Finding]:
+def _looked_at(
+    settings: Settings, given: argparse.Namespace, certificates: list[Finding]
+) -> Iterator[Finding]:
     yield ok("settings", f"{len(Settings.model_fields)} settings can be used")
-    yield from _environment_file(given.env_file)
+    yield from _environment_file(given.env_file or DEFAULT)
     yield from _data_dir(settings.data_dir)
     if settings.app_env == "production":
         yield from _production(settings)
     else:
         yield warn("APP_ENV", "development: secrets are made, guests let in, no name checked")
-    yield mongodb(settings)
+    yield from mongodb(settings)
     yield from redis(settings)
     yield cache(settings)
-    yield provider(settings, ask=given.ask)
+    yield model(settings, ask=given.ask)
     yield _speech(settings)
-    for path in given.certificate:
-        yield certificate_of_file(path)
+    yield words(settings)
+    yield oidc(settings)
+    yield from certificates
     for host in given.host:
         yield certificate_of_host(host)
     if not given.certificate and not given.host:
         yield skip("certificate", "none was named: --certificate PATH, or --host HOST")
+
+
+def _secrets(settings: Settings) -> Iterator[Finding]:
+    yield ok("secrets", "JWT_SECRET, SESSION_SECRET, ADMIN_TOKEN are set, long and not alike")
+    for name in ("jwt_previous_secrets", "session_previous_secrets"):
+        if former := getattr(settings, name):
+            count = len(former.get_secret_value().split(","))
+            yield ok(name.upper(), f"{count} former: take them out once what they signed has ended")
 
 
 def _environment_file(path: Path) -> Iterator[Finding]:
@@ -114,7 +128,7 @@ def _data_dir(folder: Path) -> Iterator[Finding]:
 
 
 def _production(settings: Settings) -> Iterator[Finding]:
-    yield ok("secrets", "JWT_SECRET, SESSION_SECRET, ADMIN_TOKEN are set, long and not alike")
+    yield from _secrets(settings)
     if settings.allowed_hosts:
         yield ok("ALLOWED_HOSTS", ", ".join(settings.allowed_hosts))
     else:
@@ -138,7 +152,3 @@ def _speech(settings: Settings) -> Finding:
     if path is None:
         return skip("speech", "no credentials of Google's are set")
     return service_account(path)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

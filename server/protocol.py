@@ -9,11 +9,14 @@ Divergences from uvicorn's own, each with its reason:
 4. The head of a request has a bound: the parser itself has none, and the application sees a head
    only once it is whole.
 5. Trailers are read past: uvicorn adds them to the header fields of a request that already runs.
-6. It offers `chatstream.write`: a token is written where it comes from, not sent by a task through
+6. A server that leaves says so with each answer: its caller then sends nothing more where it would
+   find nobody.
+7. It offers `chatstream.write`: a token is written where it comes from, not sent by a task through
    every middleware's `send`.
 """
 
 import asyncio
+from collections.abc import Callable
 from typing import ClassVar
 
 from uvicorn.protocols.http.httptools_impl import (
@@ -31,13 +34,30 @@ MAX_HEAD_BYTES = 65_536
 """Request line and header fields. Beyond what the application takes: it says more about those."""
 
 
-def protocol_of(request_timeout_s: float) -> type[HttpToolsProtocol]:
-    """Return the protocol class for uvicorn, which makes one for each connection."""
+def protocol_of(
+    request_timeout_s: float, *, is_leaving: Callable[[], bool]
+) -> type[HttpToolsProtocol]:
+    """Return the protocol class for uvicorn, which makes one for each connection.
+
+    Args:
+        request_timeout_s: Seconds in which a request has to come in.
+        is_leaving: Whether an answer that begins now is the connection's last.
+    """
 
     class Protocol(_Protocol):
         timeout_s = request_timeout_s
 
+        def on_headers_complete(self) -> None:
+            super().on_headers_complete()
+            if is_leaving():
+                self.cycle.keep_alive = False
+
     return Protocol
+
+
+def is_new(connection: object) -> bool:
+    """Tell whether nothing has been asked on a connection of ours yet."""
+    return isinstance(connection, _Protocol) and connection.cycle is None
 
 
 class _Protocol(HttpToolsProtocol):

@@ -60,6 +60,7 @@ class Readers:
         self._open: dict[EventReader, str] = {}
         self._of_session: dict[str, dict[EventReader, None]] = {}
         self._farewells: dict[EventReader, bytes] = {}
+        self._is_leaving = False
 
     def follow(
         self,
@@ -83,9 +84,9 @@ class Readers:
             elsewhere: Whether another worker that may run the turn is to know of its readers.
             listener: Who reads.
         """
-        if len(self._open) >= self._max_open:
+        if self._is_leaving or len(self._open) >= self._max_open:
             reader.close()
-            return self.bye("full", headers=headers)
+            return self.bye("restarting" if self._is_leaving else "full", headers=headers)
         session_id, seat = listener.session_id, listener.seat
         self._open[reader] = turn_id
         if session_id is not None:
@@ -139,7 +140,8 @@ class Readers:
         return self.once(bye_frame(reason, wait_s), headers=headers)
 
     def leave_all(self) -> None:
-        """Ask every reader to come back elsewhere, or later."""
+        """Ask every reader to come back elsewhere, or later; so is whoever comes from now on."""
+        self._is_leaving = True
         for reader in self._open:
             reader.wake(Wake.LEAVE)
 

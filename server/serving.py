@@ -6,6 +6,8 @@ Divergences from running uvicorn as it comes, each with its reason:
    listens only once all is open: callers of a worker that starts are refused at once, not kept.
 2. A signal starts our drain, not uvicorn's: the listener stays open meanwhile, so that readiness
    can say 503 and readers get `bye`; a second signal ends at once.
+3. Whoever was let in is answered. uvicorn resets callers whom the kernel has taken and it has not,
+   and closes idle connections on which a proxy may be sending its next request.
 
 How single connections differ from uvicorn's is in `server.protocol`.
 """
@@ -22,6 +24,7 @@ import anyio
 import structlog
 import uvicorn
 from starlette.applications import Starlette
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from accounts.errors import AccountsUnavailableError
 from resilience.supervised import supervised
@@ -30,7 +33,7 @@ from server.drain import drain
 from server.leaving import SEE_OFF_EVERY_S, see_off_leavers
 from server.limits.addresses import with_mapped
 from server.planning import specify_again
-from server.protocol import protocol_of
+from server.protocol import is_new, protocol_of
 from server.services import Services, StartError, open_services, settle_garbage_collector
 from server.settings import Settings
 from server.version import VERSION
@@ -44,6 +47,11 @@ UNHEARD_GRACE_S = 10.0
 """Longer than a write may wait: who takes nothing is cut off, and told of, as slow."""
 CONNECTIONS_GRACE_S = 5
 """Seconds that open connections get after the drain, before they are cut."""
+IDLE_GRACE_S = 3.0
+"""Seconds that a proxy gets to close idle ones: deploy/nginx does after 1 s."""
+NEWCOMERS_GRACE_S = 0.25
+"""Seconds that a caller whom nobody stands before gets to send what it has come for."""
+_LOOK_EVERY_S = 0.02
 
 
 def bind(settings: Settings) -> socket.socket:
@@ -103,7 +111,7 @@ async def serve(settings: Settings, sock: socket.socket) -> None:
     """
     raise_descriptor_limit(settings)
     async with open_services(settings, specify_again) as services:
-        server = _Server(_config(settings, create_app(services)))
+        server = _Server(settings, create_app(services))
         settle_garbage_collector()
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(_drain_on_signal, server, services)
@@ -121,9 +129,10 @@ async def serve(settings: Settings, sock: socket.socket) -> None:
 class _Server(uvicorn.Server):
     """uvicorn's server; the first signal drains, the second ends at once."""
 
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
+    def __init__(self, settings: Settings, app: Starlette) -> None:
         self.signalled = asyncio.Event()
+        self._http = protocol_of(settings.request_timeout_s, is_leaving=self.signalled.is_set)
+        super().__init__(_config(settings, app, self._http))
         self._loop = asyncio.get_running_loop()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002  # uvicorn's
@@ -131,11 +140,47 @@ class _Server(uvicorn.Server):
             self.should_exit = self.force_exit = True
         self._loop.call_soon_threadsafe(self.signalled.set)
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Refuse who comes, answer who has come, then end what is left as uvicorn does."""
+        for sock, listener in zip(sockets or [], self.servers, strict=True):
+            # Invariant: no await in here. Who comes in between would be reset.
+            waiting = _accepted(sock)
+            listener.close()
+            for each in waiting:
+                await self._loop.connect_accepted_socket(self._protocol, each)
+        await self._until_quiet()
+        await super().shutdown(sockets)
 
-def _config(settings: Settings, app: Starlette) -> uvicorn.Config:
+    async def _until_quiet(self) -> None:
+        """Wait while a request may come in on a connection: nothing says that we would close it."""
+        is_behind_proxy = self.config.proxy_headers
+        until = self._loop.time() + (IDLE_GRACE_S if is_behind_proxy else NEWCOMERS_GRACE_S)
+        while not self.force_exit and self._loop.time() < until:
+            if not any(is_behind_proxy or is_new(each) for each in self.server_state.connections):
+                return
+            await anyio.sleep(_LOOK_EVERY_S)
+
+    def _protocol(self) -> asyncio.Protocol:
+        return self._http(
+            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        )
+
+
+def _accepted(sock: socket.socket) -> list[socket.socket]:
+    """Return who has been let in by the kernel alone."""
+    found = []
+    with suppress(BlockingIOError):
+        while True:
+            found.append(sock.accept()[0])
+    for each in found:
+        each.setblocking(False)
+    return found
+
+
+def _config(settings: Settings, app: Starlette, http: type[HttpToolsProtocol]) -> uvicorn.Config:
     return uvicorn.Config(
         app,
-        http=protocol_of(settings.request_timeout_s),
+        http=http,
         ws="none",
         loop="uvloop",
         lifespan="off",

@@ -1,5 +1,6 @@
 """An archive: a folder of files with a manifest that says what they are and what they hash to."""
 
+import fcntl
 import gzip
 import hashlib
 import os
@@ -22,10 +23,12 @@ FORMAT = 1
 MANIFEST = "manifest.json"
 PREFIX = "chatstream-"
 _DRAFT = ".draft-"
-_DRAFT_LIVES_S = 86_400
+_SAME_SECOND = 100
 _BLOCK_BYTES = 1 << 20
 
-Kind = Literal["collection", "mongodump", "sqlite", "file", "redis_flags", "secret"]
+Kind = Literal[
+    "collection", "mongodump", "sqlite", "file", "redis_flags", "redis_figures", "secret"
+]
 
 
 class Part(msgspec.Struct, frozen=True):
@@ -33,7 +36,7 @@ class Part(msgspec.Struct, frozen=True):
 
     `counts` are a SQLite file's rows by table; `digest` is of a collection's documents in the order
     of their ids, `indexes` are its indexes as extended JSON, `expires`: the store itself removes
-    documents of it.
+    documents of it; `database` is the one that mongodump read.
     """
 
     path: str
@@ -45,6 +48,7 @@ class Part(msgspec.Struct, frozen=True):
     counts: dict[str, int] = {}
     indexes: list[str] = []
     expires: bool = False
+    database: str = ""
 
 
 class Manifest(msgspec.Struct, frozen=True):
@@ -64,28 +68,50 @@ class Manifest(msgspec.Struct, frozen=True):
         return sum(part.bytes for part in self.parts)
 
 
+class _Head(msgspec.Struct, frozen=True):
+    """Of a manifest, what every release can read."""
+
+    format: int
+    version: str
+
+
 @contextmanager
 def drafted(root: Path) -> Iterator[Path]:
-    """Yield a folder to fill; after the block it is an archive of `root`, or not there at all.
+    """Yield a folder to fill and to `publish`; what was not published is gone after the block.
+
+    Drafts of others that were killed go first: nobody holds their lock any more.
 
     Raises:
-        OperationError: the folder cannot be made.
+        OSError: the folder cannot be made.
     """
     name = f"{PREFIX}{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
     draft = root / f"{_DRAFT}{name}.{os.getpid()}"
+    root.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for dead in root.glob(f"{_DRAFT}{PREFIX}*"):
+        with _held(dead) as is_ours:
+            if is_ours:
+                shutil.rmtree(dead, ignore_errors=True)
+    draft.mkdir(mode=0o700)
     try:
-        root.mkdir(mode=0o700, parents=True, exist_ok=True)
-        draft.mkdir(mode=0o700)
-    except OSError as error:
-        raise OperationError(f"{error.filename} cannot be made: {error.strerror}.") from None
-    try:
-        yield draft
-        for path in (*draft.iterdir(), draft):
-            _to_disk(path)
-        draft.rename(_free(root / name))
-        _to_disk(root)
+        with _held(draft):
+            yield draft
     finally:
         shutil.rmtree(draft, ignore_errors=True)
+
+
+def publish(draft: Path) -> Path:
+    """Make a draft that is on disk an archive, whole or not at all; return its folder."""
+    for path in (*draft.iterdir(), draft):
+        _to_disk(path)
+    name = draft.name.removeprefix(_DRAFT).rpartition(".")[0]
+    for number in range(1, _SAME_SECOND):
+        archive = draft.with_name(name if number == 1 else f"{name}-{number:02}")
+        if not archive.exists():
+            # A folder that somebody fills is never replaced: one made meanwhile is an OSError.
+            draft.rename(archive)
+            _to_disk(archive.parent)
+            return archive
+    raise OperationError(f"{draft.parent} has {_SAME_SECOND} archives of this second; try again.")
 
 
 def write_manifest(
@@ -120,17 +146,19 @@ def read_manifest(folder: Path) -> Manifest:
     """
     path = folder / MANIFEST
     try:
-        manifest = msgspec.json.decode(path.read_bytes(), type=Manifest)
+        text = path.read_bytes()
+        head = msgspec.json.decode(text, type=_Head)
+        if head.format > FORMAT:
+            raise OperationError(
+                f"{folder} was made by a newer release ({head.version}); restore it with that one."
+            )
+        manifest = msgspec.json.decode(text, type=Manifest)
     except OSError as error:
         raise OperationError(
             f"{folder} is no archive: {path.name}: {error.strerror}; name a folder {PREFIX}…."
         ) from None
     except msgspec.MsgspecError as error:
         raise OperationError(f"{path} is damaged ({error}); take another archive.") from None
-    if manifest.format > FORMAT:
-        raise OperationError(
-            f"{folder} was made by a newer release ({manifest.version}); restore it with that one."
-        )
     if any(Path(part.path).name != part.path for part in manifest.parts):
         raise OperationError(f"{path} names files elsewhere; take another archive.")
     return manifest
@@ -159,18 +187,17 @@ def sealed(path: Path, kind: Kind, *, entries: int = 0) -> Part:
     return Part(path.name, kind, path.stat().st_size, hash_of(path), entries)
 
 
-def prune(root: Path, keep: int) -> list[str]:
-    """Remove all archives of the folder but the newest `keep`; return the names of those removed.
+def prune(root: Path, keep: int, *, made: Path) -> list[str]:
+    """Remove all archives of the folder but `keep`, the newest by name; return who was removed.
 
-    Only folders that are archives are looked at, and drafts that nobody has finished for a day.
+    The one that was just made stays, whatever the clock said when others were. One that is being
+    removed is no archive any more, also where this is broken off.
     """
-    archives = sorted(path for path in root.glob(f"{PREFIX}*") if (path / MANIFEST).is_file())
-    removed = archives[:-keep]
+    others = (path for path in root.glob(f"{PREFIX}*") if (path / MANIFEST).is_file())
+    archives = sorted(path for path in others if path != made)
+    removed = archives[: len(archives) - (keep - 1)] if keep <= len(archives) else []
     for path in removed:
-        shutil.rmtree(path)
-    for draft in root.glob(f"{_DRAFT}{PREFIX}*"):
-        if time.time() - draft.stat().st_mtime > _DRAFT_LIVES_S:
-            shutil.rmtree(draft, ignore_errors=True)
+        shutil.rmtree(path.rename(path.with_name(f"{_DRAFT}{path.name}")))
     return [path.name for path in removed]
 
 
@@ -209,13 +236,23 @@ def unpack(path: Path, target: Path) -> None:
         os.fsync(file.fileno())
 
 
-def _free(path: Path) -> Path:
-    """Return a name that nothing has: two archives may be of one second."""
-    number, free = 1, path
-    while free.exists():
-        number += 1
-        free = path.with_name(f"{path.name}-{number}")
-    return free
+@contextmanager
+def _held(folder: Path) -> Iterator[bool]:
+    """Hold a folder's lock for the block, if nobody does; yield whether it is held here."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError:
+        yield False  # it was removed meanwhile, or is another user's
+        return
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        is_held = True
+    except OSError:
+        is_held = False
+    try:
+        yield is_held
+    finally:
+        os.close(descriptor)
 
 
 def _to_disk(path: Path) -> None:

@@ -11,12 +11,10 @@ from typing import Any
 import msgspec
 
 from operations.backup.archive import Part, private, sealed
-from operations.findings import OperationError
-from storage.errors import StorageError
-from storage.redis import Client, RedisConnection, ask, ask_all
+from operations.backup.redis import TIMEOUT_S, connected
+from storage.redis import Client, ask, ask_all
 
 NAME = "flags-redis.json"
-TIMEOUT_S = 30.0
 
 _VERSION = "{flags}:version"
 _DEFINITIONS = "{flags}:definitions"
@@ -44,14 +42,8 @@ async def dump(url: str, folder: Path) -> Part:
     Raises:
         OperationError: Redis did not answer.
     """
-    connection = _connected(url)
-    try:
-        async with connection.call(TIMEOUT_S) as client:
-            kept = await _read(client, is_cluster=connection.is_cluster)
-    except StorageError as error:
-        raise OperationError(f"REDIS_URL: {error}.") from None
-    finally:
-        await connection.close()
+    async with connected(url) as connection, connection.call(TIMEOUT_S) as client:
+        kept = await _read(client, is_cluster=connection.is_cluster)
     path = folder / NAME
     with private(path) as file:
         file.write(msgspec.json.encode(kept))
@@ -64,14 +56,8 @@ async def is_filled(url: str) -> bool:
     Raises:
         OperationError: Redis did not answer.
     """
-    connection = _connected(url)
-    try:
-        async with connection.call() as client:
-            return bool(await ask(client, "EXISTS", _VERSION))
-    except StorageError as error:
-        raise OperationError(f"REDIS_URL: {error}.") from None
-    finally:
-        await connection.close()
+    async with connected(url) as connection, connection.call() as client:
+        return bool(await ask(client, "EXISTS", _VERSION))
 
 
 async def load(url: str, part: Part, folder: Path) -> None:
@@ -81,24 +67,11 @@ async def load(url: str, part: Part, folder: Path) -> None:
         OperationError: Redis did not answer; do it again.
     """
     kept = msgspec.json.decode((folder / part.path).read_bytes(), type=Kept)
-    connection = _connected(url)
-    try:
-        async with connection.call(TIMEOUT_S) as client:
-            present = await _subjects(client, is_cluster=connection.is_cluster)
-            keys = [f"{_AUDIT}{subject}" for subject in {*present, *kept.audit}]
-            for command in _commands(kept, keys):
-                await ask(client, *command)
-    except StorageError as error:
-        raise OperationError(f"REDIS_URL: {error}; restore again.") from None
-    finally:
-        await connection.close()
-
-
-def _connected(url: str) -> RedisConnection:
-    try:
-        return RedisConnection(url, timeout_s=5.0, max_connections=2)
-    except StorageError as error:
-        raise OperationError(f"REDIS_URL: {error}.") from None
+    async with connected(url) as connection, connection.call(TIMEOUT_S) as client:
+        present = await _subjects(client, is_cluster=connection.is_cluster)
+        keys = [f"{_AUDIT}{subject}" for subject in {*present, *kept.audit}]
+        for command in _commands(kept, keys):
+            await ask(client, *command)
 
 
 async def _read(client: Client, *, is_cluster: bool) -> Kept:

@@ -16,6 +16,7 @@ from pymongo.collection import Collection
 from pymongo.database import Database
 from pymongo.errors import OperationFailure, PyMongoError
 
+from operations.backup import mongo_tools
 from operations.backup.archive import Part, packing, sealed
 from operations.findings import OperationError
 from storage.mongo import DEFAULT_DATABASE
@@ -30,13 +31,20 @@ ORDER = (
     "audit_log",
     "api_keys",
     "sessions",
-    "identities",
+    "user_identities",
+    "user_demotions",
     "users",
 )
 """What leads to others comes before them, so that a copy made while others write is one that the
 service's own repair finishes: see docs/backup.md."""
 
+OURS = frozenset({*ORDER, "chatbots"})
+"""All collections of the service."""
+
 TIMEOUT_MS = 5_000
+SILENCE_MS = 300_000
+"""An index over a large collection takes minutes; a server that is gone is not waited for."""
+
 BATCH = 1_000
 """Documents in memory at once."""
 
@@ -60,7 +68,11 @@ def opened(uri: str) -> Iterator[Database[Document]]:
     """
     try:
         with MongoClient[Document](
-            uri, serverSelectionTimeoutMS=TIMEOUT_MS, w="majority", readPreference="primary"
+            uri,
+            serverSelectionTimeoutMS=TIMEOUT_MS,
+            socketTimeoutMS=SILENCE_MS,
+            w="majority",
+            readPreference="primary",
         ) as client:
             yield client.get_default_database(DEFAULT_DATABASE)
     except (PyMongoError, ValueError) as error:
@@ -68,10 +80,10 @@ def opened(uri: str) -> Iterator[Database[Document]]:
         raise OperationError(f"MONGODB_URI: {type(error).__name__}: {brief[:200]}.") from None
 
 
-def dump(database: Database[Document], folder: Path) -> list[Part]:
-    """Write each collection into a file of its own."""
-    names = [name for name in database.list_collection_names() if not name.startswith("system.")]
-    return [_dump(database[name], folder) for name in ordered(names)]
+def names_of(database: Database[Document]) -> list[str]:
+    """Return the collections in the order in which they are to be copied."""
+    found = database.list_collection_names(filter={"type": "collection"})
+    return ordered([name for name in found if not name.startswith("system.")])
 
 
 def ordered(names: Sequence[str]) -> list[str]:
@@ -87,7 +99,7 @@ def filled(database: Database[Document], names: Sequence[str]) -> list[str]:
 
 def name_of(part: Part) -> str:
     """Return the collection that a part is of."""
-    return part.path.removesuffix(_SUFFIX)
+    return part.path.removesuffix(_SUFFIX).removesuffix(mongo_tools.SUFFIX)
 
 
 def load(database: Database[Document], part: Part, folder: Path) -> None:
@@ -126,7 +138,8 @@ def compare(collection: Collection[Document], part: Part) -> None:
         )
 
 
-def _dump(collection: Collection[Document], folder: Path) -> Part:
+def dump(collection: Collection[Document], folder: Path) -> Part:
+    """Write a collection into a file, with what it hashes to and its indexes."""
     path = folder / f"{collection.name}{_SUFFIX}"
     digest, count = hashlib.sha256(), 0
     with packing(path) as file:
@@ -144,10 +157,14 @@ def _dump(collection: Collection[Document], folder: Path) -> Part:
 
 
 def _lines(collection: Collection[Document]) -> Iterator[bytes]:
-    """Yield all documents by their ids, each as it was stored: types and order of fields too."""
+    """Yield all documents by their ids, each as it was stored: types and order of fields too.
+
+    `_id` stands first, as MongoDB has it; another server moves it when a document is replaced.
+    """
     with collection.find({}).sort("_id", 1).batch_size(BATCH) as documents:
         for document in documents:
-            text = json_util.dumps(document, json_options=CANONICAL_JSON_OPTIONS)
+            ordered_document = {"_id": document["_id"], **document}
+            text = json_util.dumps(ordered_document, json_options=CANONICAL_JSON_OPTIONS)
             yield text.encode() + b"\n"
 
 

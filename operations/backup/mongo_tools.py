@@ -6,10 +6,12 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+import msgspec
+
 from operations.backup.archive import Part, sealed
 from operations.findings import OperationError
 
-ARCHIVE = "mongodb.archive.gz"
+SUFFIX = ".archive.gz"
 
 
 def are_here() -> bool:
@@ -17,26 +19,29 @@ def are_here() -> bool:
     return all(shutil.which(name) for name in ("mongodump", "mongorestore"))
 
 
-def dump(uri: str, database: str, folder: Path) -> Part:
-    """Have the database dumped into one file.
+def dump(uri: str, database: str, collection: str, folder: Path) -> Part:
+    """Have a collection dumped into a file.
 
     Raises:
         OperationError: the program failed.
     """
-    path = folder / ARCHIVE
-    _run(["mongodump", f"--db={database}", "--gzip", f"--archive={path}"], uri)
-    path.chmod(0o600)
-    return sealed(path, "mongodump")
+    path = folder / f"{collection}{SUFFIX}"
+    path.touch(mode=0o600)
+    what = (f"--db={database}", f"--collection={collection}")
+    _run(["mongodump", *what, "--gzip", f"--archive={path}"], uri)
+    return msgspec.structs.replace(sealed(path, "mongodump"), database=database)
 
 
 def load(uri: str, database: str, part: Part, folder: Path) -> None:
-    """Have the dump put back; collections that are in it are replaced.
+    """Have a dump put back; what the collection holds is replaced.
 
     Raises:
-        OperationError: the program failed.
+        OperationError: the program failed, or is not installed.
     """
-    archive = f"--archive={folder / part.path}"
-    _run(["mongorestore", f"--nsInclude={database}.*", "--gzip", archive, "--drop"], uri)
+    name = part.path.removesuffix(SUFFIX)
+    theirs, ours = f"{part.database}.{name}", f"{database}.{name}"
+    where = [f"--nsInclude={theirs}", f"--nsFrom={theirs}", f"--nsTo={ours}"]
+    _run(["mongorestore", *where, "--gzip", f"--archive={folder / part.path}", "--drop"], uri)
 
 
 def _run(command: list[str], uri: str) -> None:
@@ -46,7 +51,10 @@ def _run(command: list[str], uri: str) -> None:
         config.touch(mode=0o600)
         config.write_text(f"uri: {json.dumps(uri)}\n", encoding="utf-8")
         command = [command[0], f"--config={config}", *command[1:]]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603  # names of our own
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603  # names of our own
+        except FileNotFoundError:
+            raise OperationError(f"there is no {command[0]}: install MongoDB's tools.") from None
     if done.returncode:
         said = (done.stderr.strip().splitlines() or ["nothing"])[-1]
         raise OperationError(f"{command[0]} ended with {done.returncode}: {said[:300]}")

@@ -9,14 +9,16 @@ from pathlib import Path
 import anyio
 import msgspec
 
-from operations.backup import flags, mongo, mongo_tools, sqlite
+from operations.backup import figures, flags, mongo, mongo_tools, sqlite
 from operations.backup.archive import MANIFEST, Manifest, Part, check, hash_of, read_manifest
-from operations.backup.making import KEPT_SECRETS
-from operations.findings import OK, OperationError, refuse
-from operations.settings import add_option, load
+from operations.backup.making import KEPT_SECRETS, PROGRESS
+from operations.backup.standstill import standstill
+from operations.findings import OK, OperationError
+from operations.settings import DEFAULT, add_option, load
 from server.settings import Settings
 
-PROGRESS = "restore-progress.json"
+_AHEAD_H = 1.0
+"""Clocks of two machines may be so far apart."""
 
 
 class Progress(msgspec.Struct):
@@ -45,6 +47,7 @@ class Restore:
         self._parts = [
             part for part in manifest.parts if env_file is not None or part.kind != "secret"
         ]
+        self._strays = sorted(mongo.OURS - {mongo.name_of(part) for part in self._parts})
         self._path = settings.data_dir / PROGRESS
         self._progress = Progress(hash_of(folder / MANIFEST), [])
         self._fits(manifest)
@@ -68,7 +71,8 @@ class Restore:
 
     def occupied(self) -> list[str]:
         """Return what is there already and would be replaced."""
-        return [name for part in self._parts if (name := self._occupied(part))]
+        found = [name for part in self._parts if (name := self._occupied(part))]
+        return [*found, *self._filled_strays()]
 
     def run(self) -> None:
         """Put everything back that is not in place yet.
@@ -83,6 +87,9 @@ class Restore:
             self._load(part)
             sys.stdout.write(f"restored: {part.path} ({part.entries} entries)\n")
             self._progress.done.append(part.path)
+        for name in self._filled_strays():
+            with mongo.opened(self._uri) as database:
+                database.drop_collection(name)
         self._path.unlink(missing_ok=True)
 
     def _fits(self, manifest: Manifest) -> None:
@@ -99,20 +106,26 @@ class Restore:
                 f"The archive's flags are of {manifest.flags}, REDIS_URL says otherwise: {wanted}."
             )
 
+    def _filled_strays(self) -> list[str]:
+        """Return collections of ours that the archive has not: an older release had none."""
+        if self._settings.mongodb_uri is None:
+            return []
+        with mongo.opened(self._uri) as database:
+            return mongo.filled(database, self._strays)
+
     def _occupied(self, part: Part) -> str:
-        if part.kind in {"collection", "mongodump"}:
-            with mongo.opened(self._uri) as database:
-                names = (
-                    [mongo.name_of(part)]
-                    if part.kind == "collection"
-                    else database.list_collection_names()
-                )
-                return ", ".join(mongo.filled(database, names))
-        if part.kind == "redis_flags":
-            is_there = anyio.run(partial(flags.is_filled, self._redis_url))
-            return "the flags in Redis" if is_there else ""
-        target = self._target(part)
-        return str(target) if target.exists() else ""
+        match part.kind:
+            case "collection" | "mongodump":
+                with mongo.opened(self._uri) as database:
+                    return ", ".join(mongo.filled(database, [mongo.name_of(part)]))
+            case "redis_flags":
+                is_there = anyio.run(partial(flags.is_filled, self._redis_url))
+                return "the flags in Redis" if is_there else ""
+            case "redis_figures":
+                return ""  # nothing that is there is replaced
+            case "sqlite" | "file" | "secret":
+                target = self._target(part)
+                return str(target) if target.exists() else ""
 
     def _load(self, part: Part) -> None:
         match part.kind:
@@ -124,6 +137,8 @@ class Restore:
                     mongo_tools.load(self._uri, database.name, part, self._folder)
             case "redis_flags":
                 anyio.run(partial(flags.load, self._redis_url, part, self._folder))
+            case "redis_figures":
+                anyio.run(partial(figures.load, self._redis_url, part, self._folder))
             case "sqlite":
                 sqlite.load(part, self._folder, self._target(part))
             case "file" | "secret":
@@ -150,55 +165,52 @@ class Restore:
         return "" if url is None else url.get_secret_value()
 
 
-def main(arguments: list[str] | None = None) -> int:
+def main(arguments: list[str]) -> int:
     """Parse the command line, check the archive, restore it; return the exit status."""
     given = _parser().parse_args(arguments)
-    try:
-        return _restore(given)
-    except OperationError as error:
-        return refuse("restore", error)
-    except OSError as error:
-        return refuse("restore", OSError(f"{error.filename}: {error.strerror}."))
-
-
-def _restore(given: argparse.Namespace) -> int:
     manifest = read_manifest(given.archive)
     check(given.archive, manifest)
+    _judge_age(given.archive, manifest, given.max_age_h)
     what = f"{given.archive.name}: {len(manifest.parts)} files of {manifest.made_at}"
-    age_h = (datetime.now(UTC) - datetime.fromisoformat(manifest.made_at)).total_seconds() / 3600
-    if given.max_age_h is not None and age_h > given.max_age_h:
-        raise OperationError(f"{given.archive} is {age_h:.1f} h old: make a new one.")
     if given.check:
         sys.stdout.write(f"{what}, all as they were archived\n")
         return OK
-    restore = Restore(
-        load(given.env_file),
-        given.archive,
-        manifest,
-        env_file=given.env_file if given.with_secrets else None,
-    )
-    if not restore.resumes() and not given.yes and (occupied := restore.occupied()):
-        raise OperationError(
-            f"there is something already: {', '.join(occupied)}. Stop every worker, and say --yes"
-            " to replace it."
-        )
-    restore.run()
+    settings = load(given.env_file)
+    env_file = (given.env_file or DEFAULT) if given.with_secrets else None
+    restore = Restore(settings, given.archive, manifest, env_file=env_file)
+    with standstill(settings):
+        if not restore.resumes() and not given.yes and (occupied := restore.occupied()):
+            raise OperationError(
+                f"there is something already: {', '.join(occupied)}. Say --yes to replace it."
+            )
+        restore.run()
     sys.stdout.write(f"{what}, restored\n")
     return OK
+
+
+def _judge_age(archive: Path, manifest: Manifest, max_age_h: float | None) -> None:
+    made_at = datetime.fromisoformat(manifest.made_at)
+    age_h = (datetime.now(UTC) - made_at).total_seconds() / 3600
+    if max_age_h is not None and age_h > max_age_h:
+        raise OperationError(f"{archive} is {age_h:.1f} h old: make a new one.")
+    if max_age_h is not None and age_h < -_AHEAD_H:
+        raise OperationError(f"{archive} is of {manifest.made_at}, in the future: set the clock.")
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="restore",
         description="Put an archive back where the settings lead to: the environment, else .env of"
-        " this folder. All files are checked first. Stop every worker before. A restore that"
-        " broke off goes on with the same command.",
+        " this folder. All files are checked first. Stop every worker before: where one runs,"
+        " nothing is done. A restore that broke off goes on with the same command.",
         epilog="Exit status: 0 restored, 1 refused or broken off, 2 wrong usage, 78 wrong"
-        " settings.",
+        " settings, 130 or 143 stopped.",
     )
     parser.add_argument("archive", type=Path, metavar="ARCHIVE", help="a folder chatstream-…")
     parser.add_argument("--yes", action="store_true", help="replace what is there already")
-    parser.add_argument("--check", action="store_true", help="compare checksums, restore nothing")
+    parser.add_argument(
+        "--check", action="store_true", help="compare checksums, restore nothing, need no settings"
+    )
     parser.add_argument("--max-age-h", type=float, metavar="H", help="refuse an older archive")
     parser.add_argument("--with-secrets", action="store_true", help="kept secrets and FILE, too")
     add_option(parser)
@@ -213,7 +225,3 @@ def _replace(path: Path, content: bytes) -> None:
     draft.touch(mode=0o600)
     draft.write_bytes(content)
     draft.replace(path)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
+from urllib.parse import urlsplit
 
 import httpx2
 
@@ -51,7 +51,11 @@ class Caller:
     """
 
     def __init__(self, url: str, *, verify: ssl.SSLContext | bool, timeout_s: float) -> None:
-        self.is_https = url.startswith("https://")
+        parts = urlsplit(url)
+        if parts.scheme not in {"http", "https"} or not parts.hostname or parts.path:
+            raise OperationError(f"{url} is no address such as https://chat.example.com.")
+        self.is_https = parts.scheme == "https"
+        self.cookies: list[str] = []
         self._made: list[str] = []
         self._is_signed_in = False
         try:
@@ -59,15 +63,13 @@ class Caller:
         except (httpx2.InvalidURL, ValueError) as error:
             raise OperationError(f"{url} cannot be used: {error}.") from None
 
-    def __enter__(self) -> Self:
-        return self
+    @property
+    def has_something(self) -> bool:
+        """Whether there is anything to clean: a conversation, a session."""
+        return bool(self._made) or self._is_signed_in
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Let go of the connections."""
         self.client.close()
 
     def sign_in(self, given: Credentials) -> str:
@@ -80,7 +82,8 @@ class Caller:
             self.client.headers["Authorization"] = f"Bearer {given.api_key}"
         elif given.email is not None:
             body = {"email": given.email, "password": given.password}
-            told = self.post("/auth/login", body, expect=200).json()
+            entered = self.post("/auth/login", body, expect=200)
+            self.cookies, told = entered.headers.get_list("set-cookie"), entered.json()
             self.client.cookies.clear()
             self._is_signed_in = True
             self.client.headers["Authorization"] = f"Bearer {told['access_token']}"
@@ -88,6 +91,7 @@ class Caller:
             answer = self.post("/auth/guest", {})
             if answer.status_code != httpx2.codes.OK:
                 raise SmokeError("guests are not let in: give --email or --api-key")
+            self.cookies = answer.headers.get_list("set-cookie")
         user = self.get("/auth/me", expect=200).json()["user"]
         return str(user.get("email") or user["user_id"])
 
@@ -130,12 +134,17 @@ class Caller:
             yield answer, _events(answer)
 
     def clean(self) -> int:
-        """Delete the conversations that were made, sign out; return how many there were."""
-        for conversation in dict.fromkeys(self._made):
-            self.call("DELETE", f"/conversations/{conversation}")
+        """Delete the conversations that were made, sign out; return how many there were.
+
+        Raises:
+            SmokeError: one stays.
+        """
+        made = list(dict.fromkeys(self._made))
+        for conversation in made:
+            self.call("DELETE", f"/conversations/{conversation}", expect=204)
         if self._is_signed_in:
-            self.post("/auth/logout", {})
-        return len(set(self._made))
+            self.post("/auth/logout", {}, expect=204)
+        return len(made)
 
     def _note(self, answer: httpx2.Response) -> None:
         if conversation := answer.headers.get("X-Conversation-ID"):

@@ -3,11 +3,13 @@
 from collections.abc import Iterator
 from typing import Any
 
-from operations.findings import Finding, fail, ok
+from operations.findings import Finding, fail, ok, skip, warn
 from operations.smoke.caller import API, Caller
 
 BODY_BYTES = 1_200_000
 """Above MAX_BODY_BYTES as it comes, and above what nginx is rendered with."""
+
+FORM = "application/x-www-form-urlencoded"
 
 _NOWHERE = "0" * 26
 
@@ -44,6 +46,32 @@ def health(caller: Caller) -> Finding:
     return ok("health", "ready")
 
 
+def cookies(caller: Caller) -> Finding:
+    """Judge the cookies of the sign-in: over TLS no other host can set them, nor read them."""
+    if not caller.cookies:
+        return skip("cookies", "none was set: an API key needs none")
+    wanted = {"httponly", "samesite=lax", "path=/", *({"secure"} if caller.is_https else ())}
+    for line in caller.cookies:
+        pair, *attributes = (part.strip() for part in line.split(";"))
+        name = pair.partition("=")[0]
+        lacking = wanted - {attribute.lower() for attribute in attributes}
+        if caller.is_https and not name.startswith("__Host-"):
+            lacking.add("__Host- (does TRUSTED_PROXIES name the proxy?)")
+        if lacking:
+            return fail("cookies", f"{name} lacks {', '.join(sorted(lacking))}")
+    return ok("cookies", ", ".join(line.partition("=")[0] for line in caller.cookies))
+
+
+def figures(nobody: Caller) -> Finding:
+    """Ask for the operators' figures as nobody; in development, without TLS, they are open."""
+    status = nobody.client.get("/metrics").status_code
+    if not nobody.is_https:
+        return skip("figures", "open in development: looked at over https only")
+    if status == 200:  # noqa: PLR2004  # the protocol's own
+        return warn("figures", "/metrics is open to strangers here: is APP_ENV production?")
+    return ok("figures", f"/metrics answers {status} to a stranger")
+
+
 def refused(caller: Caller) -> Iterator[Finding]:
     """Yield what became of each request that is to be refused."""
     nobody = {"Authorization": "Bearer none"}
@@ -53,9 +81,16 @@ def refused(caller: Caller) -> Iterator[Finding]:
     yield _expect(caller, 404, "no such conversation", "GET", f"/conversations/conv_{_NOWHERE}")
     yield _expect(caller, 422, "an empty message", "POST", "/turns", json={"message": ""})
     yield _expect(caller, 422, "an unknown field", "POST", "/turns", json=more)
+    yield _expect(caller, 400, "a body that is no JSON", "POST", "/turns", **_body("{"))
+    yield _expect(caller, 415, "a form", "POST", "/turns", **_body("message=x", FORM))
+    yield _expect(caller, 405, "another method", "PUT", "/turns", json={})
     yield _expect(caller, 413, "a body that is too long", "POST", "/turns", json=long)
     yield _expect(caller, 401, "a bearer of nobody", "GET", "/conversations", headers=nobody)
     yield _cursor(caller)
+
+
+def _body(content: str, media_type: str = "application/json") -> dict[str, Any]:
+    return {"content": content, "headers": {"Content-Type": media_type}}
 
 
 def _cursor(caller: Caller) -> Finding:

@@ -1,6 +1,6 @@
 """Turns as a user has them: streamed, whole, resumed, stopped, spoken."""
 
-import statistics
+import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -17,15 +17,25 @@ CUT_AFTER = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Figures:
-    """Of one streamed turn: milliseconds to the first word, and between two pieces of text."""
+class Timing:
+    """Of one streamed turn: milliseconds to the first word, and between its pieces of text."""
 
     ttft_ms: float
+    gaps_ms: Sequence[float]
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """Of all streamed turns together."""
+
+    turns: int
+    ttft_p50_ms: float
+    ttft_p95_ms: float
+    gap_p50_ms: float
     gap_p95_ms: float
-    events: int
 
 
-def streamed(caller: Caller) -> tuple[Finding, Figures | None]:
+def streamed(caller: Caller) -> tuple[Finding, Timing | None]:
     """Read a turn's events as they come; on the off arm the whole answer.
 
     Raises:
@@ -48,10 +58,8 @@ def streamed(caller: Caller) -> tuple[Finding, Figures | None]:
         raise SmokeError(f"the stream is {told}")
     text = checked(got)
     _is_stored(caller, got, text)
-    figures = measured(got, began_at)
-    return ok(
-        "a streamed turn", f"{len(got)} events, no gap, {len(text)} characters as stored"
-    ), figures
+    said = f"{len(got)} events, no gap, {len(text)} characters as stored"
+    return ok("a streamed turn", said), timed(got, began_at)
 
 
 def whole(state: dict[str, object]) -> Finding:
@@ -65,12 +73,33 @@ def whole(state: dict[str, object]) -> Finding:
     return ok("a whole answer", f"{len(str(state['text']))} characters, off arm")
 
 
-def measured(events: Sequence[Event], began_at: float) -> Figures:
+def timed(events: Sequence[Event], began_at: float) -> Timing:
     """Return how soon the first text came, and how far the pieces lay apart."""
     times = [event.at for event in events if event.name == "text.delta"]
-    gaps = sorted((after - before) * 1000 for before, after in pairwise(times))
-    p95 = statistics.quantiles(gaps, n=20)[-1] if len(gaps) > 1 else 0.0
-    return Figures(round((times[0] - began_at) * 1000, 1), round(p95, 1), len(events))
+    if not times:
+        raise SmokeError("the turn has no text")
+    gaps = [(after - before) * 1000 for before, after in pairwise(times)]
+    return Timing((times[0] - began_at) * 1000, gaps)
+
+
+def measured(timings: Sequence[Timing]) -> Figures:
+    """Return the figures of some turns, one at least."""
+    first = [timing.ttft_ms for timing in timings]
+    gaps = [gap for timing in timings for gap in timing.gaps_ms]
+    return Figures(
+        len(timings),
+        quantile(first, 0.5),
+        quantile(first, 0.95),
+        quantile(gaps, 0.5),
+        quantile(gaps, 0.95),
+    )
+
+
+def quantile(values: Sequence[float], q: float) -> float:
+    """Return the value that a share `q` of all does not exceed, to a tenth; 0 of none."""
+    if not values:
+        return 0.0
+    return round(sorted(values)[math.ceil(q * len(values)) - 1], 1)
 
 
 def checked(events: Sequence[Event], *, after: int = 0, shown: str = "") -> str:

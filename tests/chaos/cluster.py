@@ -87,7 +87,7 @@ class Worker:
         }
         while True:
             try:
-                async with running_server(self.folder, **settings) as self.server:
+                async with running_server(self.folder, is_fronted=False, **settings) as self.server:
                     self.starts += 1
                     self.exits.append(await self.server.process.wait())
             except (AssertionError, TimeoutError):  # what it needs is away: it tries again

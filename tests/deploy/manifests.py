@@ -27,6 +27,56 @@ def document(path: Path) -> dict[str, Any]:
     return only
 
 
+def based() -> list[dict[str, Any]]:
+    """Return each resource of the base."""
+    base = KUBERNETES / "base"
+    names = document(base / "kustomization.yaml")["resources"]
+    return [each for name in names for each in documents(base / name)]
+
+
+def overlaid(name: str) -> list[dict[str, Any]]:
+    """Return each resource as an overlay makes it, as far as ours go: no labels, no settings.
+
+    Fails where it would change what is not there, as kustomize does.
+    """
+    given = document(KUBERNETES / "overlays" / name / "kustomization.yaml")
+    resources = based()
+    for patch in given["patches"]:
+        resource = the(resources, **patch["target"])
+        for step in yaml.safe_load(patch["patch"]):
+            assert step["op"] == "replace"
+            _replace(resource, step["path"], step["value"])
+    for image in given["images"]:
+        _rename(resources, image)
+    for resource in resources:
+        if resource["kind"] != "Namespace":
+            resource["metadata"]["namespace"] = given["namespace"]
+    return resources
+
+
+def the(resources: list[dict[str, Any]], kind: str, name: str) -> dict[str, Any]:
+    """Return the one resource of this kind and name."""
+    [found] = [e for e in resources if e["kind"] == kind and e["metadata"]["name"] == name]
+    return found
+
+
+def _replace(value: Any, path: str, new: Any) -> None:
+    """Replace what is there (RFC 6902, 4.3); fail where nothing is."""
+    *way, last = [int(e) if e.isdecimal() else e for e in path.removeprefix("/").split("/")]
+    for each in way:
+        value = value[each]
+    assert value[last] is not None
+    value[last] = new
+
+
+def _rename(resources: list[dict[str, Any]], image: dict[str, str]) -> None:
+    containers = the(resources, "Deployment", "chatstream")["spec"]["template"]["spec"][
+        "containers"
+    ]
+    [container] = [each for each in containers if each["image"] == image["name"]]
+    container["image"] = f"{image['newName']}:{image['newTag']}"
+
+
 def instructions(path: Path) -> Iterator[tuple[str, str]]:
     """Yield each instruction of a Dockerfile: its word, and the rest in one line."""
     text = re.sub(r"^#.*\n", "", path.read_text("utf-8"), flags=re.MULTILINE)

@@ -1,4 +1,4 @@
-"""Which series there are, as docs/monitoring.md lists them, and which ones an expression names.
+"""Which series there are, as docs/metrics.md lists them, and which ones an expression names.
 
 That the page lists what is served is held by `tests/metrics/test_prometheus.py`.
 """
@@ -33,7 +33,7 @@ _OURS = re.compile(r"^(?:chat_|process_|up$)|:chat_")
 def served() -> dict[str, set[str]]:
     """Return the labels of every series by its name, as Prometheus stores it."""
     found = dict(_OTHERS)
-    for name, kind, labels in _ROW.findall((ROOT / "docs/monitoring.md").read_text("utf-8")):
+    for name, kind, labels in _ROW.findall((ROOT / "docs/metrics.md").read_text("utf-8")):
         own = set(re.findall(r"`(\w+)`", _without_values(labels)))
         if kind == "histogram":
             for suffix, more in _SUFFIXES.items():

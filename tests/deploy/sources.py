@@ -58,6 +58,49 @@ def packed(folder: Path, edits: Mapping[str, Edit] | None = None, *, name: str =
     return archive
 
 
+STAND_IN = """
+import http.server, os, pathlib, signal, sys
+from server.version import VERSION
+if sys.argv[1:]:
+    raise SystemExit(0)
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+held = pathlib.Path(os.environ["DATA_DIR"], f"hold-{VERSION}")
+class Serving(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        body = b'{"version":"%s"}' % VERSION.encode()
+        self.send_response(503 if held.exists() else 200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+    def log_message(self, *_):
+        pass
+http.server.HTTPServer.allow_reuse_address = True
+http.server.HTTPServer(("127.0.0.1", int(os.environ["PORT"])), Serving).serve_forever()
+"""
+
+
+def stand_in(folder: Path, version: str) -> Path:
+    """Write a release that is ready where there is no `hold-VERSION` in DATA_DIR: no more."""
+    contents = {
+        "server/__init__.py": "",
+        "server/__main__.py": STAND_IN,
+        "server/version.py": f'VERSION = "{version}"\n',
+        "requirements.lock": "nothing-of-this-name==1.0 --hash=sha256:" + "0" * 64 + "\n",
+    }
+    archive = folder / f"{version}.tar"
+    with tarfile.open(archive, "w") as made:
+        for place, text in contents.items():
+            entry = tarfile.TarInfo(place)
+            entry.size, entry.mode = len(text), 0o644
+            made.addfile(entry, io.BytesIO(text.encode()))
+        made.add(ROOT / "deploy/supervisor", "deploy/supervisor", filter=_without_caches)
+    return archive
+
+
+def _without_caches(entry: tarfile.TarInfo) -> tarfile.TarInfo | None:
+    return None if "__pycache__" in entry.name else entry
+
+
 def _paths() -> list[Path]:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     folders = project["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]

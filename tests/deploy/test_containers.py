@@ -19,6 +19,7 @@ from typing import Any
 import anyio
 import pytest
 
+from operations.__main__ import COMMANDS
 from server.serving import CONNECTIONS_GRACE_S
 from server.settings import Settings
 from tests.deploy.manifests import (
@@ -39,6 +40,7 @@ DOCKERFILE = list(instructions(DOCKER / "Dockerfile"))
 COMPOSE = document(DOCKER / "compose.yaml")
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 SERVERS = {name: each for name, each in SERVICES.items() if name.startswith("server-")}
+OPERATIONS = SERVICES["operations"]
 DEVELOPMENT = document(DOCKER / "compose.development.yaml")["services"]["server"]
 OTHERS = {"HOME", "PATH", "PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED"}
 DOMAIN = "chat.example.com"
@@ -194,16 +196,34 @@ def test_what_is_mounted_used_and_waited_for_is_named_in_the_file() -> None:
     for service in SERVICES.values():
         for mount in service.get("volumes", []):
             source = mount.split(":")[0]
-            assert (
-                (DOCKER / source).exists()
-                if source.startswith(".")
-                else source in COMPOSE["volumes"]
-            )
+            is_there = source in COMPOSE["volumes"] or (DOCKER / source).exists()
+            assert is_there or mount.startswith("${BACKUPS:-") or source.startswith("./secrets/")
         for other, wanted in service.get("depends_on", {}).items():
             is_once = wanted["condition"] == "service_completed_successfully"
             assert is_once == ("restart" not in SERVICES[other])
             is_checked = "healthcheck" in SERVICES[other] or other in SERVERS
             assert is_once or is_checked
+
+
+def test_operators_commands_run_with_the_servers_settings_and_only_when_asked_to() -> None:
+    server = SERVERS["server-1"]
+
+    assert all(OPERATIONS[each] == server[each] for each in ("environment", "env_file", "secrets"))
+    assert OPERATIONS["profiles"] == ["operations"]
+    assert OPERATIONS["entrypoint"] == ["python", "-m", "operations"]
+    assert set(OPERATIONS["command"]) <= set(COMMANDS)
+    [proxy] = SERVICES["nginx"]["networks"]["web"].values()
+    assert OPERATIONS["extra_hosts"] == [f"${{DOMAIN}}:{proxy}"]
+
+
+def test_what_an_operator_adds_is_kept_out_of_the_repository_and_of_the_image() -> None:
+    added = ["deploy/docker/settings.env", "deploy/docker/.env", "deploy/docker/backups/x"]
+    added += [f"deploy/docker/{each['file']}" for each in COMPOSE["secrets"].values()]
+
+    command = ["git", "check-ignore", *added]
+    ignored = subprocess.run(command, check=True, cwd=ROOT, capture_output=True, text=True)
+
+    assert ignored.stdout.splitlines() == added
 
 
 def test_mongodb_counts_as_well_only_where_others_reach_it() -> None:
@@ -227,7 +247,8 @@ def test_secrets_are_made_once_and_production_takes_them(tmp_path: Path) -> None
     assert {Path(each["file"]).name for each in COMPOSE["secrets"].values()} <= set(first)
     settings = Settings(_env_file=None, app_env="production", secrets_dir=out, allowed_hosts=DOMAIN)
     assert settings.mongodb_uri is not None
-    assert settings.openai_api_key is None
+    optional = ("openai_api_key", "oidc_client_secret", "jwt_previous_secrets")
+    assert [getattr(settings, name) for name in optional] == [None, None, None]
 
 
 @pytest.mark.services
@@ -258,7 +279,7 @@ def test_nginx_is_configured_for_the_servers_addresses_and_takes_it(tmp_path: Pa
     nginx = [program("nginx", "nginx"), "-t", "-c", str(main), "-e", str(tmp_path / "error")]
     subprocess.run(nginx, check=True, timeout=30, capture_output=True)
     addresses = [each["networks"]["web"]["ipv4_address"] for each in SERVERS.values()]
-    assert re.findall(r"server ([\d.]+):8000;", site) == addresses
+    assert re.findall(r"server ([\d.]+):8000(?: [^;]*)?;", site) == addresses
     proxy = SERVICES["nginx"]["networks"]["web"]["ipv4_address"]
     assert {each["environment"]["TRUSTED_PROXIES"] for each in SERVERS.values()} == {proxy}
 

@@ -15,29 +15,31 @@ from server.app import served_routes
 from server.serving import CONNECTIONS_GRACE_S
 from server.settings import Settings
 from server.settings.secrets import REQUIRED
+from tests.deploy import manifests
 from tests.deploy.manifests import (
     DOCKER,
     KUBERNETES,
     ROOT,
+    based,
     document,
-    documents,
     instructions,
     is_secret,
+    overlaid,
     unknown_settings,
 )
 from tests.support.machine import program
 
 BASE = KUBERNETES / "base"
 BASE_KUSTOMIZATION = document(BASE / "kustomization.yaml")
-RESOURCES = [each for name in BASE_KUSTOMIZATION["resources"] for each in documents(BASE / name)]
+RESOURCES = based()
 OVERLAYS = ["staging", "production"]
 SCALES_ON = "chat_turns_active"
+SETTINGS_NAME = "chatstream-settings"
 
 
 def the(kind: str, name: str = "chatstream") -> dict[str, Any]:
-    """Return the one resource of this kind and name."""
-    [found] = [e for e in RESOURCES if e["kind"] == kind and e["metadata"]["name"] == name]
-    return found
+    """Return the one resource of the base of this kind and name."""
+    return manifests.the(RESOURCES, kind, name)
 
 
 def settings_of(text: str) -> dict[str, str]:
@@ -61,17 +63,8 @@ def overlay_settings(name: str) -> dict[str, str]:
     """Return the settings that hold in an overlay."""
     [generated] = overlay(name)["configMapGenerator"]
     assert generated["behavior"] == "merge"
+    assert generated["name"] == SETTINGS_NAME
     return SETTINGS | settings_of("\n".join(generated["literals"]))
-
-
-def patched(name: str, kind: str) -> dict[str, Any]:
-    """Return what an overlay puts in place, by its path in a resource of this kind."""
-    found: dict[str, Any] = {}
-    for patch in overlay(name)["patches"]:
-        if patch["target"]["kind"] == kind:
-            lines = re.findall(r"path: ([^,]+), value: ([^}]+)}", patch["patch"])
-            found |= {path: value.strip() for path, value in lines}
-    return found
 
 
 def test_the_base_names_each_of_its_files() -> None:
@@ -79,9 +72,21 @@ def test_the_base_names_each_of_its_files() -> None:
 
     assert there == set(BASE_KUSTOMIZATION["resources"])
     assert BASE_KUSTOMIZATION["configMapGenerator"] == [
-        {"name": "chatstream", "envs": ["settings.env"]}
+        {"name": SETTINGS_NAME, "envs": ["settings.env"]}
     ]
     assert not [each for each in RESOURCES if each["kind"] == "Secret"]
+
+
+def test_a_name_that_is_given_a_hash_is_nobody_elses() -> None:
+    # Kustomize renames whatever a role names, of whichever kind it is.
+    named = [
+        name
+        for rule in the("Role", "chatstream-deployer")["rules"]
+        for name in rule.get("resourceNames", [])
+    ]
+
+    assert named == [the("Deployment")["metadata"]["name"]]
+    assert SETTINGS_NAME not in {each["metadata"]["name"] for each in RESOURCES}
 
 
 def test_everything_that_selects_pods_selects_the_servers() -> None:
@@ -165,7 +170,7 @@ def test_what_the_server_writes_and_reads_is_mounted() -> None:
     assert SETTINGS["DATA_DIR"] in mounts
     assert mounts[SETTINGS["SECRETS_DIR"]]["readOnly"] is True
     assert volumes["secrets"]["secret"]["secretName"] == "chatstream"
-    assert SERVER["envFrom"] == [{"configMapRef": {"name": "chatstream"}}]
+    assert SERVER["envFrom"] == [{"configMapRef": {"name": SETTINGS_NAME}}]
 
 
 @pytest.mark.parametrize("name", OVERLAYS)
@@ -186,28 +191,51 @@ def test_an_overlay_sets_settings_with_which_production_starts(name: str, tmp_pa
 
 @pytest.mark.parametrize("name", OVERLAYS)
 def test_an_overlay_is_called_by_one_host_and_lives_in_one_namespace(name: str) -> None:
-    ingress = patched(name, "Ingress")
+    resources = overlaid(name)
+    host, namespace = overlay_settings(name)["ALLOWED_HOSTS"], overlay(name)["namespace"]
 
-    assert set(ingress.values()) == {overlay_settings(name)["ALLOWED_HOSTS"]}
-    assert set(ingress) == {"/spec/rules/0/host", "/spec/tls/0/hosts/0"}
-    assert patched(name, "Namespace") == {"/metadata/name": overlay(name)["namespace"]}
+    ingress = manifests.the(resources, "Ingress", "chatstream")["spec"]
+
+    assert [each["host"] for each in ingress["rules"]] == [host]
+    assert [each["hosts"] for each in ingress["tls"]] == [[host]]
+    assert manifests.the(resources, "Namespace", namespace)
     assert overlay(name)["resources"] == ["../../base"]
-    assert [each["name"] for each in overlay(name)["images"]] == [SERVER["image"]]
-    for patch in overlay(name)["patches"]:
-        the(patch["target"]["kind"], patch["target"]["name"])
+    server = manifests.the(resources, "Deployment", "chatstream")["spec"]["template"]["spec"]
+    assert re.search(r":\d+\.\d+\.\d+$", server["containers"][0]["image"])
 
 
 @pytest.mark.parametrize("name", OVERLAYS)
 def test_as_many_pods_as_the_autoscaler_may_want_fit_the_quota(name: str) -> None:
-    most = 1 + int(patched(name, "HorizontalPodAutoscaler")["/spec/maxReplicas"])
+    scaler = manifests.the(overlaid(name), "HorizontalPodAutoscaler", "chatstream")["spec"]
+    most = 1 + scaler["maxReplicas"]
     hard = the("ResourceQuota")["spec"]["hard"]
     wanted = SERVER["resources"]
 
+    assert 2 <= scaler["minReplicas"] < scaler["maxReplicas"]
     assert most <= int(hard["pods"])
     assert most * _cores(wanted["requests"]["cpu"]) <= _cores(hard["requests.cpu"])
     assert most * _cores(wanted["limits"]["cpu"]) <= _cores(hard["limits.cpu"])
     assert most * _mebibytes(wanted["requests"]["memory"]) <= _mebibytes(hard["requests.memory"])
     assert most * _mebibytes(wanted["limits"]["memory"]) <= _mebibytes(hard["limits.memory"])
+
+
+def test_production_spreads_over_the_zones_that_are_there() -> None:
+    pod = manifests.the(overlaid("production"), "Deployment", "chatstream")["spec"]["template"]
+    spread = {each["topologyKey"]: each for each in pod["spec"]["topologySpreadConstraints"]}
+
+    assert spread["topology.kubernetes.io/zone"]["whenUnsatisfiable"] == "DoNotSchedule"
+    assert spread["kubernetes.io/hostname"]["whenUnsatisfiable"] == "ScheduleAnyway"
+    assert {each["nodeTaintsPolicy"] for each in spread.values()} == {"Honor"}
+
+
+def test_a_patch_of_what_is_not_there_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "overlays/wrong/kustomization.yaml"
+    path.parent.mkdir(parents=True)
+    text = (KUBERNETES / "overlays/staging/kustomization.yaml").read_text("utf-8")
+    path.write_text(text.replace("/spec/tls/0/hosts/0", "/spec/tls/1/hosts/0"), encoding="utf-8")
+
+    with pytest.raises(IndexError):
+        overlaid(str(path.parent))
 
 
 def _cores(text: str) -> float:
@@ -224,7 +252,6 @@ def test_the_autoscaler_goes_by_a_figure_that_the_server_has_and_the_adapter_han
     [rule] = document(KUBERNETES / "monitoring/adapter.yml")["rules"]
 
     assert pods["metric"]["name"] == SCALES_ON
-    assert f"`{SCALES_ON}`" in (ROOT / "docs/monitoring.md").read_text("utf-8")
     assert f'"{SCALES_ON}"' in "".join(
         p.read_text("utf-8") for p in (ROOT / "metrics").rglob("*.py")
     )

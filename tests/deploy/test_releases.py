@@ -41,10 +41,16 @@ def test_the_first_deployment_makes_a_release_and_tells_to_start(tmp_path: Path)
     done = deployed(made, source, "--name", "1.0", "--no-roll")
 
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.endswith("1.0 is current; start supervisord\n")
+    assert "1.0 is current; start supervisord" in done.stdout
     assert (made.root / "current").readlink() == Path("releases/1.0")
     assert (made.root / "current/server/version.py").exists()
     assert not (made.root / "previous").exists()
+
+    again = deployed(made, source, "--name", "2.0", "--no-roll")
+
+    assert (again.returncode, again.stderr) == (0, "")
+    assert (made.root / "current").readlink() == Path("releases/2.0")
+    assert (made.root / "previous").readlink() == Path("releases/1.0")
 
 
 def test_a_rehearsal_changes_nothing(tmp_path: Path) -> None:

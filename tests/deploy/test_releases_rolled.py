@@ -1,6 +1,8 @@
 """Instances under supervisor and nginx that change their release while people read."""
 
+import os
 import random
+import signal
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -14,13 +16,16 @@ import pytest
 from tests.chaos.cluster import DATABASE, Cluster, Worker
 from tests.chaos.guests import Chances, Guest, Model
 from tests.chaos.invariants import judge
-from tests.chaos.records import Recorder
+from tests.chaos.records import Recorder, digest_of
 from tests.chaos.stores import LeaseWatch, record_stored
-from tests.chaos.view import View
+from tests.chaos.view import Bounds, View
+from tests.deploy.errands import PATIENCE_S, Errands, knocking
 from tests.deploy.sources import BROKEN, DEAF, NEWER, packed
 from tests.support.chat import until
+from tests.support.espeak import require_espeak
 from tests.support.mongo import running_mongo
-from tests.support.nginx import running_nginx
+from tests.support.nginx import Nginx, running_nginx
+from tests.support.production import PRODUCTION
 from tests.support.redis import running_redis
 from tests.support.server import ROOT, client_of
 from tests.support.simulator import running_simulator
@@ -32,7 +37,9 @@ GUESTS, READERS = 50, 2
 TOKENS, RATE = 36, 3.0
 MODEL = Model("default", f"sim:tokens={TOKENS},rate={RATE:g},ttft=0.2", TOKENS)
 PLAIN = Chances(repeat=0, cancel=0, cut=0, leave=0, same_conversation=0)
-READY_S = 40.0
+READY_S = 60.0
+AWAY = digest_of("bye", '{"reason":"unavailable"}')
+"""What nginx tells a reader where no instance took it."""
 
 
 class Front(Worker):
@@ -48,12 +55,22 @@ class Front(Worker):
         return self._url
 
 
+class PatientGuest(Guest):
+    """One who waits, and knocks again where nginx gave up a handshake of ours that took long."""
+
+    def _client(self) -> httpx.AsyncClient:
+        return httpx.AsyncClient(
+            cookies=self._cookies, timeout=PATIENCE_S, transport=knocking(verify=False)
+        )
+
+
 @dataclass
 class Site:
     """All that runs: two instances of release 1.0 to begin with, behind nginx."""
 
     made: Installation
     cluster: Cluster
+    nginx: Nginx
 
     @property
     def front(self) -> Worker:
@@ -78,9 +95,13 @@ async def running_site(folder: Path) -> AsyncGenerator[Site, None]:
             "allowed_hosts": "localhost",
             "trusted_proxies": "127.0.0.1",
             "allow_guests": True,
-            "default_streaming_percentage": 100,
+            "allow_registration": True,
+            "tts_engine": "espeak",
             "rate_limit_enabled": False,
             "heartbeat_s": 2,
+            "history_timeout_s": PATIENCE_S / 2,
+            "redis_timeout_s": PATIENCE_S / 12,
+            "request_timeout_s": PATIENCE_S,
         }
         made = installed(folder / "site", settings)
         await deploy(made, packed(folder), "1.0", "--no-roll")
@@ -92,7 +113,18 @@ async def running_site(folder: Path) -> AsyncGenerator[Site, None]:
         )
         for port in made.ports:
             await until_ready(port)
-        yield Site(made, Cluster([Front(nginx.url)], redis, mongo, simulator))
+        await stream_to_guests(nginx)
+        yield Site(made, Cluster([Front(nginx.url)], redis, mongo, simulator), nginx)
+
+
+async def stream_to_guests(nginx: Nginx) -> None:
+    """Have guests in the one arm, and whoever has signed in in the other."""
+    rule = {"name": "guests", "when": {"role": "guest"}, "serve": "on"}
+    body = {"rollout": {"percentage": 0}, "rules": [rule]}
+    async with nginx.client() as http:
+        http.headers["Authorization"] = f"Bearer {PRODUCTION['admin_token']}"
+        answer = await http.put("/api/v1/flags/streaming", json=body)
+    assert answer.is_success, answer.text
 
 
 async def deploy(made: Installation, source: Path, name: str, *options: str) -> str:
@@ -141,7 +173,8 @@ class Crowd:
 
     async def _be_guest(self, number: int) -> None:
         rng = random.Random(number)  # noqa: S311  # when to come back, no secret
-        guest = Guest(f"guest {number}", [self._site.front], self._recorder, rng=rng, chances=PLAIN)
+        name, where = f"guest {number}", [self._site.front]
+        guest = PatientGuest(name, where, self._recorder, rng=rng, chances=PLAIN)
         async with guest.here():
             while self._is_open:
                 self.reading += READERS
@@ -159,47 +192,76 @@ class Crowd:
         print(name, f"{took_s:.1f} s", done.stdout, done.stderr)  # noqa: T201  # the figures in docs
         return done.stdout + done.stderr, took_s
 
+    async def lose_one(self) -> None:
+        """Kill an instance while they read; return when it serves again."""
+        made = self._site.made
+        assert self.reading >= GUESTS * READERS
+        began, killed = monotonic(), made.pids()[0]
+        os.kill(killed, signal.SIGKILL)
+        await until(lambda: made.pids()[0] not in {0, killed}, within_s=READY_S)
+        await until_ready(made.ports[0])
+        took_s = monotonic() - began
+        self._recorder.add("nemesis", "fault", name="kill", took_s=took_s)
+        print("killed with -9", f"{took_s:.1f} s")  # noqa: T201  # the figures in docs
+
 
 async def test_releases_go_forth_and_back_under_a_hundred_streams_and_nobody_loses_a_word(
     tmp_path: Path,
 ) -> None:
+    require_espeak()
     newer = ["--from", str(packed(tmp_path, NEWER, name="newer")), "--name", "99.2"]
     deaf = ["--from", str(packed(tmp_path, DEAF, name="deaf")), "--name", "99.3"]
     broken = ["--from", str(packed(tmp_path, BROKEN, name="broken")), "--name", "99.4"]
     venv = ["--venv", str(ROOT / ".venv")]
     with Recorder(tmp_path / "history.jsonl") as recorder:
         async with running_site(tmp_path) as site, anyio.create_task_group() as tasks:
-            crowd = Crowd(site, recorder)
+            crowd, errands = Crowd(site, recorder), Errands(site.nginx)
             tasks.start_soon(LeaseWatch(site.cluster.redis.port, recorder).run)
             async with anyio.create_task_group() as guests:
                 guests.start_soon(crowd.come)
+                guests.start_soon(errands.run)
                 await until(lambda: crowd.reading >= GUESTS * READERS, within_s=READY_S)
 
                 await crowd.change("deploy", "--restart")
                 await crowd.change("deploy", *newer, *venv)
                 forth = site.made.releases()
-                await crowd.change("deploy", *deaf, *venv, "--ready-s", "8", status=1)
+                await crowd.change("deploy", *deaf, *venv, "--ready-s", "30", status=1)
                 after_deaf = site.made.releases()
                 await crowd.change("deploy", *broken, *venv, status=1)
                 after_broken = site.made.releases()
                 await crowd.change("rollback")
                 back = site.made.releases()
+                errands.close()
+                await until(lambda: errands.is_over, within_s=PATIENCE_S)
+                calm, cut_off = View(recorder.operations), broken_off(site.nginx)
+                await crowd.lose_one()
                 crowd.close()
             record_stored(site.cluster, recorder)
             tasks.cancel_scope.cancel()
-    view = View(recorder.operations)
+    view = View(recorder.operations, Bounds(PATIENCE_S, PATIENCE_S))
 
     assert (forth, back) == (["99.2"] * 2, ["1.0"] * 2)
     assert after_deaf == after_broken == ["99.2"] * 2
     assert judge(view) == []
     assert refused(view) == []
-    assert {each.name for each in view.stored.values()} == {"completed"}
-    assert sum(len(reader.resets) for reader in view.readers) == 0
-    print(len(view.stored), "turns", len(view.readers), "readers", len(view.opens), "opens")  # noqa: T201
+    assert errands.failed == []
+    assert cut_off == []
+    assert {view.stored[each.turn].name for each in view.posts} == {"completed"}
+    assert sum(len(reader.resets) for reader in calm.readers) == 0
+    counts = len(view.posts), len(view.readers), len(view.opens), errands.count
+    print("{} turns, {} readers, {} opens, {} other requests".format(*counts))  # noqa: T201
 
 
 def refused(view: View) -> list[str]:
     """Return the requests that failed."""
     failed = [f"post {each.status}" for each in view.posts if each.result != "ok"]
     failed += [f"{each.op} {each.status}" for each in view.states if each.result != "ok"]
-    return failed + [f"open {each.status}" for each in view.opens if each.status not in {200, 204}]
+    failed += [f"open {each.status}" for each in view.opens if each.status not in {200, 204}]
+    events = (each for reader in view.readers for each in reader.operations)
+    return failed + [f"{each.process}: nobody took it" for each in events if each.digest == AWAY]
+
+
+def broken_off(nginx: Nginx) -> list[str]:
+    """Return what nginx tells of instances beyond that they do not listen while they are away."""
+    lines = (nginx.folder / "error.log").read_text(encoding="utf-8").splitlines()
+    return [line for line in lines if "upstream" in line and "Connection refused" not in line]

@@ -31,7 +31,7 @@ stays = (here / f"stays-{port}").exists()
 signal.signal(signal.SIGTERM, signal.SIG_IGN if stays else lambda *_: sys.exit(0))
 class Ready(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
-        self.send_response(200)
+        self.send_response(503 if (here / f"unready-{port}").exists() else 200)
         self.end_headers()
     def log_message(self, *_):
         pass
@@ -126,6 +126,19 @@ async def test_who_does_not_leave_is_killed_when_its_time_is_over(tmp_path: Path
 
         assert made.pids()[1] == lighter
     assert "is killed" in (tmp_path / "site/said").read_text()
+
+
+async def test_while_another_is_not_ready_nobody_is_asked_to_leave(tmp_path: Path) -> None:
+    async with watched(tmp_path, (MUCH, LITTLE)) as (made, ticks):
+        before, unready = made.pids(), tmp_path / f"unready-{made.ports[1]}"
+        unready.touch()
+        await ticks.tick()
+        assert made.pids() == before
+        assert (tmp_path / "said").read_text() == ""
+
+        unready.unlink()
+        await ticks.tick()
+        await until(lambda: made.pids()[0] not in {0, before[0]}, within_s=STATE_S)
 
 
 async def test_during_a_deployment_nobody_is_asked_to_leave(tmp_path: Path) -> None:

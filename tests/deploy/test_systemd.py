@@ -52,12 +52,16 @@ def test_memory_is_bounded_and_the_file_of_settings_is_in_no_unit() -> None:
     assert "EnvironmentFile" not in unit
 
 
+def test_the_unit_of_supervisord_which_is_roots_does_not_take_the_instances_data() -> None:
+    assert "StateDirectory" not in settings_of("chatstream-supervisor.service")
+
+
 @pytest.mark.services
 def test_systemd_itself_finds_no_fault_in_the_units(tmp_path: Path) -> None:
     if (analyze := shutil.which("systemd-analyze")) is None:
         pytest.skip("systemd-analyze is not installed (systemd)")
     # It looks for programs where they are to be: those of an installation are not there here.
-    for unit in UNITS.iterdir():
+    for unit in UNITS.glob("chatstream*.[st]*"):
         lines = unit.read_text(encoding="utf-8").splitlines(keepends=True)
         kept = (line for line in lines if not line.startswith(("ExecStart=", "ExecReload=")))
         text = "".join(kept).replace("[Service]", "[Service]\nExecStart=/bin/true")

@@ -11,6 +11,7 @@ from anyio.abc import ByteStream, SocketAttribute, SocketStream, TaskGroup
 from playwright.async_api import BrowserContext, Locator, Page
 
 from tests.support.browser import ContextOptions, Watch, running_browser, watched_context
+from tests.support.front import FRONTED, origin_at
 from tests.support.server import Server, running_server
 
 _HEAD = (
@@ -116,10 +117,14 @@ async def _body_of(stream: ByteStream) -> str:
 
 
 class Cable:
-    """What lies between page and server: may be cut, and plugged into another server."""
+    """What lies between page and server: may be cut, and plugged into another server.
 
-    def __init__(self, port: int) -> None:
-        self.port = port
+    Attributes:
+        port: Where it is plugged in.
+    """
+
+    def __init__(self) -> None:
+        self.port = 0
         self._cuts: set[anyio.CancelScope] = set()
 
     def cut(self) -> None:
@@ -211,12 +216,14 @@ async def chat_page(
         tasks = await stack.enter_async_context(anyio.create_task_group())
         stack.callback(tasks.cancel_scope.cancel)
         told = await _listen(tasks, model.serve)
+        cable = Cable()
+        url = origin_at(await _listen(tasks, cable.serve))
         upstream = {"openai_base_url": f"http://127.0.0.1:{told}/v1", "openai_api_key": "none"}
-        settings = {**upstream, **settings}
+        # Through the cable a page has another port than what is in front of the server expects.
+        settings = {**upstream, **({"allowed_origins": url} if FRONTED else {}), **settings}
         directory = await stack.enter_async_context(anyio.TemporaryDirectory())
         server = await stack.enter_async_context(running_server(Path(directory), **settings))
-        cable = Cable(server.port)
-        url = f"http://127.0.0.1:{await _listen(tasks, cable.serve)}"
+        cable.port = server.front_port
         browser = await stack.enter_async_context(running_browser())
         context, watch = await stack.enter_async_context(watched_context(browser, options))
         page = await context.new_page()

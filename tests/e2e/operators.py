@@ -12,6 +12,7 @@ import pytest
 from anyio.from_thread import start_blocking_portal
 
 from tests.support.chat import log_of
+from tests.support.front import cookie
 from tests.support.server import Server, client_of, running_server
 
 STATE = "/api/metrics/feature-flags"
@@ -88,7 +89,7 @@ async def arm_of(client: httpx.AsyncClient) -> str:
 
 def guest_id(client: httpx.AsyncClient) -> str:
     """Return whom a client's cookie names."""
-    return client.cookies["chat_guest"].rpartition(".")[0]
+    return client.cookies[cookie("chat_guest")].rpartition(".")[0]
 
 
 def token_of(data_dir: Path) -> str:

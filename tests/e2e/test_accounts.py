@@ -28,9 +28,11 @@ from tests.e2e.people import (
     signed_in,
 )
 from tests.support.chat import log_of
+from tests.support.front import cookie, unfronted
 from tests.support.mongo import running_mongo
 from tests.support.server import Server, client_of, running_server
 
+GUEST, ACCESS, REFRESH = cookie("chat_guest"), cookie("chat_access"), cookie("chat_refresh")
 pytestmark = pytest.mark.services
 
 NEW_PASSWORD = "battery staple correct"  # noqa: S105 - made up for the tests
@@ -70,7 +72,7 @@ async def test_a_guest_who_registers_keeps_id_conversations_and_a_running_turn(
 ) -> None:
     guest = (await http.get(f"{AUTH}/me")).json()["user"]
     started = (await http.post("/api/v1/turns", json={"message": "What is a turn?"})).json()
-    old_cookie = {"Cookie": f"chat_guest={http.cookies['chat_guest']}"}
+    old_cookie = {"Cookie": f"{GUEST}={http.cookies[GUEST]}"}
 
     ann = await register(http, "keeps@example.com")
     running = (await http.get(f"/api/v1/turns/{started['turn_id']}")).json()
@@ -82,7 +84,7 @@ async def test_a_guest_who_registers_keeps_id_conversations_and_a_running_turn(
     assert await owned(http) == [started["conversation_id"]]
     async with client_of(server.port) as thief:  # with a copy of the cookie
         assert await owned(thief, **old_cookie) == []
-        assert "chat_guest" in thief.cookies
+        assert GUEST in thief.cookies
 
 
 async def test_who_signs_in_to_an_account_is_the_same_guest_again_after_signing_out(
@@ -95,7 +97,7 @@ async def test_who_signs_in_to_an_account_is_the_same_guest_again_after_signing_
         out = await http.post(f"{AUTH}/logout")
 
     assert out.status_code == 204
-    assert set(http.cookies) == {"chat_guest"}
+    assert set(http.cookies) == {GUEST}
     assert await owned(http) == [made]
 
 
@@ -110,13 +112,14 @@ async def test_browsers_get_cookies_that_no_script_can_read_and_no_tokens(
     assert answer.json()["user"]["name"] == "Ann"
     assert answer.headers["cache-control"] == "no-store"
     told = cookies_set(answer)
-    assert set(told) == {"chat_access", "chat_refresh"}
+    assert set(told) == {ACCESS, REFRESH}
     for name in told:
         assert told[name].startswith("Path=/; Max-Age=12095")
-        assert told[name].endswith("; HttpOnly; SameSite=Lax")
+        assert "; HttpOnly; SameSite=Lax" in told[name]
     assert (await http.get(f"{AUTH}/me")).json()["user"] == answer.json()["user"]
 
 
+@unfronted("its clients always come over https")
 async def test_over_https_the_cookies_are_bound_to_host_and_tls_and_only_those_are_read(
     http: httpx.AsyncClient,
 ) -> None:
@@ -200,7 +203,7 @@ async def test_a_guests_parallel_registrations_are_as_many_accounts(
     server: Server, http: httpx.AsyncClient
 ) -> None:
     await http.get(f"{AUTH}/me")
-    cookie = {"Cookie": f"chat_guest={http.cookies['chat_guest']}"}
+    cookie = {"Cookie": f"{GUEST}={http.cookies[GUEST]}"}
     answers: list[httpx.Response] = []
 
     async def one(number: int) -> None:
@@ -252,12 +255,12 @@ async def test_a_refresh_token_that_is_used_twice_ends_its_session(tmp_path: Pat
         assert code_of(await ann.http.get(f"{AUTH}/me")) == (401, "session_ended")
         refused = await ann.http.post(f"{AUTH}/refresh")
         assert code_of(refused) == (401, "session_ended")
-        assert not {"chat_access", "chat_refresh"} & set(ann.http.cookies)
+        assert not {ACCESS, REFRESH} & set(ann.http.cookies)
 
 
 @pytest.mark.parametrize("token", ["", "rt_", "rt_AAAA", "rt_" + "A" * 90, "x" * 256, "eyJ.e.e"])
 async def test_no_other_text_is_a_refresh_token(http: httpx.AsyncClient, token: str) -> None:
-    answer = await http.post(f"{AUTH}/refresh", headers={"Cookie": f"chat_refresh={token}"})
+    answer = await http.post(f"{AUTH}/refresh", headers={"Cookie": f"{REFRESH}={token}"})
 
     assert code_of(answer) == (401, "session_ended")
 
@@ -315,7 +318,7 @@ async def test_who_signs_in_again_leaves_no_sign_in_behind(server: Server) -> No
         listed = (await ann.http.get(f"{AUTH}/sessions")).json()["sessions"]
         refused = await http.get(f"{AUTH}/sessions", headers=first)
 
-        ann.http.cookies.delete("chat_access")  # as when it has expired
+        ann.http.cookies.delete(ACCESS)  # as when it has expired
         await register(ann.http, "another@example.com")
         left = await http.get(f"{AUTH}/sessions", headers=again.bearer)
 

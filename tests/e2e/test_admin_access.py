@@ -15,6 +15,7 @@ from httpx_sse import ServerSentEvent, aconnect_sse
 from server.auth.operator_sessions import COOKIE
 from server.routes import admin
 from tests.e2e.operators import STATE, STREAMING, token_of
+from tests.support.front import unfronted
 from tests.support.production import PRODUCTION
 from tests.support.raw_http import request_bytes
 from tests.support.server import Server, client_of, running_server
@@ -58,6 +59,7 @@ async def operator(browser: httpx.AsyncClient) -> httpx.AsyncClient:
     return browser
 
 
+@unfronted("its clients always come over https")
 async def test_the_token_is_exchanged_for_a_cookie_that_scripts_and_other_sites_never_see(
     browser: httpx.AsyncClient,
 ) -> None:
@@ -134,6 +136,7 @@ async def test_a_forged_cookie_opens_nothing(browser: httpx.AsyncClient) -> None
         assert [answer.status_code for answer in answers] == [401] * len(paths)
 
 
+@unfronted("it tells another address than a caller claims")
 async def test_a_wrong_token_is_refused_and_the_eleventh_in_a_minute_has_to_wait(
     browser: httpx.AsyncClient,
 ) -> None:

@@ -12,6 +12,7 @@ from tests.e2e.conftest import World, chat_page
 from tests.e2e.operators import token_of
 from tests.e2e.test_admin_page import LOST_REFERENCES, NAMELESS, OVERFLOW, REPEATED_IDS
 from tests.support.browser import PHONE, ContextOptions
+from tests.support.front import cookie
 from tests.support.server import client_of
 
 pytestmark = [pytest.mark.services, pytest.mark.long]
@@ -49,7 +50,7 @@ async def sign_in(page: Page, email: str) -> None:
 async def access_token(page: Page) -> str:
     """Return the token in the browser's cookie."""
     cookies = await page.context.cookies()
-    return next(each["value"] for each in cookies if each["name"] == "chat_access")
+    return next(each["value"] for each in cookies if each["name"] == cookie("chat_access"))
 
 
 async def is_renewed(page: Page) -> None:

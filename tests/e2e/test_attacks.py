@@ -9,8 +9,9 @@ from tests.security.attacks import NGINX, Case, attacks
 from tests.security.checks import CHECKS
 from tests.security.scene import Scene, set_scene
 from tests.support.chat import log_of
+from tests.support.front import unfronted
 
-pytestmark = pytest.mark.services
+pytestmark = [pytest.mark.services, unfronted("it has one of its own")]
 
 ATTACKS = attacks()
 CASES = [

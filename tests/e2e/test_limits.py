@@ -10,6 +10,7 @@ import anyio
 import httpx
 import pytest
 
+from tests.support.front import unfronted
 from tests.support.machine import fake_clock
 from tests.support.server import Server, client_of, running_server
 
@@ -85,6 +86,7 @@ async def test_guests_of_one_address_share_ten_times_a_guests_limit(tmp_path: Pa
         assert statuses == [200] * 6 + [429] * 2
 
 
+@unfronted("it tells another address than a caller claims")
 @pytest.mark.long
 @pytest.mark.parametrize(
     ("settings", "refused"),

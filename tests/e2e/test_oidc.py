@@ -12,6 +12,8 @@ from anyio.from_thread import start_blocking_portal
 
 from tests.e2e.operators import guest_id, token_of
 from tests.support.chat import log_of
+from tests.support.front import cookie as cookie_name
+from tests.support.front import unfronted
 from tests.support.oidc_provider import BROKEN, LIES, OidcProvider, running_provider
 from tests.support.server import Server, client_of, running_server
 
@@ -271,18 +273,19 @@ async def test_what_comes_back_counts_once_and_only_in_the_browser_that_was_sent
 async def test_a_cookie_that_was_touched_is_worth_nothing(
     scene: Scene, browser: httpx.AsyncClient, change: int
 ) -> None:
-    query = await scene.came_back(browser)
-    cookie = browser.cookies["chat_oidc"]
+    query, name = await scene.came_back(browser), cookie_name("chat_oidc")
+    cookie = browser.cookies[name]
     other = "A" if cookie[change] != "A" else "B"
     forged = other + cookie[1:] if change == 0 else cookie[:-2] + other * 2
     browser.cookies.clear()
 
-    answer = await browser.get(f"{CALLBACK}?{query}", headers={"Cookie": f"chat_oidc={forged}"})
+    answer = await browser.get(f"{CALLBACK}?{query}", headers={"Cookie": f"{name}={forged}"})
 
     assert error_of(answer) == "expired"
 
 
 @pytest.mark.long
+@unfronted("its clients always come over https")
 async def test_the_cookie_of_a_try_can_over_tls_be_set_by_no_other_host(
     scene: Scene, tmp_path: Path
 ) -> None:

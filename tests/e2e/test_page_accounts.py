@@ -13,6 +13,7 @@ from playwright.async_api import Response as PageResponse
 
 from tests.e2e.conftest import World, chat_page
 from tests.support.browser import PHONE, ContextOptions, until
+from tests.support.front import cookie
 from tests.support.oidc_provider import running_provider
 from tests.support.server import client_of
 
@@ -163,8 +164,9 @@ async def test_a_token_that_ends_in_mid_answer_is_renewed_and_no_word_is_lost() 
 async def token_has_ended(world: World) -> None:
     """Wait until the server no longer takes the page's access token; nothing is renewed by that."""
     cookies = {cookie["name"]: cookie["value"] for cookie in await world.context.cookies()}
+    name = cookie("chat_access")
     async with client_of(world.server.port) as client:
-        client.cookies.set("chat_access", cookies["chat_access"])
+        client.cookies.set(name, cookies[name])
         deadline = time() + 15
         while (await client.get("/api/v1/auth/me")).status_code != 401:
             assert time() < deadline

@@ -64,7 +64,7 @@ async def test_a_killed_server_is_waited_for_and_nothing_is_doubled() -> None:
         world.server.signal(signal.SIGKILL)
         await world.server.exit_code()
         async with running_server(world.server.data_dir, **world.settings) as server:
-            world.cable.port = server.port
+            world.cable.port = server.front_port
             world.cable.cut()
             # Whatever the new server makes of the turn, the page agrees with its record.
             async with world.hanging_up():

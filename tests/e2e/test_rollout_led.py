@@ -171,7 +171,8 @@ async def test_errors_of_the_streaming_arm_alone_roll_it_back_and_it_says_why(
 
 
 async def test_an_outage_of_both_arms_holds_it(tmp_path: Path) -> None:
-    async with rolled_out(tmp_path) as scene:
+    # Half of all for as long as this takes: at 100 % there is no other arm to compare with.
+    async with rolled_out(tmp_path, rollout_bake_s=600) as scene:
         await scene.act("start", stages=[50, 100], reason="half of all")
         await scene.until(lambda state: state["evidence"].get("control", {}).get("n", 0) > 20)
         scene.traffic.is_failing = lambda _streams, chance: chance < 0.3

@@ -12,6 +12,7 @@ from pathlib import Path
 import anyio
 import pytest
 
+from tests.support.front import cookie
 from tests.support.server import Server, running_server
 
 pytestmark = [pytest.mark.services, pytest.mark.long]
@@ -40,7 +41,8 @@ expected-statuses = ["2xx", "3xx", "4xx", "503"]
 
 async def _guest(server: Server, _directory: Path) -> dict[str, str]:
     await server.client.get("/api/v1/auth/me")
-    return {"Cookie": f"chat_guest={server.client.cookies['chat_guest']}"}
+    name = cookie("chat_guest")
+    return {"Cookie": f"{name}={server.client.cookies[name]}"}
 
 
 async def _user(server: Server, _directory: Path) -> dict[str, str]:

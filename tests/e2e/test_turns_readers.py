@@ -8,6 +8,7 @@ import anyio
 import pytest
 
 from tests.support.chat import Chat, data_of, log_of, open_sockets, running_chat, until
+from tests.support.front import cookie
 from tests.support.raw_http import request_bytes
 from tests.support.server import Server, text_of
 
@@ -26,7 +27,7 @@ def _deaf(server: Server, turn_id: str, cookie: str) -> socket.socket:
 
 
 def _cookie(chat: Chat) -> str:
-    return f"chat_guest={chat.server.client.cookies['chat_guest']}"
+    return f"chat_guest={chat.server.client.cookies[cookie('chat_guest')]}"
 
 
 @pytest.mark.fault(9)

@@ -10,6 +10,7 @@ import pytest
 
 from tests.e2e.told import ask, next_event, told_server
 from tests.support.chat import Chat, chat_fixtures, cookie_of, data_of
+from tests.support.front import unfronted
 from tests.support.raw_http import exchange, request_bytes
 from tests.support.server import Server, text_of
 
@@ -130,6 +131,7 @@ async def test_a_log_that_was_dropped_is_made_up_for_from_the_record(tmp_path: P
         assert at_end.status_code == 204
 
 
+@unfronted("the bare socket speaks plain HTTP")
 @pytest.mark.parametrize("read", [1, 2, 20, 41, 42])
 async def test_curl_and_a_bare_socket_get_the_same_rest(chat: Chat, read: int) -> None:
     started = await chat.server.start("Hello", chatbot_id="fast")

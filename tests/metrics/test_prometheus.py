@@ -11,7 +11,7 @@ from metrics.series.service import SharingFigures
 from metrics.turns import EndedTurn, FirstTokenParts, TurnMetrics
 from tests.support.machine import program
 
-DOCS = Path(__file__).parents[2] / "docs" / "monitoring.md"
+DOCS = Path(__file__).parents[2] / "docs" / "metrics.md"
 
 
 def a_busy_recorder(metrics: TurnMetrics | None = None) -> TurnMetrics:

@@ -8,7 +8,7 @@ from typing import Any
 import anyio
 from pymongo import MongoClient
 
-from operations.backup import __main__ as backup
+from operations.__main__ import run
 from server.services import choose_stores
 from server.settings import Settings
 from tests.history.factories import OWNER, a_first_turn, an_end
@@ -38,7 +38,7 @@ def fill(turns: int = TURNS) -> None:
 
 def archived(root: Path, *options: str) -> Path:
     """Make an archive and return it."""
-    assert backup.main([str(root), *options]) == 0
+    assert run("backup", [str(root), *options]) == 0
     return max(root.glob("chatstream-*"))
 
 

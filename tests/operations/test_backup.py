@@ -11,8 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from operations.backup import __main__ as backup
-from operations.backup import restore
+from operations.__main__ import run
 from operations.backup.archive import MANIFEST, prune
 from tests.operations.stored import TURNS, archived, fill, rows
 
@@ -25,26 +24,26 @@ def test_files_come_back_as_they_were(data_dir: Path, tmp_path: Path) -> None:
 
     archive = archived(tmp_path / "archives")
     shutil.rmtree(data_dir)
-    assert restore.main([str(archive)]) == 0
+    assert run("restore", [str(archive)]) == 0
 
     assert rows(data_dir / "chat.db") == before
     assert (len(before["turns"]), len(before["messages"])) == (TURNS + 1, 2 * TURNS + 1)
     assert (data_dir / "flags.json").read_text("utf-8") == '{"version": 7}'
-    assert sorted(path.name for path in data_dir.iterdir()) == ["chat.db", "flags.json"]
+    assert sorted(path.name for path in data_dir.iterdir()) == ["chat.db", "flags.json", "lock"]
     assert {path.stat().st_mode & 0o077 for path in (*archive.iterdir(), archive)} == {0}
 
 
 def test_secrets_are_archived_and_put_back_only_where_asked(data_dir: Path, tmp_path: Path) -> None:
-    data_dir.mkdir()
+    fill(1)
     (data_dir / "jwt-secret").write_text("s" * 40, encoding="ascii")
     (tmp_path / ".env").write_text("LOG_LEVEL=info\n", encoding="ascii")
 
     archive = archived(tmp_path / "archives", "--with-secrets")
     shutil.rmtree(data_dir)
     (tmp_path / ".env").unlink()
-    assert restore.main([str(archive)]) == 0
+    assert run("restore", [str(archive)]) == 0
     assert not (data_dir / "jwt-secret").exists()
-    assert restore.main([str(archive), "--with-secrets"]) == 0
+    assert run("restore", [str(archive), "--with-secrets", "--yes"]) == 0
 
     assert (data_dir / "jwt-secret").read_text("ascii") == "s" * 40
     assert (data_dir / "jwt-secret").stat().st_mode & 0o077 == 0
@@ -59,10 +58,10 @@ def test_what_is_there_is_replaced_only_where_asked_and_kept_beside(
     before = rows(data_dir / "chat.db")
     fill(2)
 
-    assert restore.main([str(archive)]) == 1
+    assert run("restore", [str(archive)]) == 1
     assert "--yes" in capsys.readouterr().err
     assert rows(data_dir / "chat.db") != before
-    assert restore.main([str(archive), "--yes"]) == 0
+    assert run("restore", [str(archive), "--yes"]) == 0
 
     assert rows(data_dir / "chat.db") == before
     aside = [path for path in data_dir.iterdir() if path.name.startswith("chat.db.2")]
@@ -77,10 +76,10 @@ def test_a_file_that_somebody_has_open_is_not_replaced(
 
     with closing(sqlite3.connect(data_dir / "chat.db")) as server:
         server.execute("SELECT count(*) FROM turns").fetchone()
-        assert restore.main([str(archive), "--yes"]) == 1
+        assert run("restore", [str(archive), "--yes"]) == 1
 
     assert "stop the server first" in capsys.readouterr().err
-    assert restore.main([str(archive)]) == 0, "it goes on without being asked again"
+    assert run("restore", [str(archive)]) == 0, "it goes on without being asked again"
 
 
 def _cut(path: Path) -> None:
@@ -105,8 +104,8 @@ def test_a_damaged_archive_is_refused_before_anything_is_touched(
     shutil.rmtree(data_dir)
     harm(archive / "chat.db.gz")
 
-    assert restore.main([str(archive), "--check"]) == 1
-    assert restore.main([str(archive), "--yes"]) == 1
+    assert run("restore", [str(archive), "--check"]) == 1
+    assert run("restore", [str(archive), "--yes"]) == 1
 
     assert "chat.db.gz" in capsys.readouterr().err
     assert not data_dir.exists()
@@ -121,7 +120,7 @@ def test_a_manifest_that_names_files_elsewhere_is_refused(
     manifest.chmod(0o600)
     manifest.write_text(told.replace("chat.db.gz", "../data/chat.db"), encoding="utf-8")
 
-    assert restore.main([str(manifest.parent)]) == 1
+    assert run("restore", [str(manifest.parent)]) == 1
     assert "names files elsewhere" in capsys.readouterr().err
     assert data_dir.exists()
 
@@ -136,7 +135,7 @@ def test_an_archive_is_not_restored_into_another_kind_of_store(
     archive = archived(tmp_path / "archives")
     monkeypatch.setenv("MONGODB_URI", "mongodb://127.0.0.1:9/x")
 
-    assert restore.main([str(archive)]) == 1
+    assert run("restore", [str(archive)]) == 1
     assert "MONGODB_URI" in capsys.readouterr().err
     assert len(rows(data_dir / "chat.db")["turns"]) == 2
 
@@ -148,8 +147,10 @@ def test_only_the_newest_archives_are_kept_and_nothing_else_is_removed(tmp_path:
         (tmp_path / name / MANIFEST).touch()
     (tmp_path / "chatstream-notes").mkdir()
 
-    assert prune(tmp_path, 2) == names[:3]
+    assert prune(tmp_path, 2, made=tmp_path / names[4]) == names[:3]
     assert sorted(path.name for path in tmp_path.iterdir()) == [*names[3:], "chatstream-notes"]
+    assert prune(tmp_path, 1, made=tmp_path / names[3]) == [names[4]], "the clock was put back"
+    assert prune(tmp_path, 9, made=tmp_path / names[3]) == []
 
 
 def test_an_archive_is_whole_or_not_there(
@@ -158,7 +159,7 @@ def test_an_archive_is_whole_or_not_there(
     data_dir.mkdir()
     (data_dir / "chat.db").write_text("no database", encoding="ascii")
 
-    assert backup.main([str(tmp_path / "archives")]) == 1
+    assert run("backup", [str(tmp_path / "archives")]) == 1
 
     assert "chat.db cannot be copied" in capsys.readouterr().err
     assert list((tmp_path / "archives").iterdir()) == []
@@ -182,7 +183,7 @@ def test_a_copy_of_a_file_that_is_written_to_is_one_moment_of_it(
     lengths = []
     for archive in archives:
         shutil.rmtree(data_dir)
-        assert restore.main([str(archive)]) == 0
+        assert run("restore", [str(archive)]) == 0
         pairs = rows(data_dir / "chat.db")["pairs"]
         assert [number for (number,) in pairs] == list(range(len(pairs)))
         assert len(pairs) % 2 == 0

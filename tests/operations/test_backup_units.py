@@ -3,7 +3,7 @@
 import shlex
 from pathlib import Path
 
-from operations.backup.__main__ import _parser
+from operations.backup.command import _parser
 from tests.support.server import ROOT
 
 UNITS = ROOT / "deploy/systemd"

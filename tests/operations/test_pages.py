@@ -1,16 +1,19 @@
 """The operators' pages: every alert has its place, every command is one that there is."""
 
+import json
 import re
 import shlex
 import subprocess
 
 import pytest
 
+from metrics.series.turns import FIRST_TOKEN_S
 from operations.production_check import CHECKLIST, OPTIONS, lines
+from tests.deploy.series import faults, served
 from tests.deploy.test_prometheus import alerts, headings
 from tests.support.server import ROOT
 
-PAGES = ("backup.md", "runbooks.md", "incidents.md", "production-checklist.md")
+PAGES = ("backup.md", "runbooks.md", "incidents.md", "production-checklist.md", "monitoring.md")
 SCRIPTS = (
     "backup",
     "restore",
@@ -44,6 +47,22 @@ def test_every_alert_has_its_runbook() -> None:
 
     assert told == rules
     assert {place for _, place in told.values()} <= headings()
+
+
+def test_what_is_to_be_watched_is_there() -> None:
+    """Alerts, rows of the dashboard and the expressions of what is promised."""
+    text = page("monitoring.md")
+    dashboard = json.loads((ROOT / "deploy/grafana/chatstream.json").read_bytes())
+    panels = {panel["title"] for panel in dashboard["panels"]}
+    rows = re.findall(r"^\| .+\? \| ([^|]+) \| .+ \| .+ \|$", text, re.MULTILINE)
+    promises = re.findall(r"```promql\n(.+?)```", text, re.DOTALL)[0].splitlines()
+
+    assert len(rows) > 6
+    assert {title for row in rows for title in row.split("; ")} <= panels
+    assert set(re.findall(r"`(Chat\w+)`", text)) <= {name for name, _ in alerts()}
+    assert len(promises) == 3
+    assert [faults(each, served()) for each in promises] == [[], [], []]
+    assert {float(le) for le in re.findall(r'le="([\d.]+)"', str(promises))} <= {*FIRST_TOKEN_S}
 
 
 @pytest.mark.parametrize("name", PAGES)

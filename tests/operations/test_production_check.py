@@ -68,6 +68,12 @@ def test_a_report_of_ours_that_fails_is_told_by_its_line_that_failed() -> None:
     )
 
 
+def test_a_warning_of_ours_stays_one() -> None:
+    warning = "print('warn  git: changed')"
+
+    assert proven("x", [sys.executable, "-c", warning], timeout_s=10).level is Level.WARN
+
+
 def test_what_looked_at_nothing_is_skipped() -> None:
     nothing = "print('skip  audit: no network'); raise SystemExit(77)"
 

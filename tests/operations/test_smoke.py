@@ -8,8 +8,10 @@ from typing import Any
 import anyio
 import pytest
 
-from operations.smoke.caller import Event, SmokeError
-from operations.smoke.turns import checked, measured
+from operations.findings import Level
+from operations.smoke.caller import Caller, Event, SmokeError
+from operations.smoke.refusals import cookies
+from operations.smoke.turns import Timing, checked, measured, timed
 from tests.e2e.test_start import start
 from tests.support.nginx import running_nginx
 from tests.support.server import ROOT, running_server
@@ -40,7 +42,14 @@ def a_turn() -> list[Event]:
 
 def test_a_turn_without_a_gap_is_its_text() -> None:
     assert checked(a_turn()) == "Hello"
-    assert measured(a_turn(), 0.5).ttft_ms == 1500
+    assert timed(a_turn(), 0.5) == Timing(1500, [1000])
+
+
+def test_figures_are_of_all_turns_together() -> None:
+    figures = measured([Timing(100, [1, 2, 3]), Timing(300, []), Timing(200, [40])])
+
+    assert (figures.turns, figures.ttft_p50_ms, figures.ttft_p95_ms) == (3, 200, 300)
+    assert (figures.gap_p50_ms, figures.gap_p95_ms) == (2, 40)
 
 
 @pytest.mark.parametrize(
@@ -67,7 +76,9 @@ def test_a_turn_that_is_not_whole_is_noticed(said: str, harm: Any) -> None:
 @pytest.mark.long
 async def test_it_passes_through_tls(tmp_path: Path) -> None:
     async with (
-        running_server(tmp_path / "data", offline_tokens_per_s=300) as server,
+        running_server(
+            tmp_path / "data", offline_tokens_per_s=300, trusted_proxies="127.0.0.1"
+        ) as server,
         running_nginx(tmp_path / "nginx", upstream=server.port) as nginx,
     ):
         authority = str(tmp_path / "nginx/certificate.pem")
@@ -77,11 +88,47 @@ async def test_it_passes_through_tls(tmp_path: Path) -> None:
         left = (await server.client.get("/api/v1/conversations")).json()["conversations"]
 
     assert (status, told["ok"], left) == (0, True, []), said
-    assert told["figures"]["ttft_ms"] > 0
+    assert told["figures"]["ttft_p95_ms"] >= told["figures"]["ttft_p50_ms"] > 0
     levels = {found["name"]: found["level"] for found in told["findings"]}
     assert levels["resume after a cut"] == "ok"
-    assert levels["speech"] == "skip"
+    assert (levels["speech"], levels["figures"]) == ("skip", "warn")
     assert (untrusted, "--ca" in complaint) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("lacking", "line"),
+    [
+        ("", "__Host-chat_guest=x; Path=/; HttpOnly; SameSite=Lax; Secure"),
+        ("secure", "__Host-chat_guest=x; Path=/; HttpOnly; SameSite=Lax"),
+        ("TRUSTED_PROXIES", "chat_guest=x; Path=/; HttpOnly; SameSite=Lax; Secure"),
+        ("httponly", "__Host-chat_guest=x; Path=/; SameSite=Lax; Secure"),
+    ],
+)
+def test_cookies_over_tls_are_this_hosts_alone(lacking: str, line: str) -> None:
+    caller = Caller("https://chat.example.com", verify=True, timeout_s=1)
+    caller.cookies = [line]
+
+    found = cookies(caller)
+
+    caller.close()
+    assert (found.level is Level.FAIL) == bool(lacking)
+    assert lacking in found.said
+
+
+@pytest.mark.long
+async def test_it_calls_with_an_api_key(tmp_path: Path) -> None:
+    async with running_server(tmp_path) as server:
+        account = {"email": EMAIL, "password": "correct horse battery"}
+        told = (await server.client.post("/api/v1/auth/register", json=account)).json()
+        bearer = {"Authorization": f"Bearer {told['access_token']}"}
+        wanted = {"name": "smoke", "scopes": ["chat"]}
+        made = await server.client.post("/api/v1/api-keys", json=wanted, headers=bearer)
+        assert made.status_code == 201, made.text
+        status, said = await smoke(server.url, "--api-key", "--json", stdin=made.json()["key"])
+
+    levels = {found["name"]: found["level"] for found in json.loads(said)["findings"]}
+    assert (status, levels["cookies"], levels["clean up"]) == (0, "skip", "ok"), said
+    assert made.json()["key"] not in said
 
 
 @pytest.mark.services

@@ -5,9 +5,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from anyio import to_thread
 
 from operations import validate_env
 from tests.support.certificates import self_signed
+from tests.support.oidc_provider import CLIENT_ID, REDIRECT_URL, running_provider
 from tests.support.production import PRODUCTION
 from tests.support.redis import RedisServer, running_redis
 
@@ -139,6 +141,42 @@ def test_speech_credentials_are_a_service_account(
     said.append(found(capsys)[1]["speech"])
 
     assert [line.partition(":")[0] for line in said] == ["fail"] * 4 + ["ok"]
+
+
+def test_the_list_of_words_is_read_and_not_shown(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "words"
+    environment(tmp_path, moderation_words_file=str(path))
+    said = [found(capsys)[1]["MODERATION_WORDS_FILE"]]
+    path.write_text("unspeakable | a | b\n", encoding="utf-8")
+    said.append(found(capsys)[1]["MODERATION_WORDS_FILE"])
+    path.write_text("unspeakable | insult\n", encoding="utf-8")
+    said.append(found(capsys)[1]["MODERATION_WORDS_FILE"])
+
+    assert [line.partition(":")[0] for line in said] == ["fail", "fail", "ok"]
+    assert "unspeakable" not in str(said)
+
+
+async def test_a_provider_has_to_tell_its_keys_and_to_lead_back(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with running_provider() as provider:
+        given = {
+            "oidc_issuer": provider.issuer,
+            "oidc_client_id": CLIENT_ID,
+            "oidc_redirect_url": REDIRECT_URL,
+        }
+        environment(tmp_path, **given)
+        good = await to_thread.run_sync(found, capsys)
+        environment(tmp_path, **given, allowed_hosts="chat.example.com")
+        elsewhere = await to_thread.run_sync(found, capsys)
+    environment(tmp_path, **given)
+    gone = await to_thread.run_sync(found, capsys)
+
+    assert (good[0], good[1]["OIDC_ISSUER"].partition(":")[0]) == (0, "ok"), good
+    assert elsewhere[1]["OIDC_REDIRECT_URL"].startswith("fail")
+    assert gone[1]["OIDC_ISSUER"].startswith("fail")
 
 
 def test_a_certificate_that_ends_soon_is_told(

@@ -112,9 +112,11 @@ async def sign_in(http: httpx.AsyncClient, email: str, password: str = PASSWORD)
 
 
 @asynccontextmanager
-async def set_scene(folder: Path) -> AsyncGenerator[Scene, None]:
-    """Have the scene until the block ends. Nobody is an operator by their network."""
-    options = ["--operators", "203.0.113.0/24", "--max-body-bytes", "262144"]
+async def set_scene(
+    folder: Path, *, operators: str = "203.0.113.0/24"
+) -> AsyncGenerator[Scene, None]:
+    """Have the scene until the block ends. By default nobody is an operator by their network."""
+    options = ["--operators", operators, "--max-body-bytes", "262144"]
     async with (
         running_server(folder / "server", **SETTINGS) as server,
         running_nginx(folder / "nginx", upstream=server.port, options=options) as nginx,

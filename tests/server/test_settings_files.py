@@ -68,6 +68,14 @@ def test_a_weak_secret_in_a_file_is_one_line_without_it(tmp_path: Path) -> None:
     assert "hunter2" not in line
 
 
+def test_an_empty_file_is_no_setting(tmp_path: Path) -> None:
+    names = ("openai_api_key", "oidc_client_secret", "jwt_previous_secrets", "redis_url")
+
+    settings = a_settings(secrets_dir=kept(tmp_path, **dict.fromkeys(names, "")))
+
+    assert [getattr(settings, name) for name in names] == [None] * len(names)
+
+
 def test_a_folder_that_is_not_there_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(ValidationError) as caught:
         a_settings(secrets_dir=tmp_path / "none")

@@ -16,6 +16,8 @@ import anyio
 import pytest
 from playwright.async_api import Browser, BrowserContext, Page, ViewportSize, async_playwright
 
+from tests.support.front import FRONTED
+
 _NAMES = ("chromium", "chromium-browser", "google-chrome")
 _ARGUMENTS = (
     "--no-sandbox",
@@ -75,6 +77,7 @@ class ContextOptions(TypedDict, total=False):
     has_touch: bool
     is_mobile: bool
     permissions: list[str]
+    ignore_https_errors: bool
 
 
 @dataclass
@@ -116,7 +119,11 @@ async def watched_context(
 ) -> AsyncIterator[tuple[BrowserContext, Watch]]:
     """Open a fresh user (no cookies, no storage); fail at the end if a page complained."""
     watch = Watch()
-    chosen: ContextOptions = {"viewport": DESK, **(options or {})}
+    chosen: ContextOptions = {
+        "viewport": DESK,
+        "ignore_https_errors": FRONTED,  # a certificate that vouches for itself
+        **(options or {}),
+    }
     context = await browser.new_context(**chosen)  # type: ignore[arg-type]  # Playwright's literals
     context.on("page", watch.on)
     try:

@@ -14,8 +14,8 @@ import httpx
 
 from tests.support.certificates import self_signed, trusting
 from tests.support.machine import program
-from tests.support.server import ROOT
 
+ROOT = Path(__file__).parents[2]
 DOMAIN = "localhost"
 START_S = 10.0
 
@@ -74,15 +74,23 @@ def rendered(
 
 @asynccontextmanager
 async def running_nginx(
-    folder: Path, *, upstream: int, options: Sequence[str] = ()
+    folder: Path, *, upstream: int, options: Sequence[str] = (), beside: str = ""
 ) -> AsyncGenerator[Nginx, None]:
-    """Run nginx before a worker on this port until the block ends; `options` are `render`'s.
+    """Run nginx before a worker on this port until the block ends.
+
+    Args:
+        folder: Where its files are, and its logs.
+        upstream: The worker's port.
+        options: Of `render`.
+        beside: What an operator has in the same `http`.
 
     Skips the test where nginx is not installed; fails where REQUIRE_SERVICES=1.
     """
     nginx = program("nginx", "nginx")
     ports = free_ports(2)
     main = rendered(folder, upstream=upstream, ports=ports, options=options)
+    with (folder / "chatstream.conf").open("a", encoding="utf-8") as site:
+        site.write(beside)
     command = [nginx, "-c", str(main), "-p", str(folder), "-e", str(folder / "error.log")]
     process = await anyio.open_process(
         [*command, "-g", "daemon off;"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,8 @@ import anyio
 import anyio.abc
 import httpx
 from httpx_sse import ServerSentEvent, aconnect_sse
+
+from tests.support import front
 
 ROOT = Path(__file__).parents[2]
 START_S = 20.0
@@ -35,8 +37,13 @@ class Server:
 
     @property
     def url(self) -> str:
-        """Where it listens."""
-        return f"http://127.0.0.1:{self.port}"
+        """Where callers reach it."""
+        return front.url_of(self.port)
+
+    @property
+    def front_port(self) -> int:
+        """The port on which callers reach it."""
+        return front.port_of(self.port)
 
     def signal(self, number: signal.Signals) -> None:
         """Send the process a signal."""
@@ -91,12 +98,8 @@ class Server:
 
 
 def client_of(port: int) -> httpx.AsyncClient:
-    """Return a client of a server of ours: plain HTTP. Loading certificates would take 40 ms."""
-    return httpx.AsyncClient(
-        base_url=f"http://127.0.0.1:{port}",
-        timeout=15,
-        verify=False,  # noqa: S501  # there is no TLS
-    )
+    """Return a client of a server of ours, through what is in front of it."""
+    return httpx.AsyncClient(base_url=front.url_of(port), timeout=15, verify=front.trust())
 
 
 def text_of(events: list[ServerSentEvent]) -> str:
@@ -111,11 +114,13 @@ def text_of(events: list[ServerSentEvent]) -> str:
 
 
 @asynccontextmanager
-async def running_server(data_dir: Path, **settings: object) -> AsyncGenerator[Server, None]:
+async def running_server(
+    data_dir: Path, *, is_fronted: bool = True, **settings: object
+) -> AsyncGenerator[Server, None]:
     """Run a server with these settings (names in lower case) until the block ends.
 
-    The offline model does not wait between tokens, no speech engine is started, and nobody's calls
-    are counted, unless told to.
+    Where `is_fronted`, what the tests want is in front of it. The offline model does not wait
+    between tokens, no speech engine is started, and nobody's calls are counted, unless told to.
     """
     environment = {
         "PATH": os.environ["PATH"],  # noqa: TID251 - handed on to the child, not a setting
@@ -126,6 +131,7 @@ async def running_server(data_dir: Path, **settings: object) -> AsyncGenerator[S
         "TTS_ENGINE": "off",
         "RATE_LIMIT_ENABLED": "false",
         "PYTHONWARNINGS": "error",
+        **front.SETTINGS,
         **{name.upper(): str(value) for name, value in settings.items()},
     }
     log_path = data_dir / "server.log"
@@ -142,7 +148,8 @@ async def running_server(data_dir: Path, **settings: object) -> AsyncGenerator[S
         )
     try:
         port = await _port(process, log_path, offset)
-        async with client_of(port) as client:
+        before = front.front_of(port, data_dir / "front") if is_fronted else nullcontext()
+        async with before, client_of(port) as client:
             yield Server(port, data_dir, process, client)
     finally:
         if process.returncode is None:

@@ -1,6 +1,7 @@
 """What `scripts/deploy` and `scripts/rollback` do: a change of release, and the way back."""
 
 import argparse
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -39,10 +40,11 @@ class Site:
     environment: Path
     supervisor: Supervisor
     ready_s: float
+    stop_s: float
 
     def roll(self, release: Path) -> Roll:
         """Return a round that brings the instances to a release."""
-        return Roll(self.supervisor, release, version_of(release), self.ready_s, say)
+        return Roll(self.supervisor, release, version_of(release), self.ready_s, self.stop_s, say)
 
     def check(self, release: Path) -> bool:
         """Tell whether the stores have the indexes that a release needs; its settings are good.
@@ -95,6 +97,8 @@ def change(site: Site, target: Path, *, restart: bool = False) -> None:
         if before is not None:
             site.releases.switch("previous", before)
         site.releases.switch("current", target)
+    elif older is not None and older != target and site.roll(older).is_served_by_some():
+        before, older = older, None  # who changed it last was interrupted
     roll = site.roll(target)
     try:
         roll.run(site.supervisor.instances() if restart else roll.stale())
@@ -127,7 +131,12 @@ def parser(name: str, about: str | None) -> argparse.ArgumentParser:
     add("--environment", type=Path, default=Path("/etc/chatstream/environment"), help="settings")
     add("--socket", type=Path, default=Path("/run/chatstream/supervisor.sock"))
     add("--ready-s", type=float, default=60, help="an instance has to serve then (%(default)s)")
-    add("--stop-s", type=float, default=120, help="longer than stopwaitsecs (%(default)s)")
+    add(
+        "--stop-s",
+        type=float,
+        default=120,
+        help="then it is killed; longer than stopwaitsecs (%(default)s)",
+    )
     add("--dry-run", action="store_true", help="tell what would be done, and do nothing")
     return made
 
@@ -136,11 +145,15 @@ def site_of(given: argparse.Namespace) -> Site:
     """Return the installation that a command line names."""
     root = given.root.resolve()
     supervisor = Supervisor(given.socket, stop_s=given.stop_s)
-    return Site(Releases(root), given.environment.resolve(), supervisor, given.ready_s)
+    return Site(
+        Releases(root), given.environment.resolve(), supervisor, given.ready_s, given.stop_s
+    )
 
 
 def run(name: str, given: argparse.Namespace, work: Callable[[Site], None]) -> int:
     """Do the work while nobody else changes what runs; return the exit status."""
+    # The instances' user reads what root makes, whatever root's shell says.
+    os.umask(0o022)
     try:
         site = site_of(given)
         if given.dry_run:

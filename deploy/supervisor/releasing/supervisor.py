@@ -30,8 +30,8 @@ class Instance:
 
     @property
     def has_failed(self) -> bool:
-        """It ended by itself, and may be started again by supervisor, or not."""
-        return self.state in {BACKOFF, EXITED, FATAL}
+        """It ended before it had run for `startsecs`."""
+        return self.state in {BACKOFF, FATAL}
 
 
 class Supervisor:
@@ -39,7 +39,7 @@ class Supervisor:
 
     Args:
         path: Its socket.
-        stop_s: Seconds that an instance may take to leave: longer than its `stopwaitsecs`.
+        stop_s: Seconds that an instance may take to be stopped: longer than its `stopwaitsecs`.
     """
 
     def __init__(self, path: Path, *, stop_s: float) -> None:

@@ -5,29 +5,29 @@ import json
 import sys
 from pathlib import Path
 
+from operations.arguments import count
 from operations.backup.archive import Manifest, prune
 from operations.backup.making import make
-from operations.findings import OK, OperationError, refuse
-from operations.settings import add_option, load
+from operations.findings import OK, OperationError
+from operations.settings import DEFAULT, add_option, load
 
 
-def main(arguments: list[str] | None = None) -> int:
+def main(arguments: list[str]) -> int:
     """Parse the command line, make an archive, and remove old ones; return the exit status."""
     given = _parser().parse_args(arguments)
+    archive, manifest = make(
+        load(given.env_file),
+        given.folder,
+        engine=given.engine,
+        secrets_of=(given.env_file or DEFAULT) if given.with_secrets else None,
+    )
     try:
-        manifest = make(
-            load(given.env_file),
-            given.folder,
-            engine=given.engine,
-            secrets_of=given.env_file if given.with_secrets else None,
-        )
-        removed = prune(given.folder, given.keep) if given.keep else []
-    except OperationError as error:
-        return refuse("backup", error)
+        removed = prune(given.folder, given.keep, made=archive) if given.keep else []
     except OSError as error:
-        return refuse("backup", OSError(f"{error.filename or given.folder}: {error.strerror}."))
-    newest = max(path.name for path in given.folder.glob("chatstream-*"))
-    _tell(manifest, given.folder / newest, removed, as_json=given.json)
+        raise OperationError(
+            f"{archive} is made; of the older ones {error.filename} stays: {error.strerror}."
+        ) from None
+    _tell(manifest, archive, removed, as_json=given.json)
     return OK
 
 
@@ -37,10 +37,11 @@ def _parser() -> argparse.ArgumentParser:
         description="Put conversations, accounts, chatbots, figures and flags into a new archive"
         " of FOLDER. Settings are the service's: the environment, else .env of this folder."
         " The service may run. Secrets stay out unless asked for.",
-        epilog="Exit status: 0 done, 1 no archive was made, 2 wrong usage, 78 wrong settings.",
+        epilog="Exit status: 0 done; 1 no archive was made, or older ones could not be removed;"
+        " 2 wrong usage; 78 wrong settings; 130 or 143 stopped.",
     )
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="where archives are kept")
-    parser.add_argument("--keep", type=_count, metavar="N", help="then remove all but the newest N")
+    parser.add_argument("--keep", type=count, metavar="N", help="then remove all but N, the newest")
     parser.add_argument("--with-secrets", action="store_true", help="kept secrets and FILE, too")
     add_option(parser)
     parser.add_argument(
@@ -51,13 +52,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--json", action="store_true", help="say what was done as JSON")
     return parser
-
-
-def _count(text: str) -> int:
-    count = int(text)
-    if count < 1:
-        raise argparse.ArgumentTypeError("must be 1 or more")
-    return count
 
 
 def _tell(manifest: Manifest, archive: Path, removed: list[str], *, as_json: bool) -> None:
@@ -79,7 +73,3 @@ def _tell(manifest: Manifest, archive: Path, removed: list[str], *, as_json: boo
     )
     for name in removed:
         sys.stdout.write(f"removed: {name}\n")
-
-
-if __name__ == "__main__":
-    sys.exit(main())

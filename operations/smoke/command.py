@@ -3,18 +3,19 @@
 import argparse
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from contextlib import closing
+from dataclasses import asdict, dataclass, field
 from getpass import getpass
 from pathlib import Path
 
 import httpx2
 
+from operations.arguments import count
 from operations.findings import (
     Finding,
     OperationError,
     fail,
     ok,
-    refuse,
     show,
     show_json,
     skip,
@@ -35,7 +36,7 @@ class Run:
     url: str
     given: argparse.Namespace
     credentials: Credentials
-    figures: turns.Figures | None = None
+    timings: list[turns.Timing] = field(default_factory=list)
 
     def caller(self) -> Caller:
         """Return somebody who calls, who is nobody yet.
@@ -46,29 +47,40 @@ class Run:
         verify = trust(self.given.ca, insecure=self.given.insecure)
         return Caller(self.url, verify=verify, timeout_s=self.given.timeout)
 
-    def findings(self) -> Iterator[Finding]:
+    @property
+    def figures(self) -> turns.Figures | None:
+        """What was measured; None where nothing was streamed."""
+        return turns.measured(self.timings) if self.timings else None
+
+    def findings(self, caller: Caller) -> Iterator[Finding]:
         """Yield what was found, in the order in which it was looked at."""
-        with self.caller() as caller:
-            ready = _tried("health", lambda: refusals.health(caller))
-            yield ready
-            if status([ready]):
+        for name, step in (
+            ("health", lambda: refusals.health(caller)),
+            ("sign-in", lambda: ok("sign-in", caller.sign_in(self.credentials))),
+        ):
+            found = _tried(name, step)
+            yield found
+            if status([found]):
                 return
-            entered = _tried("sign-in", lambda: ok("sign-in", caller.sign_in(self.credentials)))
-            yield entered
-            if status([entered]):
-                return
-            yield _tried("headers", lambda: refusals.headers(caller))
-            yield from self._arms(caller)
-            yield from _guarded(refusals.refused(caller))
-            if not self.given.keep:
-                yield ok("clean up", f"{caller.clean()} conversations deleted")
+        yield _tried("cookies", lambda: refusals.cookies(caller))
+        yield _tried("headers", lambda: refusals.headers(caller))
+        with closing(self.caller()) as nobody:
+            yield _tried("figures", lambda: refusals.figures(nobody))
+        yield from self._arms(caller)
+        yield from _guarded(refusals.refused(caller))
 
     def _arms(self, caller: Caller) -> Iterator[Finding]:
-        first = _tried("a turn", lambda: self._turn(caller))
-        yield first
-        if self.figures is None:
-            yield skip("streaming", "this caller is not streamed to: see the flag `streaming`")
+        for number in range(self.given.turns):
+            found = _tried("a turn", lambda: self._turn(caller))
+            if not number or status([found]):
+                yield found
+            if status([found]) or not self.timings:
+                break
+        figures = self.figures
+        if figures is None:
+            yield skip("streaming", "this caller was not streamed to: see the flag `streaming`")
             return
+        yield self._first_word(figures)
         yield _tried("resume after a cut", lambda: turns.resumed(caller))
         yield _tried("stop", lambda: turns.cancelled(caller))
         yield _tried("a repeated start", lambda: turns.repeated(caller))
@@ -76,64 +88,91 @@ class Run:
         yield _tried("a whole answer", self._off_arm)
 
     def _turn(self, caller: Caller) -> Finding:
-        found, self.figures = turns.streamed(caller)
+        found, timing = turns.streamed(caller)
+        if timing is not None:
+            self.timings.append(timing)
         return found
+
+    def _first_word(self, figures: turns.Figures) -> Finding:
+        said = (
+            f"p50 {figures.ttft_p50_ms:g} ms, p95 {figures.ttft_p95_ms:g} ms; gaps p50"
+            f" {figures.gap_p50_ms:g} ms, p95 {figures.gap_p95_ms:g} ms; {figures.turns} turns"
+        )
+        bound = self.given.max_ttft
+        if bound is not None and figures.ttft_p95_ms > bound:
+            return fail("first word", f"{said}: later than {bound:g} ms")
+        return ok("first word", said)
 
     def _off_arm(self) -> Finding:
         """Look for a guest who is not streamed to: there is none at 100 %."""
         if self.credentials.email or self.credentials.api_key:
             return skip("a whole answer", "looked for as a guest only")
         for _ in range(MAX_GUESTS):
-            with self.caller() as guest:
+            with closing(self.caller()) as guest:
                 guest.sign_in(self.credentials)
-                answer = guest.post("/turns", {"message": turns.QUESTION})
-                guest.clean()
+                try:
+                    answer = guest.post("/turns", {"message": turns.QUESTION})
+                finally:
+                    guest.clean()
             if answer.headers.get("X-Streaming") == "off":
                 return turns.whole(answer.json())
         return skip("a whole answer", f"all of {MAX_GUESTS} guests are streamed to")
 
 
-def main(arguments: list[str] | None = None) -> int:
+def main(arguments: list[str]) -> int:
     """Parse the command line, ask, tell; return the exit status."""
     given = _parser().parse_args(arguments)
-    credentials = _credentials(given)
-    run = Run(given.url.rstrip("/"), given, credentials)
-    try:
-        listed = []
-        for found in run.findings():
-            listed.append(found)
-            if not given.json:
-                show(found)
-    except OperationError as error:
-        return refuse("smoke", error)
-    except httpx2.HTTPError as error:
-        return refuse("smoke", OperationError(f"{run.url} is lost: {_brief(error)}."))
-    _tell(run, listed)
+    run = Run(given.url.rstrip("/"), given, _credentials(given))
+    with closing(run.caller()) as caller:
+        listed: list[Finding] = []
+        try:
+            _look(run, caller, listed)
+        finally:
+            # Also of a run that is stopped: what it made is nobody's.
+            left = _cleaned(caller, keep=given.keep)
+    listed += left
+    if given.json:
+        figures = asdict(run.figures) if run.figures else None
+        show_json(listed, url=run.url, figures=figures)
+        return status(listed)
+    for found in left:
+        show(found)
+    verdict = "FAIL" if status(listed) else "PASS"
+    sys.stdout.write(f"{verdict}: {summary(listed)}\n")
     return status(listed)
 
 
+def _look(run: Run, caller: Caller, listed: list[Finding]) -> None:
+    for found in run.findings(caller):
+        listed.append(found)
+        if not run.given.json:
+            show(found)
+
+
+def _cleaned(caller: Caller, *, keep: bool) -> list[Finding]:
+    if keep or not caller.has_something:
+        return []
+    return [_tried("clean up", lambda: ok("clean up", f"{caller.clean()} conversations deleted"))]
+
+
 def _credentials(given: argparse.Namespace) -> Credentials:
-    """Return who calls; what is secret comes from standard input or a terminal, never from argv."""
-    if given.api_key:
-        return Credentials(api_key=sys.stdin.readline().strip())
-    if given.email is None:
+    """Return who calls; what is secret comes from standard input or a terminal, never from argv.
+
+    Raises:
+        OperationError: nothing came.
+    """
+    if not given.api_key and given.email is None:
         return Credentials()
-    if given.password_stdin:
-        return Credentials(given.email, sys.stdin.readline().rstrip("\r\n"))
-    return Credentials(given.email, getpass("Password: "))
-
-
-def _tell(run: Run, listed: list[Finding]) -> None:
-    if run.given.json:
-        figures = asdict(run.figures) if run.figures else None
-        show_json(listed, url=run.url, figures=figures)
-        return
-    if run.figures is not None:
-        sys.stdout.write(
-            f"first word after {run.figures.ttft_ms:g} ms, gaps p95 {run.figures.gap_p95_ms:g} ms\n"
-        )
-    verdict = "FAIL" if status(listed) else "PASS"
-    sys.stdout.write(f"{verdict}: {summary(listed)}\n")
+    if given.api_key or given.password_stdin or not sys.stdin.isatty():
+        secret = sys.stdin.readline().strip("\r\n")
+    else:
+        secret = getpass("Password: ")
+    if not secret:
+        wanted = "API key" if given.api_key else "password"
+        raise OperationError(f"no {wanted} came: give it on standard input.")
+    if given.api_key:
+        return Credentials(api_key=secret)
+    return Credentials(given.email, secret)
 
 
 def _tried(name: str, step: Callable[[], Finding]) -> Finding:
@@ -169,7 +208,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Start real turns at URL and judge what comes: streamed, resumed after a cut,"
         " stopped, repeated, spoken, whole; and what is to be refused. Conversations that it"
         " makes are deleted. Turns are counted and cost what a user's cost.",
-        epilog="Exit status: 0 all well, 1 something is not, 2 wrong usage.",
+        epilog="Exit status: 0 all well, 1 something is not, 2 wrong usage, 130 or 143 stopped.",
     )
     parser.add_argument("url", metavar="URL", help="such as https://chat.example.com")
     who = parser.add_mutually_exclusive_group()
@@ -183,11 +222,10 @@ def _parser() -> argparse.ArgumentParser:
     whom = parser.add_mutually_exclusive_group()
     whom.add_argument("--ca", type=Path, help="trust this authority, as PEM")
     whom.add_argument("--insecure", action="store_true", help="trust any certificate")
-    parser.add_argument("--timeout", type=float, default=60, metavar="S", help="of one answer")
+    add = parser.add_argument
+    add("--turns", type=count, default=3, metavar="N", help="to measure")
+    add("--max-ttft", type=float, metavar="MS", help="fail where a first word comes later (p95)")
+    add("--timeout", type=float, default=60, metavar="S", help="of one answer")
     parser.add_argument("--keep", action="store_true", help="leave the conversations")
     parser.add_argument("--json", action="store_true", help="answer with one JSON document")
     return parser
-
-
-if __name__ == "__main__":
-    sys.exit(main())
