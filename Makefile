@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # The slow files come first in the tree: as they are ordered, no worker is left with one at the end.
 PYTEST := $(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
-.PHONY: run test test-long acceptance schemathesis chaos check lock bench bench-speech bench-workers clean
+.PHONY: run test test-long acceptance schemathesis chaos check lock bench bench-instructions bench-speech bench-workers clean
 .DEFAULT_GOAL := run
 
 run: .venv/.run ## serve on http://localhost:8000 (PORT=... to change)
@@ -44,6 +44,9 @@ check: .venv/.dev ## format, lint, types, imports, dead code, dependencies
 
 bench: .venv/.dev ## CPU per token and added time to first token, beside a tutorial app
 	@$(BIN)/python -m loadtests.bench
+
+bench-instructions: .venv/.dev ## what the server executes for a token, counted and not timed
+	@$(BIN)/python -m loadtests.bench.instructions
 
 bench-speech: .venv/.dev ## how soon answers sound, with how many gaps, at what cost
 	@$(BIN)/python -m loadtests.bench.speech
