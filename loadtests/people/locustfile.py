@@ -155,7 +155,7 @@ def _begin(environment: Any, runner: Any, **_: Any) -> None:
         environment.events.quitting.add_listener(_write)
         gevent.spawn(_count_users, runner)
     if not isinstance(runner, MasterRunner):
-        gevent.spawn(_watch_lag)
+        gevent.spawn(_watch_lag, runner)
     environment.events.user_error.add_listener(_note_fault)
 
 
@@ -185,12 +185,13 @@ def _count_users(runner: Any) -> None:
         gevent.sleep(1)
 
 
-def _watch_lag() -> None:
+def _watch_lag(runner: Any) -> None:
     """Note how late this process gets to what it has to do: its figures are late by as much."""
     while True:
         due_at = perf_counter() + _LAG_EVERY_S
         gevent.sleep(_LAG_EVERY_S)
-        _tally.took("lag", max(0.0, perf_counter() - due_at))
+        if runner.user_count:
+            _tally.took("lag", max(0.0, perf_counter() - due_at))
 
 
 events.init_command_line_parser.add_listener(_add_options)

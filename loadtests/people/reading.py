@@ -86,6 +86,7 @@ class Reading:
         self._at = 0  # in the expected text
         self._epoch = self._seq = 0
         self._units = 0
+        self._is_behind_gap = False
 
     def take(self, event: Event) -> bool:
         """Take an event; return whether it was a new entry of the log."""
@@ -146,6 +147,7 @@ class Reading:
             return False
         if int(seq) > self._seq + 1:
             self.faults["entry_lost"] += int(seq) - self._seq - 1
+            self._is_behind_gap = True
         if int(epoch) < self._epoch:
             self.faults["epoch_fell"] += 1
         self.cursor, self._epoch, self._seq = event.last_id, int(epoch), int(seq)
@@ -175,10 +177,11 @@ class Reading:
         known, at = self._expected, self._at
         if known.text.startswith(delta, at):
             self._move(known, at + len(delta))
-        elif known.text.endswith(delta, 0, at):
+        elif known.text.endswith(delta, 0, at) and not self._is_behind_gap:
             self.faults["token_again"] += max(1, known.tokens_within(at - len(delta), at))
         else:
             self._miss(known, delta)
+        self._is_behind_gap = False
 
     def _miss(self, known: Expected, delta: str) -> None:
         """Find out what was left out before a delta."""

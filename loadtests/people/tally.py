@@ -1,7 +1,7 @@
 """Times and counts of a run, second by second, in a form that adds up over processes.
 
 Locust's own table rounds a time to two digits, to milliseconds at best. Here a time falls into one
-of many narrow buckets (2 % wide), so that quantiles of merged tallies are those of all times together,
+of many narrow buckets (2 % wide): quantiles of merged tallies are those of all times together,
 within 1 %.
 """
 
