@@ -6,6 +6,7 @@ Exit status 0: every threshold was held; 1: one was missed; 2: it could not be r
 import argparse
 import json
 import os
+import signal
 import sys
 import tempfile
 import time
@@ -60,7 +61,7 @@ def main() -> int:
         return 2
     results: list[Result] = []
     try:
-        anyio.run(_load, run, results, backend_options={"use_uvloop": True})
+        anyio.run(_stoppable, run, results, backend_options={"use_uvloop": True})
     except* (BenchError, OSError) as group:
         print(f"loadtest: {_first(group)}", file=sys.stderr)
     return _tell(run, results[0]) if results else 2
@@ -115,6 +116,21 @@ def _run_of(told: argparse.Namespace) -> Run:
         is_owned=told.i_own_this_host,
         knows_answers=told.knows_answers or not told.host,
     )
+
+
+async def _stoppable(run: Run, results: list[Result]) -> None:
+    """Run; end early, with all that was started, when told to."""
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(_cancel_on_signal, tasks.cancel_scope)
+        await _load(run, results)
+        tasks.cancel_scope.cancel()
+
+
+async def _cancel_on_signal(scope: anyio.CancelScope) -> None:
+    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        async for number in signals:
+            print(f"loadtest: stopped by {number.name}", file=sys.stderr)
+            scope.cancel()
 
 
 async def _load(run: Run, results: list[Result]) -> None:

@@ -55,6 +55,13 @@ class Expected:
         """Return how many tokens end between two places of the text."""
         return bisect_right(self.ends, end) - bisect_right(self.ends, begin)
 
+    def place_of(self, text: str, begin: int) -> int:
+        """Return where a text comes next, at a token's beginning if possible; -1: nowhere near."""
+        first = place = self.text.find(text, begin, begin + _WINDOW_CHARS)
+        while place > 0 and self.ends[bisect_right(self.ends, place) - 1] != place:
+            place = self.text.find(text, place + 1, begin + _WINDOW_CHARS)
+        return first if place < 0 else place
+
 
 class Reading:
     """One reader's view of a turn, over as many connections as it takes.
@@ -185,7 +192,7 @@ class Reading:
 
     def _miss(self, known: Expected, delta: str) -> None:
         """Find out what was left out before a delta."""
-        found = known.text.find(delta, self._at, self._at + _WINDOW_CHARS)
+        found = known.place_of(delta, self._at)
         if found < 0:
             self.faults["text_wrong"] += 1
             self._expected = None  # all that follows would be wrong as well
