@@ -165,9 +165,12 @@ def shown(number: float) -> str:
 
 
 def cpu_percent(samples: Sequence[Sample]) -> list[tuple[float, float]]:
-    """Return the share of a core that was used between one sample and the next, by its moment."""
+    """Return the share of a core that was used between one sample and the next, by its moment.
+
+    Threads that end take their time along; what is used then is told as 0.
+    """
     return [
-        (after.at, 100 * (after.cpu_s - before.cpu_s) / (after.at - before.at))
+        (after.at, 100 * max(0.0, after.cpu_s - before.cpu_s) / (after.at - before.at))
         for before, after in pairwise(samples)
     ]
 

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 _ERROR_STATUS = 400
 _SMALL_BUFFER_BYTES = 4096
 _READ_BYTES = 65_536
+_CLOSED_MEANWHILE = frozenset({"connection_closed", "connection_reset"})
 _RESET = struct.pack("ii", 1, 0)  # SO_LINGER on, 0 s: closing sends a reset
 
 
@@ -202,7 +203,7 @@ class Link:
                 return answer.status, answer.read()
         except LinkError as error:
             self.close()
-            if is_reused and error.code == "connection_closed":
+            if is_reused and error.code in _CLOSED_MEANWHILE:
                 return self._exchange(method, path, body)
             raise
 
@@ -240,6 +241,8 @@ def _told() -> Generator[None, None, None]:
         raise LinkError("connection_refused") from None
     except (http.client.RemoteDisconnected, BrokenPipeError):
         raise LinkError("connection_closed") from None
+    except ConnectionResetError:
+        raise LinkError("connection_reset") from None
     except (http.client.HTTPException, OSError):
         raise LinkError("connection_broken") from None
 

@@ -113,28 +113,34 @@ class Person:
         try:
             kind = self._ask_and_read(message, reading, began)
         except LinkError as error:
-            codes[error.code] += 1
+            codes[error.code] += 1  # it was not even started
             self._left_here = 0
         codes.update(reading.faults)
         self._note(kind, perf_counter() - began, codes, reading)
 
     def _ask_and_read(self, message: str, reading: Reading, began: float) -> str:
-        """Have the turn; return how it was answered."""
+        """Have the turn; return how it was answered.
+
+        Raises:
+            LinkError: It was not started.
+        """
         manner = self._manner()
         stream = self._start(message, manner)
         reading.turn_id, self._conversation_id = stream.turn_id, stream.conversation_id
         reader = Reader(self._link, reading, manner, notes=self._notes, sleep=self._sleep)
+        kind = "streamed"
         try:
             if stream.is_events:
-                kind = "streamed"
                 reader.read(stream, began)
             else:
                 kind = self._take_document(stream, reading, reader, began)
+            if reading.end and self._happens(self._habits.look):
+                self._look(reading)
+        except LinkError as error:
+            reading.faults[error.code] += 1
         finally:
             stream.close()
         self._judge_end(reading, reader)
-        if reading.end and self._happens(self._habits.look):
-            self._look(reading)
         return kind
 
     def _start(self, message: str, manner: Manner) -> Stream:

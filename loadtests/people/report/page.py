@@ -23,7 +23,7 @@ _COUNTED = {
     "turns": "turns",
     "turns_completed": "completed",
     "turns_cancelled": "stopped by their reader",
-    "turns_left": "left by their reader",
+    "turns_left": "left, or not read to the end",
     "turns_failed": "failed",
     "turns_interrupted": "interrupted",
     "turns_refused": "not started",
@@ -59,9 +59,11 @@ def page(result: Result, machine: str) -> str:
         f"<title>Load test: {escape(profile.name)}</title><style>{style}</style></head><body>"
         f'<header><h1>{escape(profile.name)} <b class="{"held" if held else "missed"}">'
         f"{word}</b></h1><p>{escape(profile.about)}</p><p>{escape(about)}</p></header><main>"
-        f"{_tiles(found)}{_verdicts(verdicts)}"
+        f"{_tiles(found)}"
+        f'<section class="tables">{_verdicts(verdicts)}{_times(found)}</section>'
         f'<section class="charts">{"".join(map(svg, charts(result)))}</section>'
-        f"{_times(found)}{_errors(result)}{_counts(found)}</main></body></html>\n"
+        f'<section class="tables">{_errors(result)}{_counts(found)}</section>'
+        "</main></body></html>\n"
     )
 
 
@@ -172,8 +174,8 @@ def _table(title: str, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> s
     head = "".join(f'<th scope="col">{escape(each)}</th>' for each in heads)
     body = "".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in rows)
     return (
-        f'<section class="table"><h2>{escape(title)}</h2><table><thead><tr>{head}</tr></thead>'
-        f"<tbody>{body}</tbody></table></section>"
+        f'<div class="table"><h2>{escape(title)}</h2><table><thead><tr>{head}</tr></thead>'
+        f"<tbody>{body}</tbody></table></div>"
     )
 
 
