@@ -31,6 +31,7 @@ _LOCUSTFILE = Path(__file__).with_name("locustfile.py")
 _FINISH_S = 30  # for who is in the middle of a turn at the end
 _SPARE_S = 90.0
 _MAX_WORKERS = 16
+_BUSY_PERCENT = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +74,11 @@ def _tell(run: Run, result: Result) -> int:
         print(verdict.line())
     for code, number in result.whole.errors.most_common():
         print(f"error   {code}  {number}")
+    waited = result.figures().get("server_waited_percent", 0.0)
+    if waited > _BUSY_PERCENT:
+        print(
+            f"note    the server waited for a core {waited:.0f} % of the time: others are at work"
+        )
     load = f"load average {os.getloadavg()[0]:.1f}, {os.cpu_count()} cores"
     told = {
         "profile": run.profile.name,

@@ -26,11 +26,15 @@ Figures = dict[str, float]
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """What a server's processes held and had used at a moment (wall clock)."""
+    """What a server's processes held and had used at a moment (wall clock).
+
+    `waited_s`: how long its main thread was ready to run and had no core, so far.
+    """
 
     at: float
     resident_bytes: int
     cpu_s: float
+    waited_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +158,7 @@ class Result:
             "server_grown_mib": grown / _MIB,
             "server_peak_mib": max(each.resident_bytes for each in samples) / _MIB,
             "server_cpu_percent": 100 * (samples[-1].cpu_s - samples[0].cpu_s) / took_s,
+            "server_waited_percent": 100 * (samples[-1].waited_s - samples[0].waited_s) / took_s,
         }
 
 
@@ -164,13 +169,17 @@ def shown(number: float) -> str:
     return f"{number:.2f}" if number < 10 else f"{number:.1f}"  # noqa: PLR2004
 
 
-def cpu_percent(samples: Sequence[Sample]) -> list[tuple[float, float]]:
-    """Return the share of a core that was used between one sample and the next, by its moment.
+def shares(samples: Sequence[Sample]) -> list[tuple[float, float, float]]:
+    """Return, by moment, the percent of a core that was used, and of the time that one was missing.
 
     Threads that end take their time along; what is used then is told as 0.
     """
     return [
-        (after.at, 100 * max(0.0, after.cpu_s - before.cpu_s) / (after.at - before.at))
+        (
+            after.at,
+            100 * max(0.0, after.cpu_s - before.cpu_s) / (after.at - before.at),
+            100 * (after.waited_s - before.waited_s) / (after.at - before.at),
+        )
         for before, after in pairwise(samples)
     ]
 

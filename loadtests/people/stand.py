@@ -1,5 +1,6 @@
 """A server of the run's own, with the simulators behind it, on free ports of 127.0.0.1."""
 
+import contextlib
 import sys
 import time
 from collections.abc import AsyncGenerator
@@ -58,8 +59,18 @@ async def standing(profile: Profile, data: Path, logs: Path) -> AsyncGenerator[S
 
 async def _watch(server: Child, samples: list[Sample]) -> None:
     while not server.has_ended:
-        samples.append(Sample(time.time(), server.resident_bytes(), server.cpu_s()))
+        samples.append(
+            Sample(time.time(), server.resident_bytes(), server.cpu_s(), _waited_s(server.pid))
+        )
         await anyio.sleep(_SAMPLE_EVERY_S)
+
+
+def _waited_s(pid: int) -> float:
+    """Return the seconds that a main thread was ready and had no core; 0 where nobody tells."""
+    with contextlib.suppress(OSError, IndexError):
+        told = Path(f"/proc/{pid}/schedstat").read_text(encoding="ascii")
+        return int(told.split()[1]) * 1e-9
+    return 0.0
 
 
 async def _told_port(engine: Child, path: Path) -> int:

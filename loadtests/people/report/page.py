@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
-from loadtests.people.figures import TIMES, Figures, Result, Verdict, cpu_percent, shown
+from loadtests.people.figures import TIMES, Figures, Result, Verdict, shares, shown
 from loadtests.people.report.charts import Chart, Line, svg
 
 _MIB = 1 << 20
@@ -102,10 +102,12 @@ def _server_charts(result: Result) -> list[Chart]:
     if not samples:
         return []
     memory = [(max(0.0, s.at - begun), s.resident_bytes / _MIB) for s in samples]
-    cpu = [(max(0.0, at - begun), percent) for at, percent in cpu_percent(samples)]
+    told = [(max(0.0, at - begun), used, waited) for at, used, waited in shares(samples)]
+    used = Line("used", [(at, percent) for at, percent, _ in told])
+    missing = Line("waited for", [(at, percent) for at, _, percent in told])
     return [
         Chart("Memory of the server", "MiB", [Line("resident", memory)]),
-        Chart("CPU of the server", "% of a core", [Line("used", cpu)]),
+        Chart("CPU of the server", "% of a core", [used, missing]),
     ]
 
 
@@ -164,6 +166,7 @@ def _counts(found: Figures) -> str:
             ("server_peak_mib", "memory of the server, highest", "MiB"),
             ("server_grown_mib", "grown since the first third", "MiB"),
             ("server_cpu_percent", "CPU of the server", "% of a core"),
+            ("server_waited_percent", "its main thread waited for a core", "% of the time"),
         )
         if figure in found
     ]

@@ -122,12 +122,13 @@ def test_bounds_are_part_of_what_is_held() -> None:
 
 
 def test_memory_that_grows_behind_the_first_third_is_told() -> None:
-    samples = [Sample(float(at), (100 + max(0, at - 30)) << 20, at / 2) for at in range(90)]
+    samples = [Sample(float(at), (100 + max(0, at - 30)) << 20, at / 2, at / 4) for at in range(90)]
 
     found = result(good_run(), samples).figures()
 
     assert 48 <= found["server_grown_mib"] <= 58
     assert found["server_cpu_percent"] == pytest.approx(50)
+    assert found["server_waited_percent"] == pytest.approx(25)
 
 
 def test_all_profiles_of_the_file_are_good() -> None:
