@@ -13,6 +13,7 @@ import time
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import anyio
 
@@ -57,10 +58,13 @@ def main() -> int:
         return 0
     try:
         run = _run_of(told)
-    except (ProfileError, OSError) as exc:
+        counted = None if told.counted is None else _counted(told.counted)
+    except (OSError, ValueError) as exc:
         print(f"loadtest: {exc}", file=sys.stderr)
         return 2
     results: list[Result] = []
+    if counted is not None:
+        return _tell(run, Result.of(run.profile, counted, []))
     try:
         anyio.run(_stoppable, run, results, backend_options={"use_uvloop": True})
     except* (BenchError, OSError) as group:
@@ -107,7 +111,7 @@ def _run_of(told: argparse.Namespace) -> Run:
         profiles.check_host(told.host, is_owned=told.i_own_this_host)
     if not 0 <= told.workers <= _MAX_WORKERS:
         raise ProfileError(f"0 to {_MAX_WORKERS} workers, not {told.workers}")
-    if not LOCUST.exists():
+    if told.counted is None and not LOCUST.exists():
         raise ProfileError("locust has an environment of its own: `make .venv-loadtests/.ready`")
     moment = time.strftime("%Y%m%d-%H%M%S")
     folder = told.out or RESULTS / f"{profile.name}-{moment}"
@@ -172,7 +176,13 @@ async def _result(run: Run, url: str, samples: list[Sample]) -> Result:
         await _end(child, run.profile.duration_s + _FINISH_S + _SPARE_S)
         if not path.exists():
             raise BenchError(f"locust ended without a result:\n{child.last_words()}")
-    return Result.of(run.profile, json.loads(path.read_text(encoding="utf-8")), samples)
+    return Result.of(run.profile, _counted(path), samples)
+
+
+def _counted(path: Path) -> dict[str, Any]:
+    """Return what the load tests have counted, as `--result` of the locust file wrote it."""
+    counted: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return counted
 
 
 async def _end(child: Child, within_s: float) -> None:
@@ -237,6 +247,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--knows-answers", action="store_true", help="the LLM simulator is behind that server"
     )
+    parser.add_argument("--counted", type=Path, help="judge what a run by hand wrote as --result")
     parser.add_argument("--seconds", type=float, help="how long; its stages are scaled alike")
     parser.add_argument("--seed", type=int, default=1, help="of all that people do (%(default)s)")
     parser.add_argument("--workers", type=int, default=0, help="locust processes; 0: one for all")

@@ -114,11 +114,19 @@ class ProfileShape(LoadTestShape):  # type: ignore[misc]  # as above
     """As many people at any time as the profile says."""
 
     def tick(self) -> tuple[int, float] | None:
-        """Return how many people there are to be, and how fast they come; None at the end."""
+        """Return how many people there are to be, and how fast they come; None at the end.
+
+        Behind the last stage nobody is to be there, but whoever reads an answer may end it: a master
+        that quits at once would cut the longest turns of its workers, and nobody would count them.
+        """
         options = self.runner.environment.parsed_options
         profile = profiles.profile(options.load_profile, seconds=options.seconds)
         stage = profile.stage_at(self.get_run_time())
-        return None if stage is None else (stage.users, stage.spawn_per_s)
+        if stage is not None:
+            return stage.users, stage.spawn_per_s
+        waits_until_s = profile.duration_s + (self.runner.environment.stop_timeout or 0)
+        is_over = self.runner.user_count == 0 or self.get_run_time() > waits_until_s
+        return None if is_over else (0, float(profile.users))
 
 
 def _add_options(parser: Any) -> None:
@@ -181,7 +189,8 @@ def _write(environment: Any, **_: Any) -> None:
 
 def _count_users(runner: Any) -> None:
     while True:
-        _tally.counted("users", runner.user_count)
+        if runner.user_count:  # the run begins when the first have come
+            _tally.counted("users", runner.user_count)
         gevent.sleep(1)
 
 
