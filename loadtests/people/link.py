@@ -11,14 +11,18 @@ import struct
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from time import perf_counter
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-_ERROR_STATUS = 400
+_ERROR_STATUS, _UNAUTHORIZED = 400, 401
+_REFRESH, _REFRESH_COOKIE = "/api/v1/auth/refresh", "chat_refresh"
 _SMALL_BUFFER_BYTES = 4096
 _READ_BYTES = 65_536
 _CLOSED_MEANWHILE = frozenset({"connection_closed", "connection_reset"})
 _RESET = struct.pack("ii", 1, 0)  # SO_LINGER on, 0 s: closing sends a reset
+
+
+Asked = TypeVar("Asked")
 
 
 class LinkError(Exception):
@@ -116,9 +120,16 @@ class Link:
         self._kept: http.client.HTTPConnection | None = None
 
     def call(
-        self, method: str, path: str, *, name: str = "", body: dict[str, object] | None = None
+        self,
+        method: str,
+        path: str,
+        *,
+        name: str = "",
+        body: dict[str, object] | None = None,
     ) -> Answer:
         """Make a call on the kept connection; repeat it once where that was closed meanwhile.
+
+        An access token that has expired is renewed first, by who is signed in.
 
         Args:
             method: HTTP's.
@@ -129,6 +140,9 @@ class Link:
         Raises:
             LinkError: It was refused, or not answered.
         """
+        return self._renewing(lambda: self._call(method, path, name or path, body))
+
+    def _call(self, method: str, path: str, name: str, body: dict[str, object] | None) -> Answer:
         began, size, code = perf_counter(), 0, ""
         try:
             status, data = self._exchange(method, path, body)
@@ -140,7 +154,7 @@ class Link:
             code = error.code
             raise
         finally:
-            self._on_call(Call(method, name or path, perf_counter() - began, size, code))
+            self._on_call(Call(method, name, perf_counter() - began, size, code))
 
     def open(
         self,
@@ -165,6 +179,20 @@ class Link:
         Raises:
             LinkError: It was refused, or not answered.
         """
+        return self._renewing(
+            lambda: self._open(method, path, name=name, body=body, headers=headers, is_slow=is_slow)
+        )
+
+    def _open(
+        self,
+        method: str,
+        path: str,
+        *,
+        name: str,
+        body: dict[str, object] | None,
+        headers: dict[str, str] | None,
+        is_slow: bool,
+    ) -> Stream:
         began, code = perf_counter(), ""
         connection = self._connect(self._host, self._port, timeout=self._silence_s)
         try:
@@ -190,6 +218,16 @@ class Link:
         if self._kept is not None:
             self._kept.close()
             self._kept = None
+
+    def _renewing(self, ask: Callable[[], Asked]) -> Asked:
+        """Ask; ask once more with new tokens where the old ones had expired."""
+        try:
+            return ask()
+        except LinkError as error:
+            if error.status != _UNAUTHORIZED or not self._cookies.get(_REFRESH_COOKIE):
+                raise
+        self._call("POST", _REFRESH, _REFRESH, None)
+        return ask()
 
     def _exchange(
         self, method: str, path: str, body: dict[str, object] | None
@@ -226,7 +264,10 @@ class Link:
         answer = connection.getresponse()
         for cookie in answer.headers.get_all("Set-Cookie") or ():
             name, _, value = cookie.partition(";")[0].partition("=")
-            self._cookies[name] = value
+            if value.strip('"'):
+                self._cookies[name] = value
+            else:
+                self._cookies.pop(name, None)
         return answer
 
 

@@ -116,8 +116,8 @@ class ProfileShape(LoadTestShape):  # type: ignore[misc]  # as above
     def tick(self) -> tuple[int, float] | None:
         """Return how many people there are to be, and how fast they come; None at the end.
 
-        Behind the last stage nobody is to be there, but whoever reads an answer may end it: a master
-        that quits at once would cut the longest turns of its workers, and nobody would count them.
+        Behind the last stage nobody is to be there, but whoever reads an answer may end it: a
+        master that quits at once would cut its workers' longest turns, and nobody would count them.
         """
         options = self.runner.environment.parsed_options
         profile = profiles.profile(options.load_profile, seconds=options.seconds)

@@ -16,10 +16,18 @@ from loadtests.people.profiles import Answers, Habits
 from loadtests.people.reader import TURNS, Manner, Notes, Reader
 from loadtests.people.reading import Expected, Reading
 
-_CREATED = 201
-_CONFLICT, _UNAUTHORIZED = 409, 401
+_CREATED, _CONFLICT = 201, 409
 _PASSWORD = "seven green boats"  # noqa: S105  # of accounts that exist for a run
-_WORDS = ("streaming", "the tides", "old bridges", "bread", "comets", "chess", "rivers", "sleep")
+_WORDS = (
+    "streaming",
+    "the tides",
+    "old bridges",
+    "bread",
+    "comets",
+    "chess",
+    "rivers",
+    "sleep",
+)
 
 
 class TurnNotes(Notes, Protocol):
@@ -153,18 +161,8 @@ class Person:
         accept = "application/json" if self._uses_event_source else "text/event-stream"
         # A run is never answered by another one's turns, though its people have the same names.
         headers = {"Accept": accept, "Idempotency-Key": token_hex(16)}
-        try:
-            return self._open(body, headers)
-        except LinkError as error:
-            if error.status != _UNAUTHORIZED or not self._is_user:
-                raise
-        self._link.call("POST", "/api/v1/auth/refresh")
-        return self._open(body, headers)
-
-    def _open(self, body: dict[str, object], headers: dict[str, str]) -> Stream:
-        is_slow = self._is_slow
         return self._link.open(
-            "POST", TURNS, name=TURNS, body=body, headers=headers, is_slow=is_slow
+            "POST", TURNS, name=TURNS, body=body, headers=headers, is_slow=self._is_slow
         )
 
     def _take_document(self, stream: Stream, reading: Reading, reader: Reader, began: float) -> str:

@@ -13,7 +13,7 @@ from loadtests.people.sse import Event, EventStream
 TURNS = "/api/v1/turns"
 ATTACH = f"{TURNS}/{{id}}/events"
 
-_NO_CONTENT, _UNAUTHORIZED = 204, 401
+_NO_CONTENT = 204
 _SLOW_READ_BYTES = 512
 _FUTILE_ATTEMPTS = 20
 _TURN_S = 120.0
@@ -143,9 +143,7 @@ class Reader:
         try:
             return self._link.open("GET", path, name=ATTACH, headers=headers, is_slow=is_slow)
         except LinkError as error:
-            if error.status == _UNAUTHORIZED:
-                self._link.call("POST", "/api/v1/auth/refresh")
-            elif error.status:
+            if error.status:
                 raise
             return None
 

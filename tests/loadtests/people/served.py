@@ -36,6 +36,8 @@ FAULTS = (
     "leaves",  # says bye in the middle of each
     "never-ends",  # no 204 behind the end
     "whole",  # answers in one piece
+    "expires",  # wants its tokens renewed before it tells a state
+    "drops",  # closes kept connections without a word
     "whole-short",  # answers in one piece without its last token
 )
 
@@ -60,6 +62,7 @@ class Served(ThreadingHTTPServer):
         self.fault = fault
         self.turns: dict[str, _Turn] = {}
         self.numbers = itertools.count(1)
+        self.is_renewed = False
         self.requests: list[tuple[str, str, dict[str, str]]] = []
 
     def handle_error(self, request: Any, client_address: Any) -> None:
@@ -119,10 +122,15 @@ class _Handler(BaseHTTPRequestHandler):
         """Write no log."""
 
     def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers.get("Content-Length", 0))) or b"{}")
+        data = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        body = json.loads(data or b"{}")
         self._note()
         if self.path == "/api/v1/auth/guest":
-            self._json(200, {}, {"Set-Cookie": "chat_guest=somebody; Path=/; HttpOnly"})
+            name = "chat_refresh" if self.served.fault == "expires" else "chat_guest"
+            self._json(200, {}, {"Set-Cookie": f"{name}=somebody; Path=/; HttpOnly"})
+        elif self.path == "/api/v1/auth/refresh":
+            self.served.is_renewed = not data  # a body would have to hold the token
+            self._json(422 if data else 200, {})
         elif self.path == "/api/v1/turns":
             self._start(body)
         else:
@@ -133,6 +141,10 @@ class _Handler(BaseHTTPRequestHandler):
         turn_id = self.path.split("/")[4]
         turn = self.served.turns[turn_id]
         if not self.path.endswith("/events"):
+            if self.served.fault == "expires" and not self.served.is_renewed:
+                self._json(401, {"code": "token_expired"})
+                return
+            self.served.is_renewed = False
             is_other = self.served.fault == "other-state"
             self._json(200, {"status": "completed", "text": turn.text + "!" * is_other})
             return
@@ -184,6 +196,7 @@ class _Handler(BaseHTTPRequestHandler):
         if length is not None:
             self.send_header("Content-Length", str(length))
         self.end_headers()
+        self.close_connection = self.close_connection or self.served.fault == "drops"
 
     def _note(self) -> None:
         self.served.requests.append((self.command, self.path, dict(self.headers.items())))

@@ -183,6 +183,23 @@ def test_failures_are_counted_by_the_code_that_the_server_gives() -> None:
         assert seen.counts["broken_promises"] == 0, fault
 
 
+def test_tokens_that_have_expired_are_renewed_and_the_call_is_made_again() -> None:
+    with serving("expires") as served:
+        notes, seen = converse(served, turns=3, look=1.0)
+
+    assert seen.errors == {}
+    renewals = [call.name for call in notes.calls if call.name.endswith("/refresh")]
+    assert len(renewals) == 3
+
+
+def test_a_kept_connection_that_was_closed_meanwhile_is_no_error() -> None:
+    with serving("drops") as served:
+        _, seen = converse(served, turns=3, look=1.0)
+
+    assert seen.errors == {}
+    assert seen.counts["turns_completed"] == 3
+
+
 def test_whole_answers_are_read_and_timed_as_such() -> None:
     with serving("whole") as served:
         notes, seen = converse(served, turns=2)
@@ -205,5 +222,5 @@ def test_where_nobody_listens_it_is_the_network_that_is_named() -> None:
 
 
 def test_every_fault_of_the_server_is_tried() -> None:
-    tried = {"none", "leaves", "breaks", "never-ends", "fails", "refuses", "whole", *_EXPECTED}
-    assert tried == set(FAULTS)
+    tried = {"none", "leaves", "breaks", "never-ends", "fails", "refuses", "whole", "expires"}
+    assert tried | {"drops", *_EXPECTED} == set(FAULTS)

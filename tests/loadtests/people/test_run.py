@@ -69,7 +69,7 @@ def test_what_must_not_be_run_is_refused_in_one_line(arguments: list[str], told:
 def test_people_on_a_real_server_find_nothing_wrong_and_what_two_workers_count_adds_up(
     tmp_path: Path,
 ) -> None:
-    ended = run("smoke", "--seconds", "12", "--workers", "2", "--out", tmp_path)
+    ended = run("smoke", "--seconds", "8", "--workers", "2", "--out", tmp_path)
 
     told = result_of(tmp_path)
     figures, rows = told["figures"], rows_of(tmp_path)
