@@ -15,6 +15,7 @@ from anyio.abc import SocketStream
 
 from server.serving import IDLE_GRACE_S
 from tests.e2e.told import ask, told_server
+from tests.support.front import unfronted
 from tests.support.raw_http import RawAnswer, RawReader, exchange, request_bytes
 from tests.support.server import JSON, Server, running_server
 
@@ -105,6 +106,7 @@ async def test_a_connection_of_a_proxy_is_answered_until_the_proxy_closes_it(
     assert code == 0
 
 
+@unfronted("is the proxy itself")
 async def test_where_an_event_stream_has_ended_a_proxy_may_ask_again(tmp_path: Path) -> None:
     settings = {"trusted_proxies": "127.0.0.1", "drain_timeout_s": 0.1}
     async with told_server(tmp_path, **settings) as (server, model):
