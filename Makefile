@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # The slow files come first in the tree: as they are ordered, no worker is left with one at the end.
 PYTEST := $(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
-.PHONY: run test test-long acceptance schemathesis chaos check lock bench bench-speech bench-workers clean
+.PHONY: run test test-long acceptance schemathesis chaos check lock bench bench-instructions bench-speech bench-workers loadtest clean
 .DEFAULT_GOAL := run
 
 run: .venv/.run ## serve on http://localhost:8000 (PORT=... to change)
@@ -45,17 +45,24 @@ check: .venv/.dev ## format, lint, types, imports, dead code, dependencies
 bench: .venv/.dev ## CPU per token and added time to first token, beside a tutorial app
 	@$(BIN)/python -m loadtests.bench
 
+bench-instructions: .venv/.dev ## what the server executes for a token, counted and not timed
+	@$(BIN)/python -m loadtests.bench.instructions
+
 bench-speech: .venv/.dev ## how soon answers sound, with how many gaps, at what cost
 	@$(BIN)/python -m loadtests.bench.speech
 
 bench-workers: .venv/.dev ## reconnect storm, rolling restart, a Redis that stalls, the cost of the log in Redis
 	@$(BIN)/python -m loadtests.bench.workers
 
+loadtest: .venv/.dev .venv-loadtests/.ready ## people who ask and read, judged (PROFILE=... HOST=... WORKERS=... I_OWN_THIS_HOST=1)
+	@$(BIN)/python -m loadtests.people $(or $(PROFILE),smoke) --workers $(or $(WORKERS),0) \
+		$(if $(HOST),--host $(HOST)) $(if $(I_OWN_THIS_HOST),--i-own-this-host)
+
 lock: .venv/.dev ## resolve the newest versions within pyproject.toml's ranges
 	@scripts/lock
 
 clean: ## remove what was made here, but never DATA_DIR
-	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage
+	@rm -rf .venv .venv-loadtests .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/bin/python:
@@ -74,3 +81,9 @@ clean: ## remove what was made here, but never DATA_DIR
 	@$(PIP) install --require-hashes -r requirements-dev.lock
 	@$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@ .venv/.run
+
+# Locust replaces the standard library's sockets as it is imported, as a plugin also in pytest: it lives apart.
+.venv-loadtests/.ready: requirements-loadtests.lock | .venv/bin/python
+	@.venv/bin/python -m venv .venv-loadtests
+	@.venv-loadtests/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes -r requirements-loadtests.lock
+	@touch $@

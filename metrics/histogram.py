@@ -9,6 +9,7 @@ Source: ISO 3:1973, preferred numbers.
 import operator
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
+from math import inf
 from typing import Self
 
 _R20 = (
@@ -54,7 +55,7 @@ class Histogram:
         """Add values; return how many were refused: negative, infinite, or not a number."""
         bins, bounds, refused, total = self.bins, self.bounds, 0, 0.0
         for value in values:
-            if 0 <= value < float("inf"):
+            if 0 <= value < inf:
                 bins[bisect_left(bounds, value)] += 1
                 total += value
             else:

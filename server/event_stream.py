@@ -17,6 +17,8 @@ import anyio
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from streaming.sse import Outlet
+
 HEADERS = {
     "Content-Type": "text/event-stream; charset=utf-8",
     "Cache-Control": "no-store",
@@ -24,6 +26,9 @@ HEADERS = {
 }
 ABORT_EXTENSION = "chatstream.abort"
 """Scope extension of our server: a function that drops the connection at once."""
+WRITE_EXTENSION = "chatstream.write"
+"""Scope extension of our server: a function that sends a piece of the body now, or says that it
+cannot. Only for an answer that has begun, between two messages."""
 
 CloseReason = Literal["end", "disconnect", "slow"]
 OnClose = Callable[[CloseReason], None]
@@ -37,6 +42,7 @@ class EventStreamResponse(Response):
         headers: Added to the event stream's own.
         send_timeout_s: Seconds one write may take.
         on_close: Told once, with the reason.
+        outlet: Given the way to the client, past all that is between, while the answer lasts.
     """
 
     def __init__(
@@ -46,6 +52,7 @@ class EventStreamResponse(Response):
         headers: Mapping[str, str],
         send_timeout_s: float,
         on_close: OnClose,
+        outlet: Outlet | None = None,
     ) -> None:
         self.status_code = 200
         self.background = None
@@ -53,20 +60,26 @@ class EventStreamResponse(Response):
         self._batches = batches
         self._send_timeout_s = send_timeout_s
         self._on_close = on_close
+        self._outlet = outlet
         self._reason: CloseReason = "end"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         start = {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
+        extensions = scope.get("extensions", {})
         try:
             await send(start)
+            if self._outlet is not None:
+                self._outlet.write = extensions.get(WRITE_EXTENSION)
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self._watch_disconnect, receive, tasks.cancel_scope)
                 await self._pump(send, tasks.cancel_scope)
                 tasks.cancel_scope.cancel()
         finally:
+            if self._outlet is not None:
+                self._outlet.write = None
             self._on_close(self._reason)
             if self._reason == "slow":
-                abort = scope.get("extensions", {}).get(ABORT_EXTENSION)
+                abort = extensions.get(ABORT_EXTENSION)
                 if abort is not None:
                     abort()
 

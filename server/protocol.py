@@ -11,6 +11,8 @@ Divergences from uvicorn's own, each with its reason:
 5. Trailers are read past: uvicorn adds them to the header fields of a request that already runs.
 6. A server that leaves says so with each answer: its caller then sends nothing more where it would
    find nobody.
+7. It offers `chatstream.write`: a token is written where it comes from, not sent by a task through
+   every middleware's `send`.
 """
 
 import asyncio
@@ -24,7 +26,7 @@ from uvicorn.protocols.http.httptools_impl import (
 )
 
 from server.errors import ProblemError, problem_response
-from server.event_stream import ABORT_EXTENSION
+from server.event_stream import ABORT_EXTENSION, WRITE_EXTENSION
 from server.ids import new_id
 from server.middleware import SECURITY_HEADERS, headers_too_large
 
@@ -92,7 +94,9 @@ class _Protocol(HttpToolsProtocol):
         super().on_message_begin()
         self._has_begun = self._is_in_head = True
         self._is_whole, self._head_bytes = False, 0
-        self.scope["extensions"] = {ABORT_EXTENSION: self._abort}  # type: ignore[dict-item]  # ours
+        # The connection's, not the request's own: it would hold itself until it is collected.
+        own = {ABORT_EXTENSION: self._abort, WRITE_EXTENSION: self._write_now}
+        self.scope["extensions"] = own  # type: ignore[typeddict-item]  # ours
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if self._is_in_head:
@@ -164,3 +168,16 @@ class _Protocol(HttpToolsProtocol):
             True  # else an answer that is cut on purpose is logged as an error
         )
         self.transport.abort()
+
+    def _write_now(self, body: bytes) -> bool:
+        """Write a piece of the body as the cycle's own `send` would; False where that would wait.
+
+        Also where nobody takes it any more, which `send` finds out, and where the next request has
+        come before the end of this one: the cycle is then that request's, and has not begun.
+        """
+        cycle = self.cycle
+        is_open = cycle.chunked_encoding and not cycle.response_complete
+        if not is_open or cycle.disconnected or self.flow.write_paused:
+            return False
+        self.transport.write(b"%x\r\n%b\r\n" % (len(body), body))
+        return True

@@ -13,7 +13,7 @@ from streaming.frames import bye_frame, session_ended_frame
 from streaming.readership import Readership
 from streaming.speech.base import Audio
 from streaming.speech.inline import with_audio
-from streaming.sse import frames
+from streaming.sse import Outlet, frames
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,12 +93,14 @@ class Readers:
             self._of_session.setdefault(session_id, {})[reader] = None
         self._readership.joined(turn_id, elsewhere=elsewhere)
         self._metrics.reader_opened()
+        outlet = Outlet() if audio_of is None else None
         batches = frames(
             turn_id,
             reader,
             prefix=prefix,
             heartbeat_s=self._heartbeat_s,
             farewell=lambda: self._farewells.get(reader) or bye_frame("restarting"),
+            outlet=outlet,
         )
         if audio_of is not None:
             batches = with_audio(batches, audio_of)
@@ -113,7 +115,7 @@ class Readers:
             if seat is not None:
                 seat.leave()
 
-        answer = self._response(batches, headers, closed)
+        answer = self._response(batches, headers, closed, outlet)
         if seat is not None:
             seat.keep_for(answer)
         return answer
@@ -167,10 +169,18 @@ class Readers:
             del self._of_session[session_id]
 
     def _response(
-        self, batches: AsyncGenerator[bytes, None], headers: Mapping[str, str], closed: OnClose
+        self,
+        batches: AsyncGenerator[bytes, None],
+        headers: Mapping[str, str],
+        closed: OnClose,
+        outlet: Outlet | None = None,
     ) -> Response:
         return EventStreamResponse(
-            batches, headers=headers, send_timeout_s=self._send_timeout_s, on_close=closed
+            batches,
+            headers=headers,
+            send_timeout_s=self._send_timeout_s,
+            on_close=closed,
+            outlet=outlet,
         )
 
 

@@ -190,13 +190,13 @@ async def serving(
             yield server, port
 
 
-async def ready(server: Child, url: str) -> None:
+async def ready(server: Child, url: str, *, within_s: float = _START_S) -> None:
     """Wait until a server answers 200.
 
     Raises:
         BenchError: It ended, or did not answer in time.
     """
-    with anyio.move_on_after(_START_S):
+    with anyio.move_on_after(within_s):
         while not server.has_ended:
             if await _answers(url):
                 return

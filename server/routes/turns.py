@@ -1,5 +1,6 @@
 """Turns: start one, read its events, ask for its state, stop it."""
 
+import asyncio
 import re
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -261,6 +262,8 @@ async def _begin(services: Services, owner: Owner, plan: Plan) -> TurnRecord:
             live = services.runner.start(plan.spec)
             if plan.spec.streaming and services.flags.wants_abort:  # killed while it was planned
                 live.stop(Cancelled("operator"))
+            # The turn asks the model before it is attached to: it thinks while we answer.
+            await asyncio.sleep(0)
             await _give_title(services, owner, plan.new_turn, needed=plan.needs_title)
     return record
 

@@ -48,6 +48,14 @@ class EventReader(Protocol):
         """Return ENTRY as soon as there is something to take, or what `wake` said, if sooner."""
         ...
 
+    def offer_to(self, takes: Callable[[bytes], bool]) -> None:
+        """Offer each entry that comes while a `wait` is pending to `takes`, before it is woken.
+
+        What it takes (True) the cursor has moved past, and the `wait` goes on. A log may leave it
+        at waking, and the terminal entry always wakes.
+        """
+        ...
+
     def wake(self, why: Wake) -> None:
         """Make a pending `wait` return `why`; LEAVE is kept for the next one if none is pending.
 

@@ -45,7 +45,7 @@ class MemoryLog:
         self.base = base
         self.frames: list[bytes] = []
         self.epochs = array("I")
-        self.waiting: dict[asyncio.Future[Wake], None] = {}  # in order; leaving it is O(1)
+        self.waiting: dict[MemoryReader, None] = {}  # in order; leaving it is O(1)
         self.size_bytes = 0
         self.abandoned = False
         self.ended = False
@@ -56,19 +56,16 @@ class MemoryLog:
         self.frames.append(frame)
         self.epochs.append(epoch)
         self.size_bytes += len(frame) + _FRAME_OVERHEAD_BYTES
-        if self.waiting:
-            self._wake(Wake.ENTRY)
+        for reader in tuple(self.waiting):
+            # Who waits has taken all that came before.
+            if self.ended or not reader.passes_on(frame):
+                reader.wake(Wake.ENTRY)
 
     def abandon(self) -> None:
         """Send every reader elsewhere: this is no longer the log."""
         self.abandoned = True
-        self._wake(Wake.LEAVE)
-
-    def _wake(self, why: Wake) -> None:
-        waiting, self.waiting = self.waiting, {}
-        for future in waiting:
-            if not future.done():
-                future.set_result(why)
+        for reader in tuple(self.waiting):
+            reader.wake(Wake.LEAVE)
 
     def holds(self, cursor: Cursor) -> bool:
         """Whether the cursor's entry is here and was written in the cursor's epoch."""
@@ -97,13 +94,14 @@ class MemoryLog:
 class MemoryReader:
     """A cursor into a `MemoryLog`."""
 
-    __slots__ = ("_future", "_log", "_pending", "_taken")
+    __slots__ = ("_future", "_log", "_pending", "_taken", "_takes")
 
     def __init__(self, log: MemoryLog, seq: int) -> None:
         self._log = log
         self._taken = seq - log.base
         self._future: asyncio.Future[Wake] | None = None
         self._pending: Wake | None = None
+        self._takes: Callable[[bytes], bool] | None = None
 
     @property
     def cursor(self) -> Cursor:
@@ -142,7 +140,7 @@ class MemoryReader:
         if self._log.abandoned:
             return Wake.LEAVE
         self._future = asyncio.get_running_loop().create_future()
-        self._log.waiting[self._future] = None
+        self._log.waiting[self] = None
         try:
             why = await self._future
         finally:
@@ -151,6 +149,17 @@ class MemoryReader:
         if why is Wake.IDLE and self._taken < len(self._log.frames):
             return Wake.ENTRY  # came after the wake, before this task ran
         return why
+
+    def offer_to(self, takes: Callable[[bytes], bool]) -> None:
+        """Have what comes while this waits taken at once, where it can be."""
+        self._takes = takes
+
+    def passes_on(self, frame: bytes) -> bool:
+        """Say whether the next entry was taken, and need not be waited for."""
+        if self._takes is None or not self._takes(frame):
+            return False
+        self._taken += 1
+        return True
 
     def wake(self, why: Wake) -> None:
         """Make a pending `wait` return `why`, or the next one if it is LEAVE."""
@@ -165,8 +174,7 @@ class MemoryReader:
         self._forget()
 
     def _forget(self) -> None:
-        if self._future is not None:
-            self._log.waiting.pop(self._future, None)
+        self._log.waiting.pop(self, None)
 
 
 class MemoryWriter:

@@ -9,6 +9,7 @@ import httpx2
 from streaming.errors import SourceError, SourceTruncatedError
 from streaming.llm.base import Finish
 from streaming.llm.chunks import AnswerDecoder
+from streaming.llm.transport import close_of, read_of
 
 USAGE_TIMEOUT_S = 2.0
 """How long a finished answer waits for the usage chunk, which some servers announce and omit."""
@@ -28,8 +29,9 @@ class OpenAIAnswer:
     """
 
     def __init__(self, response: httpx2.Response) -> None:
-        self._response = response
-        self._body = response.aiter_raw()
+        # Not the response: it holds its request and all their header fields, 5 KB a turn.
+        self._close = close_of(response)
+        self._read = read_of(response)
         self._decoder = AnswerDecoder()
 
     @property
@@ -46,13 +48,13 @@ class OpenAIAnswer:
         if self._decoder.is_done:
             raise SourceTruncatedError("The model provider ended its answer without a reason.")
         try:
-            chunk = await anext(self._body)
-        except StopAsyncIteration:
-            detail = "The model provider closed the connection within its answer."
-            raise SourceTruncatedError(detail) from None
+            chunk = await self._read()
         except Exception as exc:
             detail = "The connection to the model provider broke within its answer."
             raise SourceTruncatedError(detail) from exc
+        if not chunk:
+            detail = "The model provider closed the connection within its answer."
+            raise SourceTruncatedError(detail)
         return self._decoder.feed(chunk)
 
     async def finish(self) -> Finish:
@@ -77,11 +79,11 @@ class OpenAIAnswer:
                 await self._drain()
         finally:
             with anyio.move_on_after(_CLOSE_TIMEOUT_S, shield=True):
-                await self._body.aclose()
-                await self._response.aclose()
+                await self._close()
 
     async def _drain(self) -> None:
         """Read to the end of the body, which is all that makes a connection usable again."""
         with anyio.move_on_after(_DRAIN_TIMEOUT_S), suppress(Exception):
             for _ in range(_DRAIN_READS):
-                await anext(self._body)
+                if not await self._read():
+                    return

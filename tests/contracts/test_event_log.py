@@ -250,6 +250,68 @@ async def test_waiting_returns_at_once_where_there_is_something_to_take(new_log:
         assert await log.attach(TURN, START).wait() is Wake.ENTRY
 
 
+def _taking_into(frames: list[bytes]) -> Callable[[bytes], bool]:
+    def takes(frame: bytes) -> bool:
+        frames.append(frame)
+        return True
+
+    return takes
+
+
+async def test_what_a_waiting_reader_takes_by_itself_wakes_nobody_but_the_end_does(
+    new_log: NewLog,
+) -> None:
+    writer, reader = new_log_with_entry(new_log)
+    taken: list[bytes] = []
+    reader.offer_to(_taking_into(taken))
+
+    async with anyio.create_task_group() as tasks:
+        woken = _wait_in(tasks, reader)
+        await checkpoint()
+        fill(writer, 3)
+        await checkpoint()
+
+        assert numbers(b"".join(taken)) == [2, 3, 4]
+        assert (reader.cursor, woken) == (Cursor(1, 4), [])
+        writer.append(END)
+
+    assert woken == [Wake.ENTRY]
+    assert (len(taken), numbers(reader.take(MUCH)), reader.at_end) == (3, [5], True)
+
+
+async def test_what_a_reader_does_not_take_wakes_it_and_is_not_offered_again(
+    new_log: NewLog,
+) -> None:
+    writer, reader = new_log_with_entry(new_log)
+    offered: list[bytes] = []
+
+    def takes(frame: bytes) -> bool:
+        offered.append(frame)
+        return len(offered) == 1
+
+    reader.offer_to(takes)
+    async with anyio.create_task_group() as tasks:
+        woken = _wait_in(tasks, reader)
+        await checkpoint()
+        fill(writer, 3)
+
+    assert woken == [Wake.ENTRY]
+    assert numbers(b"".join(offered)) == [2, 3]
+    assert numbers(reader.take(MUCH)) == [3, 4]
+
+
+async def test_nothing_is_offered_to_a_reader_that_does_not_wait(new_log: NewLog) -> None:
+    writer, reader = new_log_with_entry(new_log)
+    offered: list[bytes] = []
+    reader.offer_to(_taking_into(offered))
+
+    fill(writer, 2)
+    reader.close()
+    fill(writer, 1)
+
+    assert (offered, numbers(reader.take(MUCH))) == ([], [2, 3, 4])
+
+
 @pytest.mark.parametrize("why", [Wake.IDLE, Wake.LEAVE])
 async def test_a_waiting_reader_is_woken_with_the_reason_given(new_log: NewLog, why: Wake) -> None:
     reader = new_log_with_entry(new_log)[1]

@@ -1,6 +1,7 @@
 """Readers that do not read, too many readers, and what a long replay costs the others."""
 
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 
 import anyio
@@ -92,7 +93,52 @@ async def test_a_reader_who_reads_slowly_but_reads_is_not_cut_off(tmp_path: Path
     assert f"{started['turn_id']}.1-{len(whole)}".encode() in received
 
 
-async def _sip(slow: socket.socket) -> bytes:
+async def test_a_reader_who_is_behind_now_and_then_gets_every_event_once_and_in_order(
+    tmp_path: Path,
+) -> None:
+    model = "sim:tokens=6000,rate=3000"
+    settings = {"send_timeout_s": 10, "max_response_chars": 1_000_000}
+    async with running_chat(tmp_path, models={"long": model}, **settings) as chat:
+        started = await chat.server.start(chatbot_id="long")
+        turn_id = started["turn_id"]
+        with _deaf(chat.server, turn_id, _cookie(chat)) as slow:
+            received = await _sip(slow, pause_s=0.002)
+        whole = await chat.server.all_events(turn_id)
+
+    body = b"".join(_chunks(received))
+    places = [line[4:] for line in body.decode().splitlines() if line.startswith("id: ")]
+    assert places == [f"{turn_id}.1-{number}" for number in range(1, len(whole) + 1)]
+
+
+async def test_who_asks_again_on_a_connection_that_streams_is_answered_behind_the_stream(
+    tmp_path: Path,
+) -> None:
+    async with running_chat(tmp_path, models={"slow": "sim:tokens=40,rate=100"}) as chat:
+        started = await chat.server.start(chatbot_id="slow")
+        port, cookie = chat.server.port, {"Cookie": _cookie(chat), "Connection": "keep-alive"}
+        path = f"/api/v1/turns/{started['turn_id']}"
+        with socket.create_connection(("127.0.0.1", port)) as both:
+            both.sendall(request_bytes("GET", f"{path}/events", port=port, headers=cookie))
+            both.sendall(request_bytes("GET", path, port=port, headers={"Cookie": _cookie(chat)}))
+            received = await _sip(both)
+
+    stream, _, state = received.partition(b"\r\n0\r\n\r\n")
+    assert stream.count(b"event: text.delta") == 40
+    assert stream.count(b"HTTP/1.1 200") == state.count(b"HTTP/1.1 200") == 1
+    assert b'"status":"completed"' in state
+
+
+def _chunks(answer: bytes) -> Iterator[bytes]:
+    """Yield the chunks of a body, each as it was framed."""
+    rest = answer.partition(b"\r\n\r\n")[2]
+    while rest:
+        size, _, rest = rest.partition(b"\r\n")
+        yield rest[: int(size, 16)]
+        assert rest[int(size, 16) :].startswith(b"\r\n")
+        rest = rest[int(size, 16) + 2 :]
+
+
+async def _sip(slow: socket.socket, *, pause_s: float = 0) -> bytes:
     """Read to the end, a little at a time."""
     slow.setblocking(False)
     received = bytearray()
@@ -102,6 +148,7 @@ async def _sip(slow: socket.socket) -> bytes:
             if not (piece := slow.recv(2048)):
                 return bytes(received)
             received += piece
+            await anyio.sleep(pause_s)
 
 
 async def test_one_reader_more_than_may_be_is_asked_to_come_back(tmp_path: Path) -> None:

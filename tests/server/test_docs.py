@@ -34,7 +34,7 @@ def test_every_relative_link_leads_somewhere(page: Path) -> None:
 
 
 def test_the_lock_files_hold_hashes_and_no_addresses() -> None:
-    for name in ("requirements.lock", "requirements-dev.lock"):
+    for name in ("requirements.lock", "requirements-dev.lock", "requirements-loadtests.lock"):
         text = (ROOT / name).read_text(encoding="utf-8")
 
         assert "://" not in text

@@ -13,7 +13,7 @@ from streaming.event_log.base import EventReader, EventWriter, Wake
 from streaming.event_log.memory import MemoryEventLog
 from streaming.events import TextDelta, TurnInterrupted, TurnReset, UsageData
 from streaming.frames import bye_frame, reset_frame
-from streaming.sse import MAX_BATCH_BYTES, frames
+from streaming.sse import MAX_BATCH_BYTES, Outlet, frames
 from tests.streaming.harness import WAIT_S, decode
 
 TURN = "turn_1"
@@ -42,6 +42,9 @@ class WatchedReader:
 
     async def wait(self) -> Wake:
         return await self._reader.wait()
+
+    def offer_to(self, takes: Callable[[bytes], bool]) -> None:
+        self._reader.offer_to(takes)
 
     def wake(self, why: Wake) -> None:
         self.wakes.append(why)
@@ -82,7 +85,11 @@ def a_log(entries: int = 0) -> tuple[EventWriter, Callable[[Cursor], WatchedRead
 
 
 def stream(
-    reader: EventReader, *, prefix: bytes = b"", heartbeat_s: float = HEARTBEAT_S
+    reader: EventReader,
+    *,
+    prefix: bytes = b"",
+    heartbeat_s: float = HEARTBEAT_S,
+    outlet: Outlet | None = None,
 ) -> AsyncGenerator[bytes, None]:
     return frames(
         TURN,
@@ -90,6 +97,7 @@ def stream(
         prefix=prefix,
         heartbeat_s=heartbeat_s,
         farewell=lambda: bye_frame("restarting"),
+        outlet=outlet,
     )
 
 
@@ -210,6 +218,61 @@ async def test_heartbeats_come_in_silence_only(clock: LoopClock) -> None:
         writer.append(END)
 
     assert names(sent) == ["turn.interrupted"]
+
+
+async def test_live_frames_go_out_by_themselves_all_others_by_the_stream_in_order(
+    clock: LoopClock,
+) -> None:
+    writer, attach = a_log(2)
+    outlet, sent, alone = Outlet(), list[bytes](), list[bytes]()
+    is_open = True
+
+    def write(frame: bytes) -> bool:
+        if is_open:
+            sent.append(frame)
+            alone.append(frame)
+        return is_open
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(collect, stream(attach(START), outlet=outlet), sent)
+        await clock.advance(0)
+        writer.append(TextDelta("not yet begun to answer"))
+        await clock.advance(1)
+        outlet.write = write
+        writer.append(TextDelta("alone"))
+        writer.append(TextDelta("in the same moment,"))
+        writer.append(TextDelta("so joined"))
+        await clock.advance(1)
+        is_open = False
+        writer.append(TextDelta("would have to wait"))
+        await clock.advance(1)
+        is_open = True
+        writer.append(TextDelta("alone"))
+        await clock.advance(1)
+        writer.append(END)
+
+    events = decode(b"".join(sent))
+    assert [event.id for event in events] == [f"{TURN}.1-{n}" for n in range(1, 10)]
+    assert [event.data for event in decode(b"".join(alone))] == ['{"text":"alone"}'] * 2
+    assert [batch.count(b"\n\n") for batch in sent] == [2, 1, 1, 2, 1, 1, 1]
+
+
+async def test_a_frame_that_went_out_by_itself_puts_off_the_heartbeat(clock: LoopClock) -> None:
+    writer, attach = a_log(1)
+    outlet, sent = Outlet(), list[bytes]()
+    outlet.write = lambda _: True
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(collect, stream(attach(START), outlet=outlet), sent)
+        await clock.advance(0)
+        for _ in range(9):
+            await clock.advance(HEARTBEAT_S - 3)
+            writer.append(TextDelta("more"))
+        await clock.advance(HEARTBEAT_S - 0.1)
+        assert names(sent) == ["text.delta"]
+        await clock.advance(0.2)
+        assert names(sent) == ["text.delta", "heartbeat"]
+        writer.append(END)
 
 
 async def test_a_heartbeat_names_the_last_entry_the_reader_has(clock: LoopClock) -> None:

@@ -109,6 +109,9 @@ class MirrorReader(MemoryReader):
         self._mirror: Mirror | None = mirror
         mirror.readers += 1
 
+    def offer_to(self, takes: Callable[[bytes], bool]) -> None:
+        """Be woken: entries come in batches here, and a batch tells its end only after it."""
+
     def close(self) -> None:
         """Count the reader out, once."""
         super().close()
