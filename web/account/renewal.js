@@ -17,6 +17,8 @@ const USED_SHARE = 0.75;
 /** Sooner than this nothing is renewed, however short a token's life. */
 const SHORTEST_WAIT_MS = 1_000;
 const RETRY_MS = 15_000;
+/** What another tab wrote is seen here a moment later: browsers keep a copy for each of their processes. */
+const SEEN_AFTER_MS = 50;
 
 /** @typedef {{renewedAt: number, dueAt: number}} Kept Milliseconds since 1970. */
 
@@ -102,8 +104,10 @@ async function renewIfDue() {
  * @returns {Promise<boolean>}
  */
 async function renewUnlessNewer(sentAt) {
-  if ((read()?.renewedAt ?? 0) >= sentAt) return true;
+  if (isNewer(sentAt)) return true;
   if (isNobody) return false;
+  if (read()) await new Promise((seen) => { setTimeout(seen, SEEN_AFTER_MS); });
+  if (isNewer(sentAt)) return true;
   const answer = await send("POST", "/api/v1/auth/refresh");
   if (answer.ok) {
     renewed((await json(answer)).expires_in);
@@ -113,6 +117,11 @@ async function renewUnlessNewer(sentAt) {
   isNobody = true;
   stopRenewing();
   return false;
+}
+
+/** @param {number} sentAt */
+function isNewer(sentAt) {
+  return (read()?.renewedAt ?? 0) >= sentAt;
 }
 
 /**
