@@ -61,6 +61,13 @@ class Ticks:
                 told += await self._answers.receive()
 
 
+def running(made: Installation) -> list[int]:
+    """Return the pids of those that supervisord takes for up, 0 for others."""
+    told = made.control("status", "chatstream:*")
+    up = [re.search(rf"-{port}\s+RUNNING", told) for port in made.ports]
+    return [pid if is_up else 0 for pid, is_up in zip(made.pids(), up, strict=True)]
+
+
 @asynccontextmanager
 async def watched(
     folder: Path, mib: tuple[int, int], *, stop_s: float = 10
@@ -78,7 +85,7 @@ async def watched(
     listener = [sys.executable, str(ROOT / "deploy/supervisor/memory_watch"), "--root"]
     listener += [str(made.root), "--drain-above-mb", str(LIMIT_MB), "--stop-s", str(stop_s)]
     async with running_supervisor(made):
-        await until(lambda: all(made.pids()), within_s=STATE_S)
+        await until(lambda: all(running(made)), within_s=STATE_S)
         with (folder / "said").open("wb") as said:
             process = await anyio.open_process(
                 [*listener, "--socket", str(made.socket)], stderr=said
@@ -91,22 +98,22 @@ async def watched(
 
 async def test_who_has_too_much_memory_leaves_and_comes_back_one_at_a_time(tmp_path: Path) -> None:
     async with watched(tmp_path, (MUCH, MUCH + 50)) as (made, ticks):
-        first, heavier = made.pids()
+        first, heavier = running(made)
 
         await ticks.tick()
         (tmp_path / f"mib-{made.ports[1]}").write_text(str(LITTLE), encoding="ascii")
-        await until(lambda: made.pids()[1] not in {0, heavier}, within_s=STATE_S)
-        meanwhile = made.pids()[0]
+        await until(lambda: running(made)[1] not in {0, heavier}, within_s=STATE_S)
+        meanwhile = running(made)[0]
         await ticks.tick()  # it serves again
         (tmp_path / f"mib-{made.ports[0]}").write_text(str(LITTLE), encoding="ascii")
         await ticks.tick()
-        await until(lambda: made.pids()[0] not in {0, first}, within_s=STATE_S)
-        after = made.pids()
+        await until(lambda: running(made)[0] not in {0, first}, within_s=STATE_S)
+        after = running(made)
         for _ in range(3):
             await ticks.tick()
 
         assert meanwhile == first
-        assert made.pids() == after
+        assert running(made) == after
     assert (tmp_path / "said").read_text().count("is asked to leave") == 2
 
 
@@ -117,38 +124,38 @@ async def test_who_does_not_leave_is_killed_when_its_time_is_over(tmp_path: Path
         (tmp_path / "site" / f"mib-{port}").write_text(str(MUCH), encoding="ascii")
         (tmp_path / "site" / f"stays-{port}").touch()
         made.control("restart", f"chatstream:chatstream-{port}")
-        stubborn, lighter = made.pids()
+        stubborn, lighter = running(made)
 
         await ticks.tick()
         await anyio.sleep(0.6)
         await ticks.tick()
-        await until(lambda: made.pids()[0] not in {0, stubborn}, within_s=STATE_S)
+        await until(lambda: running(made)[0] not in {0, stubborn}, within_s=STATE_S)
 
-        assert made.pids()[1] == lighter
+        assert running(made)[1] == lighter
     assert "is killed" in (tmp_path / "site/said").read_text()
 
 
 async def test_while_another_is_not_ready_nobody_is_asked_to_leave(tmp_path: Path) -> None:
     async with watched(tmp_path, (MUCH, LITTLE)) as (made, ticks):
-        before, unready = made.pids(), tmp_path / f"unready-{made.ports[1]}"
+        before, unready = running(made), tmp_path / f"unready-{made.ports[1]}"
         unready.touch()
         await ticks.tick()
-        assert made.pids() == before
+        assert running(made) == before
         assert (tmp_path / "said").read_text() == ""
 
         unready.unlink()
         await ticks.tick()
-        await until(lambda: made.pids()[0] not in {0, before[0]}, within_s=STATE_S)
+        await until(lambda: running(made)[0] not in {0, before[0]}, within_s=STATE_S)
 
 
 async def test_during_a_deployment_nobody_is_asked_to_leave(tmp_path: Path) -> None:
     async with watched(tmp_path, (MUCH, LITTLE)) as (made, ticks):
-        before = made.pids()
+        before = running(made)
         with deploying(made):
             await ticks.tick()
             await ticks.tick()
 
-        assert made.pids() == before
+        assert running(made) == before
     assert (tmp_path / "said").read_text() == ""
 
 

@@ -1,7 +1,6 @@
 """supervisord with the configuration of this repository, in a folder of the test."""
 
 import os
-import re
 import signal
 import socket
 import subprocess
@@ -69,10 +68,11 @@ class Installation:
         return done.stdout
 
     def pids(self) -> list[int]:
-        """Return the instances' processes, by port; 0 where there is none."""
-        told = self.control("status", "chatstream:*")
-        found = dict(re.findall(r"chatstream-(\d+)\s+RUNNING\s+pid (\d+)", told))
-        return [int(found.get(str(port), 0)) for port in self.ports]
+        """Return the instances' processes, those that are starting too, by port; 0 for none."""
+        names = [f"chatstream:chatstream-{port}" for port in self.ports]
+        told = self.control("pid", *names).splitlines()
+        found = [int(line) for line in told if line.isdigit()]
+        return found or [0] * len(names)  # no supervisord answered
 
     def releases(self) -> list[str]:
         """Return the release that each instance runs, by port; "" where there is none."""
