@@ -2,10 +2,13 @@
 
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from server.auth.oidc.attempts import Attempts
-from server.auth.oidc.client import OidcClient, Registration
 from server.settings import Settings
+
+if TYPE_CHECKING:
+    from server.auth.oidc.client import OidcClient
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +22,7 @@ class SignInProvider:
     """
 
     name: str
-    client: OidcClient
+    client: "OidcClient"
     attempts: Attempts
 
 
@@ -33,6 +36,11 @@ def open_sign_in_provider(
         or settings.oidc_redirect_url is None
     ):
         return None
+    from server.auth.oidc.client import (  # noqa: PLC0415  # 30 ms, only what is used
+        OidcClient,
+        Registration,
+    )
+
     registration = Registration(
         issuer=settings.oidc_issuer,
         client_id=settings.oidc_client_id,

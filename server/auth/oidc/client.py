@@ -12,9 +12,10 @@ from pydantic import SecretStr
 
 from server.auth.oidc.attempts import Attempt
 from server.auth.oidc.calls import Document, ProviderCalls
+from server.auth.oidc.claims import Claims
 from server.auth.oidc.discovery import Discovery, Provider
 from server.auth.oidc.errors import OidcError
-from server.auth.oidc.id_tokens import Claims, IdTokens, claims_of
+from server.auth.oidc.id_tokens import IdTokens, claims_of
 
 MAX_CODE_CHARS = 4096
 

@@ -4,7 +4,6 @@ Source: OpenID Connect Core 1.0 §3.1.3.7; RFC 8725.
 """
 
 import warnings
-from dataclasses import dataclass
 
 from authlib.oidc.core import CodeIDToken
 from joserfc import jws, jwt
@@ -13,6 +12,7 @@ from joserfc.jwk import KeySet
 from joserfc.jws import JWSRegistry
 
 from server.auth.oidc.attempts import Attempt
+from server.auth.oidc.claims import Claims
 from server.auth.oidc.discovery import Discovery
 from server.auth.oidc.errors import OidcError
 
@@ -25,16 +25,6 @@ MAX_TOKEN_CHARS = 65_536
 
 _REGISTRY = JWSRegistry(algorithms=ALGORITHMS, strict_check_header=False)
 _FAULTS = (JoseError, ValueError, TypeError, KeyError, OverflowError, RecursionError)
-
-
-@dataclass(frozen=True, slots=True)
-class Claims:
-    """What a provider says of a user. Only `subject` is always there, and never changes."""
-
-    subject: str
-    email: str
-    is_email_verified: bool
-    name: str
 
 
 class IdTokens:

@@ -17,8 +17,8 @@ from accounts.errors import EmailTakenError, UserChangedError, UserNotFoundError
 from accounts.model import Identity, User
 from server.audit import audit
 from server.auth.caller import Caller
+from server.auth.oidc.claims import Claims
 from server.auth.oidc.errors import OidcError
-from server.auth.oidc.id_tokens import Claims
 from server.auth.sessions import new_user_id
 from server.wire import services_of
 
