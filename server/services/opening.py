@@ -166,13 +166,14 @@ async def open_services(settings: Settings, specify: Specify) -> AsyncIterator[S
 
 
 def settle_garbage_collector() -> None:
-    """Keep what start-up made out of every later collection.
+    """Collect from now on, but nothing that start-up made.
 
     Measured: 99th percentile of the time to first token 108 -> 11 ms at 1,000 streams.
     """
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 50, 100)
+    gc.enable()
 
 
 def _enter_data_dir(data_dir: Path) -> None:
