@@ -226,8 +226,16 @@ class Link:
         except LinkError as error:
             if error.status != _UNAUTHORIZED or not self._cookies.get(_REFRESH_COOKIE):
                 raise
-        self._call("POST", _REFRESH, _REFRESH, None)
+        self.renew()
         return ask()
+
+    def renew(self) -> None:
+        """Get new tokens.
+
+        Raises:
+            LinkError: The sign-in is over, or nobody answered.
+        """
+        self._call("POST", _REFRESH, _REFRESH, None)
 
     def _exchange(
         self, method: str, path: str, body: dict[str, object] | None

@@ -124,7 +124,9 @@ class Reader:
             return "end"
         try:
             return self._events(stream)
-        except LinkError:
+        except LinkError as error:
+            if error.status:
+                raise
             self._notes.counted("breaks")
             return "again"
         finally:
@@ -149,7 +151,7 @@ class Reader:
 
     def _events(self, stream: Stream) -> How:
         manner, parser = self._manner, EventStream(self._reading.cursor)
-        self._reading.is_left, self._retry_s = False, 0.0
+        self._reading.left_for, self._retry_s = "", 0.0
         storm = self._storm()
         while True:
             data = stream.read(_SLOW_READ_BYTES if manner.slow_bytes_per_s else 65_536)
@@ -171,8 +173,10 @@ class Reader:
         return int(time.time() / every_s) if every_s else 0
 
     def _closed(self, parser: EventStream) -> How:
-        if self._reading.is_left:
+        if self._reading.left_for:
             self._notes.counted("byes")
+            if self._reading.left_for == "token_expired":
+                self._link.renew()
             self._retry_s = (parser.retry_ms or 0) / 1e3
         else:
             self._notes.counted("breaks")

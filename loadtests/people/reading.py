@@ -77,7 +77,7 @@ class Reading:
         told: Data of the terminal event.
         tokens: How many have come; deltas where the answer is not known.
         faults: Broken promises by code, and how often.
-        is_left: Whether the server said `bye` on this connection.
+        left_for: Why the server said `bye` on this connection; empty where it did not.
     """
 
     def __init__(self, turn_id: str = "", expected: Expected | None = None) -> None:
@@ -88,7 +88,7 @@ class Reading:
         self.told: dict[str, Any] = {}
         self.tokens = 0
         self.faults: Counter[str] = Counter()
-        self.is_left = False
+        self.left_for = ""
         self._expected = expected
         self._at = 0  # in the expected text
         self._epoch = self._seq = 0
@@ -98,7 +98,8 @@ class Reading:
     def take(self, event: Event) -> bool:
         """Take an event; return whether it was a new entry of the log."""
         if event.name in _WITHOUT_PLACE:
-            self.is_left = self.is_left or event.name == "bye"
+            if event.name == "bye":
+                self._take_leave(event)
             return False
         try:
             data = json.loads(event.data)
@@ -109,6 +110,13 @@ class Reading:
             return False
         self._apply(event.name, data)
         return True
+
+    def _take_leave(self, event: Event) -> None:
+        try:
+            self.left_for = str(json.loads(event.data)["reason"])
+        except (ValueError, LookupError, TypeError):
+            self.left_for = "unknown"
+            self.faults["data_broken"] += 1
 
     def take_whole(self, state: dict[str, Any]) -> None:
         """Take the state of a turn that was answered in one piece."""

@@ -37,6 +37,7 @@ FAULTS = (
     "never-ends",  # no 204 behind the end
     "whole",  # answers in one piece
     "expires",  # wants its tokens renewed before it tells a state
+    "lapses",  # says bye in the middle until tokens are renewed
     "drops",  # closes kept connections without a word
     "whole-short",  # answers in one piece without its last token
 )
@@ -126,7 +127,8 @@ class _Handler(BaseHTTPRequestHandler):
         body = json.loads(data or b"{}")
         self._note()
         if self.path == "/api/v1/auth/guest":
-            name = "chat_refresh" if self.served.fault == "expires" else "chat_guest"
+            has_tokens = self.served.fault in {"expires", "lapses"}
+            name = "chat_refresh" if has_tokens else "chat_guest"
             self._json(200, {}, {"Set-Cookie": f"{name}=somebody; Path=/; HttpOnly"})
         elif self.path == "/api/v1/auth/refresh":
             self.served.is_renewed = not data  # a body would have to hold the token
@@ -175,11 +177,15 @@ class _Handler(BaseHTTPRequestHandler):
     def _stream(self, turn_id: str, after: int, names: dict[str, str] | None = None) -> None:
         frames, fault = self.served.turns[turn_id].after(after), self.served.fault
         sent = frames[:10] if fault in {"breaks", "leaves"} else frames
+        if fault == "lapses" and not self.served.is_renewed:
+            sent = [] if after else frames[:10]
         own = {"Content-Type": "text/event-stream; charset=utf-8", "Connection": "close"}
         self._head(200, own | (names or {}), length=None)
         with contextlib.suppress(OSError):
             for frame in sent:
                 self.wfile.write(frame)
+            if fault == "lapses" and not self.served.is_renewed:
+                self.wfile.write(b'event: bye\ndata: {"reason":"token_expired"}\n\n')
             if fault == "leaves" and len(sent) < len(frames):
                 self.wfile.write(b'retry: 10\nevent: bye\ndata: {"reason":"draining"}\n\n')
         self.close_connection = True

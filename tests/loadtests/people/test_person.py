@@ -114,6 +114,15 @@ def test_who_is_told_bye_and_who_is_dropped_reads_on() -> None:
         assert seen.counts["turns_completed"] == 2, fault
 
 
+def test_who_is_told_that_the_token_expired_renews_it_and_reads_on() -> None:
+    with serving("lapses") as served:
+        _, seen = converse(served, turns=1)
+
+    renewals = [path for _, path, _ in served.requests if path == "/api/v1/auth/refresh"]
+    assert seen.errors == {}
+    assert (len(renewals), seen.counts["byes"], seen.counts["turns_completed"]) == (1, 1, 1)
+
+
 def test_an_event_source_that_reads_on_behind_the_end_is_told_204() -> None:
     for fault, errors in (("none", {}), ("never-ends", {"no_204": 2})):
         with serving(fault) as served:
@@ -223,4 +232,4 @@ def test_where_nobody_listens_it_is_the_network_that_is_named() -> None:
 
 def test_every_fault_of_the_server_is_tried() -> None:
     tried = {"none", "leaves", "breaks", "never-ends", "fails", "refuses", "whole", "expires"}
-    assert tried | {"drops", *_EXPECTED} == set(FAULTS)
+    assert tried | {"drops", "lapses", *_EXPECTED} == set(FAULTS)

@@ -143,8 +143,8 @@ def test_what_has_no_place_in_the_log_is_no_entry() -> None:
     reading = Reading("t")
 
     assert not reading.take(Event("heartbeat", '{"last_seq":3}', ""))
-    assert not reading.take(Event("bye", "{}", ""))
-    assert reading.is_left
+    assert not reading.take(Event("bye", '{"reason":"restarting"}', ""))
+    assert reading.left_for == "restarting"
     assert reading.faults == {}
 
 
