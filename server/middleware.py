@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from metrics.turns import TurnMetrics
 from server.errors import ProblemError, answer_error, refusal
+from server.event_stream import REST, Rest
 from server.ids import new_id
 
 log = structlog.get_logger(__name__)
@@ -80,7 +81,31 @@ class AnswerMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        began = perf_counter()
+        began, sent = perf_counter(), _Sent()
+        try:
+            await self._answer(scope, receive, send, sent)
+            await _send_rest(scope, send)
+        finally:
+            self._tell(scope, sent.status, perf_counter() - began)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send, sent: "_Sent") -> None:
+        answer = _Answer(send, self._own_headers(scope), self._timeout_s, sent)
+        try:
+            with answer.waiting as waiting:
+                await self._app(scope, receive, answer.send)
+            if waiting.cancelled_caught:
+                log.error("request.timed_out", path=scope["path"], timeout_s=self._timeout_s)
+                await refusal(scope, _too_late())(scope, receive, answer.send)
+        except ClientDisconnect:  # left in the middle of its body: nobody to answer
+            pass
+        except Exception as error:  # here, so that a 500 too has the headers set above
+            if sent.has_begun:
+                raise
+            told = await answer_error(Request(scope), error)
+            await told(scope, receive, answer.send)
+
+    def _own_headers(self, scope: Scope) -> MutableHeaders:
+        """Return what is added to the answer; what is further in adds to it."""
         own = Headers(scope=scope).get("x-request-id", "")
         request_id = own if _CLEAN_ID.fullmatch(own) else new_id("req")
         raw = [(b"x-request-id", request_id.encode()), *_RAW_SECURITY_HEADERS]
@@ -90,25 +115,7 @@ class AnswerMiddleware:
         state = scope.setdefault("state", {})
         state["request_id"], state["response_headers"] = request_id, headers
         structlog.contextvars.bind_contextvars(request_id=request_id)
-        answer = _Answer(send, headers, self._timeout_s)
-        try:
-            await self._answer(scope, receive, answer)
-        except ClientDisconnect:  # left in the middle of its body: nobody to answer
-            pass
-        except Exception as error:  # here, so that a 500 too has the headers set above
-            if answer.has_begun:
-                raise
-            told = await answer_error(Request(scope), error)
-            await told(scope, receive, answer.send)
-        finally:
-            self._tell(scope, answer.status, perf_counter() - began)
-
-    async def _answer(self, scope: Scope, receive: Receive, answer: "_Answer") -> None:
-        with answer.waiting as waiting:
-            await self._app(scope, receive, answer.send)
-        if waiting.cancelled_caught:
-            log.error("request.timed_out", path=scope["path"], timeout_s=self._timeout_s)
-            await refusal(scope, _too_late())(scope, receive, answer.send)
+        return headers
 
     def _tell(self, scope: Scope, status: int, duration_s: float) -> None:
         route = getattr(scope.get("route"), "path", "other")
@@ -123,20 +130,43 @@ class AnswerMiddleware:
             )
 
 
+async def _send_rest(scope: Scope, send: Send) -> None:
+    """Send what is left of an answer that lasts, with nothing kept of its request.
+
+    Its header fields alone, as a browser sends them, are 3 KB.
+    """
+    rest: Rest | None = scope["state"].get(REST)
+    if rest is None:
+        return
+    needed = {name: scope[name] for name in ("type", "method", "route")}
+    scope.clear()
+    scope.update(needed)
+    await rest(send)
+
+
+class _Sent:
+    """What has been sent of an answer; it outlives it."""
+
+    __slots__ = ("has_begun", "status")
+
+    def __init__(self) -> None:
+        self.status = 500
+        self.has_begun = False
+
+
 class _Answer:
     """What is sent; its start gets the headers, and ends the wait for it."""
 
-    def __init__(self, send: Send, headers: MutableHeaders, timeout_s: float) -> None:
-        self.status = 500
-        self.has_begun = False
+    def __init__(self, send: Send, headers: MutableHeaders, timeout_s: float, sent: _Sent) -> None:
         self.waiting = anyio.move_on_after(timeout_s)
         self._send = send
         self._headers = headers
+        self._sent = sent
 
     async def send(self, message: Message) -> None:
         """Pass a message on: the second and all others as they are."""
         if message["type"] == "http.response.start":
-            self.status, self.has_begun = message["status"], True
+            self._sent.status, self._sent.has_begun = message["status"], True
             self.waiting.deadline = math.inf
             message["headers"] = [*message["headers"], *self._headers.raw]
             if not any(name == b"cache-control" for name, _ in message["headers"]):

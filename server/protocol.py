@@ -2,7 +2,9 @@
 
 Divergences from uvicorn's own, each with its reason:
 
-1. It offers `chatstream.abort`: a reader that does not read cannot be closed politely.
+1. It offers itself to the answer (`server.event_stream.Connection`): a reader that does not read
+   cannot be closed politely; a token is written where it comes from, not sent by a task through
+   every middleware's `send`; who leaves is told of without a task that waits for it.
 2. What cannot be parsed is answered as a problem with a request id, as everything else is.
 3. A request has to come in within a time, whole: a byte now and then holds a connection for ever.
    uvicorn times only the pause between two requests.
@@ -11,8 +13,6 @@ Divergences from uvicorn's own, each with its reason:
 5. Trailers are read past: uvicorn adds them to the header fields of a request that already runs.
 6. A server that leaves says so with each answer: its caller then sends nothing more where it would
    find nobody.
-7. It offers `chatstream.write`: a token is written where it comes from, not sent by a task through
-   every middleware's `send`.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ from uvicorn.protocols.http.httptools_impl import (
 )
 
 from server.errors import ProblemError, problem_response
-from server.event_stream import ABORT_EXTENSION, WRITE_EXTENSION
+from server.event_stream import CONNECTION_EXTENSION
 from server.ids import new_id
 from server.middleware import SECURITY_HEADERS, headers_too_large
 
@@ -45,6 +45,7 @@ def protocol_of(
     """
 
     class Protocol(_Protocol):
+        __slots__ = ()
         timeout_s = request_timeout_s
 
         def on_headers_complete(self) -> None:
@@ -60,22 +61,28 @@ def is_new(connection: object) -> bool:
     return isinstance(connection, _Protocol) and connection.cycle is None
 
 
-class _Protocol(HttpToolsProtocol):
+class _Protocol(HttpToolsProtocol):  # noqa: PLR0904  # uvicorn's, and what is offered
+    # Slots: with more than 30 attributes in it each `__dict__` has a table of its own (1 KB).
+    __slots__ = ("_due", "_has_begun", "_head_bytes", "_is_in_head", "_is_whole", "_on_disconnect")
+
     timeout_s: ClassVar[float]
-    _due: asyncio.TimerHandle | None = None
-    _head_bytes = 0
-    _has_begun = False
-    _is_in_head = False
-    _is_whole = False
-    """Of the newest request: there is one; its head is coming in; all of it has come."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
+        self._due: asyncio.TimerHandle | None = None
+        self._on_disconnect: Callable[[], None] | None = None
+        # Of the newest request: there is one; its head is coming in; all of it has come.
+        self._has_begun = self._is_in_head = self._is_whole = False
+        self._head_bytes = 0
         super().connection_made(transport)
         self._wait()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_waiting()
+        self._unset_keepalive_if_required()  # uvicorn leaves it where the connection broke
         super().connection_lost(exc)
+        self._tell_disconnected()
+        # The request holds this in its scope; what holds itself waits for a collection.
+        self.cycle = self.scope = None  # type: ignore[assignment]  # as uvicorn does before
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
@@ -94,9 +101,7 @@ class _Protocol(HttpToolsProtocol):
         super().on_message_begin()
         self._has_begun = self._is_in_head = True
         self._is_whole, self._head_bytes = False, 0
-        # The connection's, not the request's own: it would hold itself until it is collected.
-        own = {ABORT_EXTENSION: self._abort, WRITE_EXTENSION: self._write_now}
-        self.scope["extensions"] = own  # type: ignore[typeddict-item]  # ours
+        self.scope["extensions"] = {CONNECTION_EXTENSION: self}  # type: ignore[dict-item]  # no dictionary, as ours may be
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if self._is_in_head:
@@ -109,6 +114,7 @@ class _Protocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         self._is_whole = True
         self._stop_waiting()
+        self.headers = []  # the request has them; here they would stay while it is answered
         super().on_message_complete()
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002  # uvicorn's
@@ -145,6 +151,7 @@ class _Protocol(HttpToolsProtocol):
         if cycle is not None and not cycle.response_complete:
             cycle.disconnected = True
             cycle.message_event.set()
+            self._tell_disconnected()
         elif self._is_in_head:
             is_free = True  # the answer was another request's
         if is_free:
@@ -163,21 +170,34 @@ class _Protocol(HttpToolsProtocol):
             STATUS_LINE[problem.status] + b"\r\n".join([*fields, b"", bytes(answer.body)])
         )
 
-    def _abort(self) -> None:
-        self.cycle.disconnected = (
-            True  # else an answer that is cut on purpose is logged as an error
-        )
+    def abort(self) -> None:
+        """Drop the connection at once."""
+        if self.cycle is not None:  # else an answer that is cut on purpose is logged as an error
+            self.cycle.disconnected = True
         self.transport.abort()
 
-    def _write_now(self, body: bytes) -> bool:
+    def write_now(self, body: bytes) -> bool:
         """Write a piece of the body as the cycle's own `send` would; False where that would wait.
 
         Also where nobody takes it any more, which `send` finds out, and where the next request has
         come before the end of this one: the cycle is then that request's, and has not begun.
         """
-        cycle = self.cycle
-        is_open = cycle.chunked_encoding and not cycle.response_complete
-        if not is_open or cycle.disconnected or self.flow.write_paused:
+        cycle: RequestResponseCycle | None = self.cycle
+        if cycle is None or not cycle.chunked_encoding or cycle.response_complete:
+            return False
+        if cycle.disconnected or self.flow.write_paused:
             return False
         self.transport.write(b"%x\r\n%b\r\n" % (len(body), body))
         return True
+
+    def on_disconnect(self, call: Callable[[], None] | None) -> None:
+        """Have it called once when the client leaves, at once where it has; None: not any more."""
+        self._on_disconnect = call
+        cycle: RequestResponseCycle | None = self.cycle
+        if cycle is None or cycle.disconnected:
+            self._tell_disconnected()
+
+    def _tell_disconnected(self) -> None:
+        call, self._on_disconnect = self._on_disconnect, None
+        if call is not None:
+            call()

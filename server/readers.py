@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from starlette.responses import Response
 
@@ -87,10 +88,9 @@ class Readers:
         if self._is_leaving or len(self._open) >= self._max_open:
             reader.close()
             return self.bye("restarting" if self._is_leaving else "full", headers=headers)
-        session_id, seat = listener.session_id, listener.seat
         self._open[reader] = turn_id
-        if session_id is not None:
-            self._of_session.setdefault(session_id, {})[reader] = None
+        if listener.session_id is not None:
+            self._of_session.setdefault(listener.session_id, {})[reader] = None
         self._readership.joined(turn_id, elsewhere=elsewhere)
         self._metrics.reader_opened()
         outlet = Outlet() if audio_of is None else None
@@ -99,25 +99,16 @@ class Readers:
             reader,
             prefix=prefix,
             heartbeat_s=self._heartbeat_s,
-            farewell=lambda: self._farewells.get(reader) or bye_frame("restarting"),
+            farewell=partial(self._farewell, reader),
             outlet=outlet,
         )
         if audio_of is not None:
             batches = with_audio(batches, audio_of)
-
-        def closed(reason: CloseReason) -> None:
-            left = reason == "end" and not reader.at_end
-            self._open.pop(reader, None)
-            self._farewells.pop(reader, None)
-            self._forget(session_id, reader)
-            self._readership.left(turn_id)
-            self._metrics.reader_closed("bye" if left else reason)
-            if seat is not None:
-                seat.leave()
-
-        answer = self._response(batches, headers, closed, outlet)
-        if seat is not None:
-            seat.keep_for(answer)
+        answer = self._response(
+            batches, headers, partial(self._closed, turn_id, reader, listener), outlet
+        )
+        if listener.seat is not None:
+            listener.seat.keep_for(answer)
         return answer
 
     def once(self, batch: bytes, *, headers: Mapping[str, str]) -> Response:
@@ -160,6 +151,21 @@ class Readers:
     def open_count(self) -> int:
         """Streams that are open now."""
         return len(self._open)
+
+    def _farewell(self, reader: EventReader) -> bytes:
+        return self._farewells.get(reader) or bye_frame("restarting")
+
+    def _closed(
+        self, turn_id: str, reader: EventReader, listener: Listener, reason: CloseReason
+    ) -> None:
+        left = reason == "end" and not reader.at_end
+        self._open.pop(reader, None)
+        self._farewells.pop(reader, None)
+        self._forget(listener.session_id, reader)
+        self._readership.left(turn_id)
+        self._metrics.reader_closed("bye" if left else reason)
+        if listener.seat is not None:
+            listener.seat.leave()
 
     def _forget(self, session_id: str | None, reader: EventReader) -> None:
         if session_id is None or (readers := self._of_session.get(session_id)) is None:

@@ -94,14 +94,15 @@ class Join:
         self._preface = ""
         self._before = ""  # white space before what is compared
         self._repetition = _Repetition(self._written)
-        self._stage: Callable[[str], str] = self._skip_space
+        # Not bound: what holds itself waits for a collection.
+        self._stage: Callable[[Join, str], str] = Join._skip_space
         self._is_decided = not written
         self.started_over = False
         self.has_repeated = False
 
     def push(self, text: str) -> str:
         """Return what may be appended now."""
-        return text if self._is_decided else self._stage(text)
+        return text if self._is_decided else self._stage(self, text)
 
     def flush(self) -> str:
         """Return what is still to be appended; the model has finished.
@@ -118,9 +119,9 @@ class Join:
         return text
 
     def _end(self) -> str:
-        if self._stage == self._close_gap:
+        if self._stage is Join._close_gap:
             return ""
-        if self._stage == self._hear_preface:
+        if self._stage is Join._hear_preface:
             return self._close_gap(self._preface)
         repetition = self._repetition
         repetition.end()
@@ -139,7 +140,7 @@ class Join:
         self._before = self._before[: len(self._before) - len(compared)]
         self._repetition.is_glued = not (self._preface or self._before or self._gap)
         self._repetition.line_starts = "\n" not in self._gap and self._before == self._indent()
-        self._stage = self._compare
+        self._stage = Join._compare
         return self._compare(compared)
 
     def _indent(self) -> str:
@@ -156,7 +157,7 @@ class Join:
         self.started_over = self.started_over or repetition.begins_anew
         said = self._preface + self._before + repetition.rest
         if not self._preface and _may_be_preface(said):
-            self._stage = self._hear_preface
+            self._stage = Join._hear_preface
             return self._hear_preface(said)
         return self._close_gap(said)
 
@@ -169,13 +170,13 @@ class Join:
             return self._close_gap(self._preface)
         self._preface = line + newline
         self._repetition = _Repetition(self._written)
-        self._stage = self._skip_space
+        self._stage = Join._skip_space
         return self._skip_space(rest)
 
     def _close_gap(self, text: str) -> str:
         """Leave out white space that ends the written text; decide once it can be told."""
-        self._before = text if self._stage != self._close_gap else self._before + text
-        self._stage = self._close_gap
+        self._before = text if self._stage is not Join._close_gap else self._before + text
+        self._stage = Join._close_gap
         held = self._before
         if len(held) < len(self._gap) and self._gap.startswith(held):
             return ""

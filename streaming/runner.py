@@ -373,7 +373,7 @@ class TurnRunner:  # noqa: PLR0904  # starting is admitted, commands are obeyed,
 
     def _forget(self, turn: LiveTurn) -> None:
         del self._live[turn.spec.turn_id]
-        turn.ended.set()
+        turn.note_ended()
         self.readership.forget(turn)
 
     async def _checkpoint(self) -> None:

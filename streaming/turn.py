@@ -135,10 +135,26 @@ class LiveTurn:
     checkpointed: int = -1
     checkpointed_at: float = 0.0
     end: TurnEnd | None = None
-    ended: asyncio.Event = field(default_factory=asyncio.Event)
     outcome: Outcome | None = None
     scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
     _last_delta_at: float = 0.0
+    _ended: asyncio.Event | None = None
+    _has_ended: bool = False
+
+    @property
+    def ended(self) -> asyncio.Event:
+        """Set once all has ended, its storing too. Made for who waits: it takes 800 bytes."""
+        if self._ended is None:
+            self._ended = asyncio.Event()
+            if self._has_ended:
+                self._ended.set()
+        return self._ended
+
+    def note_ended(self) -> None:
+        """Let go of who waits for the end."""
+        self._has_ended = True
+        if self._ended is not None:
+            self._ended.set()
 
     def lose(self) -> None:
         """Stop writing: another worker has the turn, and goes on with it, or ends it."""

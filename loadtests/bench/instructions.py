@@ -15,10 +15,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import anyio
 import msgspec
@@ -66,7 +67,11 @@ async def count_bytecode() -> PerToken:
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         found = Path(folder) / "counted.json"
         wrapped = ("-m", "loadtests.bench.counted", str(found), "server")
-        async with _serving((sys.executable, *wrapped), Path(folder)) as (server, model, port):
+        async with serving_in_lockstep((sys.executable, *wrapped), Path(folder)) as (
+            server,
+            model,
+            port,
+        ):
             await model.run(port, turns=2, tokens=_SHORT)
             async with _counting(server, found) as short:
                 await model.run(port, turns=_TURNS, tokens=_SHORT)
@@ -116,7 +121,7 @@ async def count_machine() -> Machine:
         out = Path(folder) / "callgrind.out"
         wrapped = ("valgrind", "--tool=callgrind", "--instr-atstart=no")
         command = (*wrapped, f"--callgrind-out-file={out}", sys.executable, "-m", "server")
-        async with _serving(command, Path(folder)) as (server, model, port):
+        async with serving_in_lockstep(command, Path(folder)) as (server, model, port):
             await model.run(port, turns=2, tokens=_SHORT)
             _control(server, "--instr=on")
             await model.run(port, turns=1, tokens=_SHORT)
@@ -163,9 +168,13 @@ def _control(server: Child, what: str) -> None:
 
 
 @asynccontextmanager
-async def _serving(
-    arguments: tuple[str, ...], folder: Path
+async def serving_in_lockstep(
+    arguments: tuple[str, ...], folder: Path, settings: Mapping[str, str] = MappingProxyType({})
 ) -> AsyncGenerator[tuple[Child, Lockstep, int], None]:
+    """Run the embedded server for the length of the block, beside a model in lockstep.
+
+    Yields the server, the model, and the server's port.
+    """
     model, port = Lockstep(), free_port()
     async with model.serving():
         environment = {
@@ -182,6 +191,7 @@ async def _serving(
             "INTER_TOKEN_TIMEOUT_S": "100",
             "CONNECT_TIMEOUT_S": "50",
             "PYTHONHASHSEED": "0",
+            **settings,
         }
         command = Command(arguments, environment)
         async with running(command, None, folder / "output.log") as server:

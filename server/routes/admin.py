@@ -119,8 +119,9 @@ async def sign_out(request: Request) -> Response:
 
 async def follow(request: Request) -> Response:
     """Answer with the live figures, as an event stream."""
+    kept = Request(dict(request.scope))  # a stream outlasts its request's own
     return services_of(request).operator_streams.follow(
-        lambda: state_of(PARTS, request), is_welcome=lambda: is_still_operator(request)
+        lambda: state_of(PARTS, kept), is_welcome=lambda: is_still_operator(kept)
     )
 
 

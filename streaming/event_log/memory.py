@@ -18,8 +18,10 @@ from streaming.event_log.base import Wake
 from streaming.events import Event
 from streaming.frames import FrameEncoder
 
-_FRAME_OVERHEAD_BYTES = 64
+_FRAME_OVERHEAD_BYTES = 48
 """What CPython keeps for a bytes object and its places in our lists, beside its contents."""
+_LOG_BYTES = 480
+"""What it keeps for a log without any, which of short answers is half."""
 
 
 class MemoryLog:
@@ -46,7 +48,7 @@ class MemoryLog:
         self.frames: list[bytes] = []
         self.epochs = array("I")
         self.waiting: dict[MemoryReader, None] = {}  # in order; leaving it is O(1)
-        self.size_bytes = 0
+        self.size_bytes = _LOG_BYTES
         self.abandoned = False
         self.ended = False
         self.ended_at = 0.0
@@ -294,6 +296,7 @@ class MemoryEventLog:  # noqa: PLR0904  # the seam, and what a shared log needs 
         if former is not None:  # it had ended here before, and its end was lost elsewhere
             self._ended_bytes -= former.size_bytes
         log.ended_at = self._clock()
+        log.waiting = log.waiting or {}  # an emptied one keeps its table, 170 bytes
         self._ended[log.turn_id] = log
         self._ended_bytes += log.size_bytes
         self.expire()

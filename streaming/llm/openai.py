@@ -49,6 +49,7 @@ _KEEPALIVE_S = 30.0
 
 _NO_KEY = "unused"  # the client insists on one
 
+_Begun = tuple[OpenAIAnswer, Iterator[str]]
 _backoff = wait_random_exponential(multiplier=0.25, max=4)
 
 
@@ -115,8 +116,7 @@ class OpenAITokenSource:
         return self._default_model
 
     async def stream(self, prompt: Prompt) -> AsyncGenerator[str | Finish, None]:
-        # Not kept: the state of the tries is 1 KB, and they are over.
-        answer, texts = await self._retrying().wraps(self._begin)(prompt)
+        answer, texts = await self._begun(prompt)
         try:
             while True:
                 for text in texts:
@@ -130,6 +130,15 @@ class OpenAITokenSource:
 
     async def close(self) -> None:
         await self._client.close()
+
+    async def _begun(self, prompt: Prompt) -> _Begun:
+        """Open an answer, trying again where that is worth it; the tries are not kept, 2 KB."""
+        retrying = self._retrying()
+        try:
+            begun: _Begun = await retrying(self._begin, prompt)
+        finally:
+            retrying.iter_state.reset()  # its actions hold it: it would wait for a collection
+        return begun
 
     def _retrying(self) -> AsyncRetrying:
         return AsyncRetrying(  # one for each turn: it holds the state of its tries
@@ -151,7 +160,7 @@ class OpenAITokenSource:
         if self._on_retry is not None and isinstance(error, SourceError):
             self._on_retry(error)
 
-    async def _begin(self, prompt: Prompt) -> tuple[OpenAIAnswer, Iterator[str]]:
+    async def _begin(self, prompt: Prompt) -> _Begun:
         """Open an answer and read up to its first item, before which it can still be retried."""
         answer = OpenAIAnswer(await self._open(prompt))
         prompt.opened()

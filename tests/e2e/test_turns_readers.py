@@ -207,3 +207,30 @@ async def _look(chat: Chat, turn_id: str) -> None:
         tab.cookies = chat.server.client.cookies
         async with tab.stream("GET", f"/api/v1/turns/{turn_id}/events") as answer:
             await anext(answer.aiter_bytes())
+
+
+async def test_who_asks_again_on_a_connection_that_streams_and_leaves_is_missed_at_once(
+    tmp_path: Path,
+) -> None:
+    async with running_chat(tmp_path, models={"slow": "sim:tokens=400,rate=20"}) as chat:
+        started = await chat.server.start(chatbot_id="slow")
+        port, path = chat.server.port, f"/api/v1/turns/{started['turn_id']}"
+        cookie = {"Cookie": _cookie(chat), "Connection": "keep-alive"}
+        with socket.create_connection(("127.0.0.1", port)) as both:
+            both.sendall(request_bytes("GET", f"{path}/events", port=port, headers=cookie))
+            await until_readers(chat, 1)
+            both.sendall(request_bytes("GET", path, port=port, headers=cookie))
+            await anyio.sleep(0.1)
+
+        await until_readers(chat, 0)
+        assert (await chat.server.state(started["turn_id"]))["status"] == "running"
+
+
+async def until_readers(chat: Chat, count: int) -> None:
+    """Wait until so many event streams are open."""
+    with anyio.fail_after(5):
+        while True:
+            metrics = (await chat.server.client.get("/metrics")).text
+            if f"\nchat_readers_active {float(count)}\n" in metrics:
+                return
+            await anyio.sleep(0.02)

@@ -11,8 +11,10 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
+from starlette.types import Message, Receive, Scope, Send
 
 from metrics.turns import TurnMetrics
+from server.event_stream import REST
 from server.middleware import AnswerMiddleware, OriginMiddleware
 
 TIMEOUT_S = 0.05
@@ -115,6 +117,38 @@ async def test_an_answer_that_has_begun_takes_the_time_that_it_takes() -> None:
 
     assert answer.text == "so far"
     assert answer.headers["cache-control"] == "no-store"
+
+
+async def test_the_rest_of_an_answer_that_lasts_holds_nothing_of_its_request() -> None:
+    seen: list[set[str]] = []
+    headers = [(b"cookie", b"c" * 1000)]
+    state: dict[str, object] = {"caller": "somebody"}
+    scope = {"type": "http", "method": "GET", "path": "/", "headers": headers, "state": state}
+    metrics = TurnMetrics()
+
+    async def app(scope: Scope, _receive: Receive, send: Send) -> None:
+        async def rest(send: Send) -> None:
+            seen.append(set(scope))
+            await send({"type": "http.response.body", "body": b"rest", "more_body": False})
+
+        scope["route"] = Route("/lasting", fine)
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        scope["state"][REST] = rest
+
+    sent: list[Message] = []
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    await AnswerMiddleware(app, metrics=metrics)(scope, _nothing, send)
+
+    assert seen == [{"type", "method", "route"}]
+    assert [message["type"] for message in sent] == ["http.response.start", "http.response.body"]
+    assert b'route="/lasting",status="200"' in metrics.exposition()[0]
+
+
+async def _nothing() -> Message:
+    raise AssertionError("nothing is read")
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,9 @@ import anyio
 from anyio.lowlevel import checkpoint
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import Message
+from starlette.types import Message, Scope
 
+from server.event_stream import CONNECTION_EXTENSION, REST
 from server.operator_streams import MAX_OPEN, OperatorStreams
 from server.routes.admin import state_of
 from tests.support.virtual_time import run_in_virtual_time
@@ -29,28 +30,33 @@ class Figures:
 
 
 class Browser:
-    """Reads one stream, as fast as it may; leaves after so many events."""
+    """Reads one stream, as fast as it may; leaves after so many events. Its own connection."""
 
     def __init__(self, leaves_after: int = 1000) -> None:
         self.events: list[tuple[float, bytes]] = []
         self.has_ended = False
         self._leaves_after = leaves_after
-        self._left = anyio.Event()
+        self._told: Callable[[], None] | None = None
 
     async def read(self, answer: Response) -> None:
-        await answer({"type": "http"}, self._receive, self._send)
+        extensions = {CONNECTION_EXTENSION: self}
+        scope: Scope = {"type": "http", "state": {}, "extensions": extensions}
+        await answer(scope, self._receive, self._send)
+        await scope["state"][REST](self._send)
+
+    def on_disconnect(self, call: Callable[[], None] | None) -> None:
+        self._told = call
 
     async def _receive(self) -> Message:
-        await self._left.wait()
-        return {"type": "http.disconnect"}
+        raise AssertionError("nothing is read for an answer")
 
     async def _send(self, message: Message) -> None:
         if message["type"] == "http.response.body":
             self.has_ended = not message["more_body"]
             if message["body"]:
                 self.events.append((anyio.current_time(), message["body"]))
-        if len(self.events) >= self._leaves_after:
-            self._left.set()
+        if len(self.events) >= self._leaves_after and self._told is not None:
+            self._told()
 
     @property
     def bodies(self) -> list[bytes]:

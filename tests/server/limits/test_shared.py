@@ -127,6 +127,22 @@ async def test_memory_forgets_who_was_quiet_the_longest_and_stays_bounded() -> N
     assert (await windows.peek(f"k{MAX_KEYS}", RATE)).remaining == 1
 
 
+async def test_memory_forgets_calls_that_no_longer_count_without_being_asked() -> None:
+    at = 0.0
+    windows = MemoryWindows(lambda: at)
+    hour = Rate(2, 3600)
+    await windows.hit("once", RATE)
+    await windows.hit("twice", hour)
+    at = 3000.0
+    await windows.hit("twice", hour)
+    at = 3700.0
+
+    await windows.hit("new", RATE)
+
+    assert set(windows._calls) == {"twice", "new"}
+    assert (await windows.peek("twice", hour)).remaining == 1
+
+
 @pytest.mark.parametrize("text", ["", "5", "5/0", "a/b", "5/60/1", "-5/60", "1e3/60", "100001/60"])
 def test_what_is_no_rate_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"must be|takes"):
