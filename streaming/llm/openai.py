@@ -44,9 +44,6 @@ MAX_RETRY_AFTER_S = 20.0
 MAX_RETRYING_S = 30.0
 """No try starts later than this after the first one."""
 
-_MAX_CONNECTIONS = 20_000  # above any number of turns of a process; a pool must not queue them
-_KEEPALIVE_S = 30.0
-
 _NO_KEY = "unused"  # the client insists on one
 
 _backoff = wait_random_exponential(multiplier=0.25, max=4)
@@ -90,10 +87,7 @@ class OpenAITokenSource:
         self._on_retry = on_retry
         self._asks_for_usage = True
         address, authorization = _without_credentials(base_url or OPENAI_URL, api_key)
-        self._http = http_client(
-            httpx2.Limits(max_connections=_MAX_CONNECTIONS, keepalive_expiry=_KEEPALIVE_S),
-            on_response=demand_event_stream,
-        )
+        self._http = http_client(on_response=demand_event_stream)
         self._client = AsyncOpenAI(
             base_url=address,
             api_key=api_key or _NO_KEY,
