@@ -89,11 +89,11 @@ class HttpTransport(httpx2.AsyncBaseTransport):
             except UnansweredError:
                 pass
             else:
-                return self._answer(request, exchange)
+                return self._answer(request, origin, exchange)
         timeout: dict[str, float | None] = request.extensions.get("timeout", {})
         exchange = Exchange(await self._connected(origin, timeout.get("connect")))
         await exchange.ask(message)
-        return self._answer(request, exchange)
+        return self._answer(request, origin, exchange)
 
     async def aclose(self) -> None:
         """Close the connections that are not in use, and the others once their answers are read."""
@@ -112,14 +112,17 @@ class HttpTransport(httpx2.AsyncBaseTransport):
         except (OSError, UnicodeError) as error:
             raise httpx2.ConnectError(str(error)) from error
 
-    def _answer(self, request: httpx2.Request, exchange: Exchange) -> httpx2.Response:
-        body = _Body(exchange, partial(self._idle.keep, _origin(request.url)))
-        if request.method == "HEAD":  # its head tells of a body that does not come
+    def _answer(
+        self, request: httpx2.Request, origin: Origin, exchange: Exchange
+    ) -> httpx2.Response:
+        body = _Body(exchange, partial(self._idle.keep, origin))
+        has_body = request.method != "HEAD"  # whatever the head says
+        if not has_body:
             body.end()
         return httpx2.Response(
             exchange.status,
             headers=exchange.headers,
-            stream=body,
+            stream=body if has_body else httpx2.ByteStream(b""),
             request=request,
             extensions={_READ: exchange.read},
         )
