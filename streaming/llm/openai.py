@@ -115,7 +115,7 @@ class OpenAITokenSource:
             while True:
                 for text in texts:
                     yield text
-                if answer.is_complete:
+                if answer.is_complete():
                     break
                 texts = await answer.read()
             yield await answer.finish()
@@ -154,7 +154,7 @@ class OpenAITokenSource:
                 texts = await answer.read()
                 for text in texts:
                     return answer, chain((text,), texts)
-                if answer.is_complete:
+                if answer.is_complete():
                     return answer, texts
         except BaseException:
             await answer.close()

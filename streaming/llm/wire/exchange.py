@@ -23,7 +23,6 @@ long as they go on without a piece of the body."""
 MAX_UNREAD_BYTES = 262_144
 """Reading pauses beyond it, until what has come is taken; a read of the socket may add as much."""
 
-_SWITCHING_PROTOCOLS = 101
 _OK = 200
 
 
@@ -165,10 +164,9 @@ class Exchange(asyncio.Protocol):  # noqa: PLR0904  # the loop's callbacks, the 
         parser = self._parser
         assert parser is not None, "it is what calls"  # noqa: S101  # invariant
         self.status = parser.get_status_code()
-        is_long = sum(len(name) + len(value) for name, value in self.headers) > MAX_HEAD_BYTES
-        if is_long or self.status == _SWITCHING_PROTOCOLS:
+        if sum(len(name) + len(value) for name, value in self.headers) > MAX_HEAD_BYTES:
             raise ValueError
-        if self.status < _OK:
+        if self.status < _OK:  # to change protocols is refused by the parser
             self.headers.clear()
             return
         self._is_in_head = False
