@@ -76,6 +76,23 @@ async def test_one_that_is_kept_long_is_closed() -> None:
     assert peer.links == 2
 
 
+async def test_one_that_is_in_use_again_does_not_become_too_old() -> None:
+    async def takes_long(link: Link) -> None:
+        await link.request()
+        await link.send(ANSWER)
+        await link.request()
+        await link.send(ANSWER.removesuffix(b"i"))
+        await anyio.sleep(0.1)
+        await link.send(b"i")
+        await link.until_left()
+
+    async with a_peer(takes_long) as peer, a_client(httpx2.Limits(keepalive_expiry=0.05)) as client:
+        for _ in range(2):
+            assert await ask(client, peer) == "hi"
+
+    assert peer.links == 1
+
+
 async def test_one_that_the_server_closed_meanwhile_is_not_used() -> None:
     async def answers_once(link: Link) -> None:
         await link.request()
@@ -398,14 +415,13 @@ async def test_giving_up_an_answer_closes_its_connection(come: bytes) -> None:
 
 async def test_a_client_that_was_closed_leaves_no_connection() -> None:
     before = sockets()
-    async with a_peer(answers) as peer:
-        async with a_client() as client:
-            for _ in range(2):
-                await ask(client, peer)
-            transport = client._transport  # what outlives it, as an answer that is being read does
-            async with client.stream("POST", peer.url) as response:
-                await transport.aclose()
-                assert await response.aread() == b"hi"
+    async with a_peer(answers) as peer, a_client() as client:
+        for _ in range(2):
+            await ask(client, peer)
+        transport = client._transport  # what outlives it, as an answer that is being read does
+        async with client.stream("POST", peer.url) as response:
+            await transport.aclose()
+            assert await response.aread() == b"hi"
         await peer.left.wait()
     assert sockets() == before
 

@@ -1,6 +1,7 @@
 """What comes on a connection, byte by byte: the two ends are in the same test."""
 
 import asyncio
+import gc
 import socket
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -297,15 +298,46 @@ async def test_a_wait_that_was_cancelled_can_be_begun_again() -> None:
     async with an_exchange() as (exchange, far):
         far.send(CHUNKED)
         await exchange.ask(ASKED)
-        for _ in range(3):
+        body = b""
+        for piece in (b"Hel", b"lo"):
             with anyio.move_on_after(0):
-                await exchange.read()
-        far.send(b"5\r\nHello\r\n0\r\n\r\n")
+                body += await exchange.read()
+            far.send(b"%x\r\n%b\r\n" % (len(piece), piece))
+            await turns()
+        far.send(b"0\r\n\r\n")
 
-        assert await rest(exchange) == b"Hello"
+        assert body + await rest(exchange) == b"Hello"
         kept = exchange.close()
         assert kept is not None
         kept.abort()
+
+
+async def test_what_follows_the_end_is_seen_before_the_connection_is_given_back() -> None:
+    async with an_exchange() as (exchange, far), anyio.create_task_group() as group:
+        group.start_soon(exchange.ask, ASKED)
+        await turns()
+        far.send(OK)
+        await turns()
+        exchange.data_received(b"content-length: 2\r\n\r\nhi, and more")  # in one read
+
+        assert exchange.close() is None
+
+
+async def test_an_exchange_that_is_over_is_freed_without_being_collected() -> None:
+    def alive() -> int:
+        return sum(type(each) is Exchange for each in gc.get_objects())
+
+    gc.collect()
+    gc.disable()
+    try:
+        before = alive()
+        for answer in (BY_LENGTH, IN_CHUNKS, UNTIL_CLOSED):
+            async with an_exchange() as (exchange, far):
+                await told(exchange, far, answer, ends=answer is UNTIL_CLOSED)
+            del exchange
+        assert alive() == before
+    finally:
+        gc.enable()
 
 
 async def test_closing_before_the_end_wakes_who_reads_with_an_error() -> None:
