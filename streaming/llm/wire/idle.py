@@ -70,14 +70,13 @@ class IdleConnections:
         self._is_closed = False
 
     def take(self, origin: Origin) -> asyncio.Transport | None:
-        """Return an open connection, which is the caller's from now on; None: there is none."""
+        """Return the one that was used last, which is the caller's now; None: there is none."""
         idle = self._idle.get(origin)
-        while idle:
-            newest = next(reversed(idle))
-            newest.leave()
-            if newest.transport is not None and not newest.transport.is_closing():
-                return newest.transport
-        return None
+        if not idle:
+            return None
+        newest = next(reversed(idle))
+        newest.leave()
+        return newest.transport
 
     def keep(self, origin: Origin, transport: asyncio.Transport) -> None:
         """Keep an open connection, or close it where enough are kept."""

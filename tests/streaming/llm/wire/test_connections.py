@@ -55,6 +55,23 @@ async def test_a_connection_is_used_again_and_the_others_beside_it() -> None:
         assert peer.links == 3
 
 
+async def test_the_one_that_was_used_last_is_used_first() -> None:
+    used: list[int] = []
+
+    async def counts(link: Link) -> None:
+        while await link.request():
+            used.append(link.number)
+            await link.send(ANSWER)
+
+    async with a_peer(counts) as peer, a_client() as client:
+        async with client.stream("POST", peer.url) as one, client.stream("POST", peer.url) as two:
+            assert await one.aread() == await two.aread() == b"hi"
+        for _ in range(3):
+            await ask(client, peer)
+
+    assert used == [1, 2, 1, 1, 1]  # `one` was left last
+
+
 async def test_no_more_are_kept_than_may_be() -> None:
     limits = httpx2.Limits(max_keepalive_connections=1)
     async with a_peer(answers) as peer, a_client(limits) as client:
@@ -315,6 +332,17 @@ async def test_tls_asks_for_a_certificate_that_is_trusted(tmp_path: Path) -> Non
             await client.post(f"https://127.0.0.1:{peer.port}/")
 
     assert not peer.requests
+
+
+@pytest.mark.services
+async def test_giving_up_in_the_middle_of_the_handshake_closes_the_connection() -> None:
+    async def listens(link: Link) -> None:
+        await link.until_left()
+
+    async with a_peer(listens) as peer, a_client(connect_s=0.2) as client:
+        with pytest.raises(httpx2.ConnectTimeout):
+            await client.post(f"https://127.0.0.1:{peer.port}/")
+        await peer.left.wait()
 
 
 @contextmanager
