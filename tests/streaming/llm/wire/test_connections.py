@@ -69,7 +69,7 @@ async def test_the_one_that_was_used_last_is_used_first() -> None:
         for _ in range(3):
             await ask(client, peer)
 
-    assert used == [1, 2, 1, 1, 1]  # `one` was left last
+    assert used == [1, 2, 2, 2, 2]
 
 
 async def test_no_more_are_kept_than_may_be() -> None:
