@@ -28,7 +28,7 @@ class OpenAIAnswer:
         self._read = read_of(response)
         self._decoder = AnswerDecoder()
 
-    def is_complete(self) -> bool:  # a property costs 1,000 instructions more, each token
+    def is_complete(self) -> bool:  # as a property 1,000 instructions more a token
         """Tell whether the model gave its finish reason."""
         return self._decoder.finish_reason is not None
 

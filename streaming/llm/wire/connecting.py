@@ -34,18 +34,13 @@ async def connect(origin: Origin, context: ssl.SSLContext | None) -> asyncio.Tra
 
 
 async def _to(address: str, origin: Origin, context: ssl.SSLContext | None) -> asyncio.Transport:
-    quiet = Quiet()
-    try:
-        transport, _ = await asyncio.get_running_loop().create_connection(
-            lambda: quiet,
-            address,
-            origin.port,
-            ssl=context,
-            server_hostname=origin.host if context else None,
-        )
-    except BaseException:
-        quiet.cut()
-        raise
+    transport, _ = await asyncio.get_running_loop().create_connection(
+        Quiet,
+        address,
+        origin.port,
+        ssl=context,
+        server_hostname=origin.host if context else None,
+    )
     return transport
 
 

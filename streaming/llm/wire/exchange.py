@@ -3,7 +3,9 @@
 An exchange is the protocol of its connection's transport: what comes from the socket goes to the
 parser, and from there to whoever waits for it, with nothing in between.
 
-The parser (llhttp, through httptools) decides what is HTTP, and is strict. What it leaves open:
+The parser (llhttp, through httptools) decides what is HTTP, and is strict but for two habits of
+old servers, of which neither moves the end of a body: lines that end in LF alone, and white space
+after the size of a chunk. What it leaves open:
 
 1. It is told of no connection's end: whether that ends the body is decided here.
 2. It has no bounds: a head, and all that comes without adding to a body, is bounded here.
@@ -65,8 +67,12 @@ class Exchange(asyncio.Protocol):  # noqa: PLR0904  # the loop's callbacks, the 
         self.headers: list[tuple[bytes, bytes]] = []
         self._transport = transport
         self._loop = asyncio.get_running_loop()
-        self._parser: httptools.HttpResponseParser | None = httptools.HttpResponseParser(self)
-        self._feed: Callable[[bytes], None] = self._parser.feed_data
+        parser = httptools.HttpResponseParser(self)
+        parser.set_dangerous_leniencies(
+            lenient_optional_cr_before_lf=True, lenient_spaces_after_chunk_size=True
+        )
+        self._parser: httptools.HttpResponseParser | None = parser
+        self._feed: Callable[[bytes], None] = parser.feed_data
         self._has_begun = self._is_over = self._is_reusable = self._is_until_closed = False
         self._is_in_head = True
         self._error: httpx2.TransportError | None = None

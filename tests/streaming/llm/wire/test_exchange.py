@@ -150,6 +150,8 @@ async def test_a_body_that_ends_early_is_an_error_after_what_has_come(answer: by
         (b"HTTP/1.1 304 Not Modified\r\ncontent-length: 99\r\n\r\n", b""),
         (OK + b"content-length: 0\r\n\r\n", b""),
         (CHUNKED + b"0\r\n\r\n", b""),
+        (b"HTTP/1.1 200\ncontent-length: 2\n\nhi", b"hi"),
+        (CHUNKED + b"2  \r\nhi\r\n0\r\n\r\n", b"hi"),
         (OK + b"connection: Upgrade\r\nupgrade: h2c\r\ncontent-length: 2\r\n\r\nhi", b"hi"),
     ],
 )
@@ -196,6 +198,8 @@ async def test_a_connection_that_cannot_be_used_again_is_cut(answer: bytes) -> N
         OK + b"content-length: 2\r\ncontent-length: 3\r\n\r\nhi",
         OK + b"content-length: 2\r\ntransfer-encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n",
         CHUNKED + b"x\r\nhi\r\n",
+        OK + b"a: b\r\n c\r\n\r\n",
+        OK + b"content-length : 2\r\n\r\nhi",
         OK + b"a\x00b: c\r\n\r\n",
     ],
 )
