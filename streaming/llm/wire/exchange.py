@@ -89,10 +89,10 @@ class Exchange(asyncio.Protocol):  # noqa: PLR0904  # the loop's callbacks, the 
         """
         if self._transport.is_closing():  # whoever was its protocol has been told
             raise UnansweredError("The connection was lost before it was used.")
-        self._transport.set_protocol(self)
-        self._transport.write(message)
         self._waiting = self._loop.create_future()
         try:
+            self._transport.set_protocol(self)
+            self._transport.write(message)
             await self._waiting
         except BaseException:
             self.close()
