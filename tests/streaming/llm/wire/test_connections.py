@@ -441,6 +441,14 @@ async def test_giving_up_an_answer_closes_its_connection(come: bytes) -> None:
     assert sockets() == before
 
 
+async def test_a_client_that_was_closed_has_closed_its_sockets() -> None:
+    async with a_peer(answers) as peer, a_client() as client:
+        await ask(client, peer)
+        opened = sockets()
+        await client.aclose()
+        assert sockets() < opened
+
+
 async def test_a_client_that_was_closed_leaves_no_connection() -> None:
     before = sockets()
     async with a_peer(answers) as peer, a_client() as client:
