@@ -205,7 +205,7 @@ class MemoryWriter:
         """Encode the event once, number it, and show it."""
         log = self._log
         assert not log.ended, "nothing follows a terminal event"  # noqa: S101  # invariant 1
-        seq = log.last_seq + 1
+        seq = log.base + len(log.frames) + 1  # as the property 1,000 instructions more
         frame = self._encode(self._epoch, seq, event)  # may raise: then nothing has happened
         log.ended = event.is_terminal
         log.append(frame, self._epoch)

@@ -50,14 +50,12 @@ class _Choice(msgspec.Struct, gc=False):
 
 class _Chunk(msgspec.Struct, gc=False):
     choices: list[_Choice] | None = None
-    usage: msgspec.Raw = msgspec.Raw()
-    error: msgspec.Raw = msgspec.Raw()
+    usage: object = None
+    error: object = None
 
 
 _decode = msgspec.json.Decoder(_Chunk).decode
-_decode_any = msgspec.json.Decoder().decode
 _NAMES = (b"", b"message")  # of the events that must be chunks
-_EMPTY = (b"", b"null")  # a member that is absent, or null
 
 
 class AnswerDecoder:
@@ -111,9 +109,9 @@ class AnswerDecoder:
         chunk = _chunk(data, is_foreign=name not in _NAMES)
         if chunk is None:
             return None
-        if bytes(chunk.error) not in _EMPTY:
+        if chunk.error is not None:
             raise SourceReportedError(_REPORTED)
-        if bytes(chunk.usage) not in _EMPTY:
+        if chunk.usage is not None:
             self._count(chunk.usage)
         if chunk.choices is None:
             raise SourceProtocolError(_NOT_A_CHUNK)
@@ -152,11 +150,7 @@ class AnswerDecoder:
             return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
         return text
 
-    def _count(self, raw: msgspec.Raw) -> None:
-        try:
-            usage = _decode_any(raw)
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            return
+    def _count(self, usage: object) -> None:
         if isinstance(usage, dict):
             self.has_usage = True
             self._input_tokens = _tokens(usage.get("prompt_tokens"))
@@ -191,7 +185,7 @@ def _chunk(data: bytes, *, is_foreign: bool) -> _Chunk | None:
             if is_foreign:
                 return None
             raise
-    return None if is_foreign and chunk.choices is None and not bytes(chunk.error) else chunk
+    return None if is_foreign and chunk.choices is None and chunk.error is None else chunk
 
 
 def _tolerant_chunk(data: bytes) -> _Chunk:

@@ -44,9 +44,6 @@ MAX_RETRY_AFTER_S = 20.0
 MAX_RETRYING_S = 30.0
 """No try starts later than this after the first one."""
 
-_MAX_CONNECTIONS = 20_000  # above any number of turns of a process; a pool must not queue them
-_KEEPALIVE_S = 30.0
-
 _NO_KEY = "unused"  # the client insists on one
 
 _Begun = tuple[OpenAIAnswer, Iterator[str]]
@@ -91,10 +88,7 @@ class OpenAITokenSource:
         self._on_retry = on_retry
         self._asks_for_usage = True
         address, authorization = _without_credentials(base_url or OPENAI_URL, api_key)
-        self._http = http_client(
-            httpx2.Limits(max_connections=_MAX_CONNECTIONS, keepalive_expiry=_KEEPALIVE_S),
-            on_response=demand_event_stream,
-        )
+        self._http = http_client(on_response=demand_event_stream)
         self._client = AsyncOpenAI(
             base_url=address,
             api_key=api_key or _NO_KEY,
@@ -121,7 +115,7 @@ class OpenAITokenSource:
             while True:
                 for text in texts:
                     yield text
-                if answer.is_complete:
+                if answer.is_complete():
                     break
                 texts = await answer.read()
             yield await answer.finish()
@@ -169,7 +163,7 @@ class OpenAITokenSource:
                 texts = await answer.read()
                 for text in texts:
                     return answer, chain((text,), texts)
-                if answer.is_complete:
+                if answer.is_complete():
                     return answer, texts
         except BaseException:
             await answer.close()

@@ -11,9 +11,10 @@ from typing import cast
 
 import httpx2
 import msgspec
-from openai import APIConnectionError, AsyncOpenAI, AsyncStream, DefaultAioHttpClient, OpenAIError
+from openai import APIConnectionError, AsyncOpenAI, AsyncStream, OpenAIError
 
 from streaming.errors import ModerationFault, ModerationUnavailableError
+from streaming.llm.transport import http_client
 from streaming.moderation.base import CLEAN, Verdict
 
 OPENAI_URL = "https://api.openai.com/v1"
@@ -67,10 +68,7 @@ class OpenAIModerator:
             max_retries=0,
             timeout=httpx2.Timeout(None, connect=connect_timeout_s, pool=connect_timeout_s),
             default_headers={"Accept": "application/json", "Accept-Encoding": "identity"},
-            http_client=DefaultAioHttpClient(
-                follow_redirects=False,  # the key would go too
-                event_hooks={"response": [_demand_json]},
-            ),
+            http_client=http_client(on_response=_demand_json),
         )
 
     async def check(self, texts: Sequence[str]) -> Sequence[Verdict]:

@@ -111,12 +111,14 @@ async def test_where_the_environment_names_a_proxy_the_request_goes_there(
 async def test_a_connection_is_used_again_once_its_answer_was_read_to_the_end() -> None:
     whole = b"".join([CHUNKED, framed(HELLO, STOP, USAGE, DONE), b"0\r\n\r\n"])
     connections: list[int] = []
+    all_left = asyncio.Event()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         connections.append(1)
         while b"messages" in await reader.read(65_536):
             writer.write(whole)
         writer.close()
+        all_left.set()
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
@@ -125,6 +127,7 @@ async def test_a_connection_is_used_again_once_its_answer_was_read_to_the_end() 
             for _ in range(3):
                 items = [item async for item in source.stream(PROMPT)]
                 assert items == ["Hello", Finish("stop", 3, 1)]
+        await all_left.wait()
     server.close()
 
     assert len(connections) == 1
