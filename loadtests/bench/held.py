@@ -10,6 +10,7 @@ import os
 import runpy
 import signal
 import sys
+import weakref
 from collections import Counter
 from pathlib import Path
 
@@ -42,7 +43,7 @@ class Holding:
         """Count, and put it into the file at once."""
         gc.disable()
         garbage = gc.collect()
-        kinds = Counter(map(type, gc.get_objects()))
+        kinds = Counter(type(each) for each in gc.get_objects() if not _is_dead(each))
         held = Held(
             garbage,
             {f"{kind.__module__}.{kind.__qualname__}": count for kind, count in kinds.items()},
@@ -52,6 +53,11 @@ class Holding:
         part = self._into.with_suffix(".part")
         part.write_bytes(msgspec.json.encode(held))
         part.replace(self._into)
+
+
+def _is_dead(each: object) -> bool:
+    """Whether it refers weakly to what is gone: sqlite3 has up to 200 of its cursors' so."""
+    return type(each) is weakref.ref and each() is None
 
 
 def main() -> None:

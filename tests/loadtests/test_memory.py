@@ -23,6 +23,6 @@ async def test_turns_that_have_ended_leave_nothing_behind() -> None:
         left = await count_left(TURNS, warm_up=WARM_UP)
 
     assert {name: count for name, count in left.kept.items() if count > FEW} == {}
-    assert left.tasks <= 0
+    assert left.tasks <= 2, "what is done by the clock may be at it"
     assert left.descriptors <= 2, "connections to the model may be kept, no more than run at once"
     assert left.garbage <= GARBAGE
