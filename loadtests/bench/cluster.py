@@ -20,7 +20,7 @@ import msgspec
 from loadtests.bench.exchange import fetch, get
 from loadtests.bench.measure import BenchError, ready
 from loadtests.bench.processes import Child, Command, Cores, free_port, running
-from loadtests.bench.targets import CHATSTREAM, Setup
+from loadtests.bench.targets import Setup, embedded
 
 ANYWHERE = Cores(None, None)
 
@@ -144,7 +144,7 @@ async def running_cluster(wanted: Wanted) -> AsyncGenerator[Cluster, None]:
 
 def chatstream(setup: Setup, **settings: str) -> Command:
     """Return how a worker is started, with settings beside the benchmark's own."""
-    plain = CHATSTREAM.command(setup)
+    plain = embedded(setup)
     return Command(plain.arguments, {**plain.environment, **_SETTINGS, **settings})
 
 

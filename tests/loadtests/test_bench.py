@@ -10,6 +10,7 @@ import pytest
 
 from loadtests.bench import client, report
 from loadtests.bench.measure import Idle, Steady, Workload
+from loadtests.bench.results import Results
 from loadtests.bench.targets import SIMULATOR_REQUEST
 from tests.support.simulator import running_simulator
 
@@ -59,7 +60,7 @@ async def test_a_stream_that_the_server_drops_is_counted_as_failed() -> None:
 
 
 def test_a_saturated_server_and_the_ratios_are_named() -> None:
-    results = report.Results(load_before=0.0)
+    results = Results(load_before=0.0)
     workload = Workload(10, 10)
     results.add_steady(workload, "tutorial", Steady(100.0, 50.0, 100.0, 1.0, 1.0))
     results.add_steady(workload, "chatstream", Steady(25.0, 100.0, 100.0, 1.0, 1.0))
