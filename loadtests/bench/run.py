@@ -38,6 +38,7 @@ Part = Literal["steady", "idle", "memory", "sustained"]
 PARTS: tuple[Part, ...] = ("steady", "idle", "memory", "sustained")
 
 _TOLD_CHARS = 300
+_PROBE_S = 3.0
 _GUESS_PER_S = 10_000.0
 _BUSY = 0.9  # of a core: more is hardly ever sustained
 
@@ -48,7 +49,7 @@ class Plan(msgspec.Struct, frozen=True):
     targets: Sequence[str]
     rounds: int = 3
     window_s: float = 5.0
-    requests: int = 100
+    requests: int = 60
     memory_streams: int = 1_000
     workloads: Sequence[Workload] = (Workload(200, 40), Workload(1_000, 10))
     parts: Sequence[Part] = PARTS
@@ -165,7 +166,7 @@ class _Run:
         self._results.memory_kb[target.name] = await measure.memory(self._bench, target, streams)
 
     async def _ceiling(self, target: Target) -> None:
-        probe = ceiling.prober(self._bench, target, self._plan.window_s)
+        probe = ceiling.prober(self._bench, target, min(_PROBE_S, self._plan.window_s))
         self._results.ceiling[target.name] = await ceiling.search(self._guess(target), probe)
 
     def _guess(self, target: Target) -> float:
