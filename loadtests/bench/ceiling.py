@@ -43,25 +43,26 @@ class Ceiling:
 
 
 async def search(guess_per_s: float, probe: Callable[[int], Awaitable[Probe]]) -> Ceiling:
-    """Probe steps, from the one below a guess on upwards while they hold, or else downwards.
+    """Probe steps, from the one below a guess on: upwards while they hold, else downwards.
 
     At most four: with a guess that is far off, the answer is a lower bound, or 0.
     """
-    below = [place for place, step in enumerate(STEPS_PER_S) if step <= guess_per_s]
-    place, held, probes = (below or [0])[-1], 0, list[Probe]()
-    while 0 <= place < len(STEPS_PER_S) and len(probes) < _MAX_PROBES:
-        step = STEPS_PER_S[place]
-        probes.append(await probe(step))
-        if probes[-1].is_held:
-            held = max(held, step)
-            if not all(each.is_held for each in probes):
-                break
-            place += 1
+    place, held, missed = _below(guess_per_s), -1, len(STEPS_PER_S)
+    probes: list[Probe] = []
+    while held < place < missed and len(probes) < _MAX_PROBES:
+        seen = await probe(STEPS_PER_S[place])
+        probes.append(seen)
+        if seen.is_held:
+            held, place = place, place + 1
         else:
-            if held:
-                break
-            place -= 1
-    return Ceiling(held, probes)
+            # What came of too much is about what can be held.
+            missed, place = place, min(place - 1, _below(seen.delivered_per_s or float("inf")))
+    return Ceiling(STEPS_PER_S[held] if held >= 0 else 0, probes)
+
+
+def _below(per_s: float) -> int:
+    """Return the place of the last step that is not above, or the first."""
+    return max(0, sum(step <= per_s for step in STEPS_PER_S) - 1)
 
 
 def prober(

@@ -121,7 +121,7 @@ async def side_by_side(
         servers, opened = [], []
         for target in targets:
             server, port = await stack.enter_async_context(serving(bench, target, model))
-            streams = _Streams(target, model, port, workload)
+            streams = Streams(target, model, port, workload)
             await stack.enter_async_context(streams.open())
             servers.append(server)
             opened.append(streams)
@@ -142,8 +142,8 @@ async def memory(bench: Bench, target: Target, streams: int) -> float:
     workload = Workload(streams, 1)
     model = workload.model(_RAMP_S)
     async with serving(bench, target, model) as (server, port):
-        first = _Streams(target, model, port, Workload(_WARM_UP_REQUESTS, 1))
-        then = _Streams(target, model, port, workload)
+        first = Streams(target, model, port, Workload(_WARM_UP_REQUESTS, 1))
+        then = Streams(target, model, port, workload)
         async with first.open():
             before = server.resident_bytes()
             async with then.open():
@@ -168,7 +168,7 @@ async def idle(bench: Bench, target: Target, requests: int) -> Idle:
     return Idle(direct, through)
 
 
-class _Streams:
+class Streams:
     """The streams of a workload on one server."""
 
     def __init__(self, target: Target, model: str, port: int, workload: Workload) -> None:
@@ -243,7 +243,7 @@ class _Reading:
     tokens: int
 
     @classmethod
-    def take(cls, server: Child, bench: Bench, streams: _Streams) -> "_Reading":
+    def take(cls, server: Child, bench: Bench, streams: Streams) -> "_Reading":
         streams.load.is_recording = not streams.load.is_recording
         return cls(
             time.perf_counter(),
@@ -254,7 +254,7 @@ class _Reading:
             streams.load.tokens,
         )
 
-    def since(self, before: "_Reading", streams: _Streams) -> Steady:
+    def since(self, before: "_Reading", streams: Streams) -> Steady:
         tokens = self.tokens - before.tokens
         if not tokens:
             raise BenchError("no token came within the window")

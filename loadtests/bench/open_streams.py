@@ -99,7 +99,7 @@ class Seen:
         return [
             Row(
                 "streams open at once",
-                f"{self.open_at_once:,} of {plan.turns:,} turns",
+                f"{self.open_at_once:,}, of {plan.turns:,} turns",
                 f"{streams:,}",
                 self.open_at_once >= streams,
             ),
