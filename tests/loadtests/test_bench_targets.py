@@ -89,7 +89,7 @@ async def test_a_target_that_fails_is_named_and_the_others_are_measured(
     assert results.left_out["absent"] == "buy it first"
     assert "no licence" in results.left_out["broken"]
     assert results.names == ["direct"]
-    assert not results.is_saturated("4 x 20 tokens/s", "direct")
+    assert results.cpu_us("4 x 20 tokens/s", "direct")
 
 
 @contextmanager
