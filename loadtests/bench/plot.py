@@ -7,7 +7,7 @@ from html import escape
 from loadtests.bench.results import Results
 from loadtests.bench.verdict import OWN
 
-_WIDTH, _NAMES, _VALUES = 760, 150, 120
+_WIDTH, _NAMES, _VALUES = 760, 150, 150
 _ROW, _BAR, _TITLE, _SPACE = 26, 16, 34, 18
 # Contrast of at least 4.5 on white and on a dark page alike, but for text, which follows the page.
 _STYLE = """
@@ -55,7 +55,10 @@ def _panels(results: Results) -> Iterator[Panel]:
     most = {name: each.held_per_s for name, each in results.ceiling.items()}
     yield Panel(
         "Tokens/s that one core sustains (more is better; direct: the limit of the measuring)",
-        [Bar(name, per_s, f"{per_s:,}") for name, per_s in most.items()],
+        [
+            Bar(name, per_s, f"{per_s:,}" if per_s else "less than was tried")
+            for name, per_s in most.items()
+        ],
     )
     yield Panel(
         "Memory of an open stream (less is better)",

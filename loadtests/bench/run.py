@@ -86,13 +86,13 @@ async def run(plan: Plan) -> Results:
     if not chosen:
         raise BenchError("no target is there")
     pin(cores.load)
-    async with _stand(cores, chosen) as bench:
+    async with stand(cores, chosen) as bench:
         await _Run(bench, plan, results).all(chosen)
     return results
 
 
 @asynccontextmanager
-async def _stand(cores: Cores, chosen: Sequence[Target]) -> AsyncGenerator[Bench, None]:
+async def stand(cores: Cores, chosen: Sequence[Target]) -> AsyncGenerator[Bench, None]:
     """Run the simulator, and Redis where a target needs it, on the core of the load."""
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True)))
