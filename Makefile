@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # The slow files come first in the tree: as they are ordered, no worker is left with one at the end.
 PYTEST := $(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
-.PHONY: run test test-long acceptance schemathesis chaos check lock bench bench-peers bench-instructions bench-speech bench-workers loadtest clean
+.PHONY: run test test-long acceptance schemathesis chaos check lock bench bench-peers bench-peers-lock bench-instructions bench-speech bench-workers loadtest clean
 .DEFAULT_GOAL := run
 
 run: .venv/.run ## serve on http://localhost:8000 (PORT=... to change)
@@ -46,6 +46,11 @@ bench: .venv/.dev ## what a token costs beside other servers, in one run (ARGS="
 	@$(BIN)/python -m loadtests.bench $(ARGS)
 
 bench-peers: .bench-peers/litellm/.ready .bench-peers/node/.ready ## install the others that `make bench` measures, apart from ours
+
+bench-peers-lock: .venv/.dev ## resolve the newest versions of the others
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
+		--no-annotate --no-header --upgrade loadtests/bench/peers/litellm.in --output-file loadtests/bench/peers/litellm.lock
+	@cd loadtests/bench/peers/node && npm update --package-lock-only --no-audit --no-fund --loglevel=error
 
 bench-instructions: .venv/.dev ## what the server executes for a token, counted and not timed
 	@$(BIN)/python -m loadtests.bench.instructions

@@ -45,7 +45,7 @@ def as_json(results: Results, arguments: dict[str, Any]) -> dict[str, Any]:
         "machine": platform.platform(),
         "cores": os.cpu_count(),
         "load_before": results.load_before,
-        "versions": {name: _version(name) for name in _PACKAGES},
+        "versions": {**{name: _version(name) for name in _PACKAGES}, **results.versions},
         "steady": results.steady,
         "cpu_us_per_token": {
             workload: {name: results.cpu_us(workload, name) for name in by_target}
@@ -130,9 +130,10 @@ def _left_out(results: Results) -> str:
 
 
 def _machine(results: Results) -> str:
+    others = "".join(f", {name} {version}" for name, version in results.versions.items())
     return (
         f"{platform.system()} {platform.release().partition('-')[0]}, {os.cpu_count()} cores, "
-        f"Python {platform.python_version()}; load average before the run: "
+        f"Python {platform.python_version()}{others}; load average before the run: "
         f"{results.load_before:.1f}, after: {os.getloadavg()[0]:.1f}"
     )
 

@@ -21,6 +21,7 @@ class Results:
     ceiling: dict[str, Ceiling] = field(default_factory=dict)
     delivered: dict[str, Delivered] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=dict)  # of what is not a package of ours
     # What else the machine was doing: above about 0.5 the figures are too high, ratios less so.
     load_before: float = field(default_factory=lambda: os.getloadavg()[0])
 

@@ -74,7 +74,7 @@ async def run(plan: Plan) -> Results:
     Raises:
         BenchError: There is nothing to measure, or the simulator does not start.
     """
-    results, cores = Results(), Cores.split()
+    results, cores = Results(versions=peers.versions()), Cores.split()
     chosen = []
     for name in plan.targets:
         why = TARGETS[name].missing()

@@ -3,8 +3,12 @@
 Stock, as their own documentation starts them, one process each; none stores anything.
 """
 
+import re
 import shutil
+import subprocess
 from pathlib import Path
+
+import msgspec
 
 from loadtests.bench.processes import ROOT, Command
 from loadtests.bench.targets import MESSAGE, Setup, Target, chat_completion, request
@@ -12,6 +16,7 @@ from loadtests.bench.targets import MESSAGE, Setup, Target, chat_completion, req
 INSTALLED = ROOT / ".bench-peers"
 
 _SOURCES = Path(__file__).parent
+_NUMBER = re.compile(r"\d+(?:\.\d+)+")
 _MISSING = "is not installed (make bench-peers)"
 _LITELLM = INSTALLED / "litellm" / "bin" / "litellm"
 
@@ -67,3 +72,35 @@ AI_SDK = Target(
 NODE_RELAY = Target(
     "node-relay", lambda setup: _node("relay.mjs", setup), _message, "/healthz", _missing_node
 )
+
+
+class _Package(msgspec.Struct):
+    version: str = ""
+
+
+class _Lock(msgspec.Struct):
+    packages: dict[str, _Package]
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of the others that are installed here: of programs, and as locked."""
+    found = {name: _program_version(name) for name in ("nginx", "node", "redis-server")}
+    if not _missing_litellm():
+        locked = (_SOURCES / "litellm.lock").read_text(encoding="ascii")
+        found["litellm"] = locked.partition("\nlitellm==")[2].partition(" ")[0]
+    if not _missing_node():
+        packages = (_SOURCES / "node" / "package-lock.json").read_bytes()
+        known = msgspec.json.decode(packages, type=_Lock).packages
+        for name in ("ai", "@ai-sdk/openai-compatible"):
+            found[name] = known[f"node_modules/{name}"].version
+    return {name: version for name, version in found.items() if version}
+
+
+def _program_version(name: str) -> str:
+    program = shutil.which(name)
+    if program is None:
+        return ""
+    option = "-v" if name == "nginx" else "--version"
+    told = subprocess.run([program, option], capture_output=True, check=False)  # noqa: S603  # our own words
+    number = _NUMBER.search((told.stdout + told.stderr).decode(errors="replace"))
+    return number[0] if number else ""
