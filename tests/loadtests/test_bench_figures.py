@@ -44,6 +44,10 @@ def test_gaps_and_delays_are_those_of_tokens_against_their_pace() -> None:
     assert pace([(one_late[-10:], 7.0)], gap_s=0.025).gap_p99_s == pytest.approx(0.525, rel=0.1)
 
 
+def test_a_server_that_is_late_all_the_time_is_late_against_its_own_best_token() -> None:
+    assert pace([([5.1] * 9, 5.0)], gap_s=0.025).delay_p50_s == pytest.approx(0.1)
+
+
 def test_tokens_that_wait_together_are_late_by_as_long_as_each_has_waited() -> None:
     # Three tokens, due at 0, 0.1 and 0.2, all come at 0.2; lateness is arrival less place.
     seen = pace([([0.2, 0.1, 0.0], 0.0)], gap_s=0.1)
