@@ -27,7 +27,7 @@ _RAMP_S = 2.0
 _OPENED_PER_S = 250
 _TTFT_S = 0.05  # the simulator's
 _SETTLE_S = 1.5
-_SPARE_S = 15.0
+_SPARE_S = 60.0  # a saturated server takes its time: no answer may end before it is measured
 _PAUSE_S = 0.02
 _WARM_UP_REQUESTS = 20
 _SHORT = "sim:ttft=0,rate=0,tokens=4,mark=1"
@@ -189,13 +189,9 @@ class Streams:
             BenchError: None comes, or one is refused.
         """
         count, load = self.workload.streams, self.load
-        phases = random.Random(count)
         try:
-            async with anyio.create_task_group() as tasks:
-                for number in range(count):
-                    after_s = phases.uniform(0, self.workload.ramp_s)
-                    tasks.start_soon(self._open_one, number, after_s)
-            with anyio.move_on_after(_LATE_S):
+            with anyio.move_on_after(self.workload.ramp_s + _LATE_S):
+                await self._open_all()
                 while load.started < count and not load.failed:  # noqa: ASYNC110  many
                     await anyio.sleep(0.02)
             if load.failed or not load.started:
@@ -204,6 +200,13 @@ class Streams:
         finally:
             for one in self._clients:
                 one.close()
+
+    async def _open_all(self) -> None:
+        phases = random.Random(self.workload.streams)
+        async with anyio.create_task_group() as tasks:
+            for number in range(self.workload.streams):
+                after_s = phases.uniform(0, self.workload.ramp_s)
+                tasks.start_soon(self._open_one, number, after_s)
 
     async def _open_one(self, number: int, after_s: float) -> None:
         await anyio.sleep(after_s)

@@ -37,6 +37,7 @@ Measurement = Callable[[Target], Awaitable[None]]
 Part = Literal["steady", "idle", "memory", "sustained"]
 PARTS: tuple[Part, ...] = ("steady", "idle", "memory", "sustained")
 
+_FAILURES = (BenchError, correctness.NotTheTextError, OSError, TimeoutError)
 _TOLD_CHARS = 300
 _PROBE_S = 3.0
 _GUESS_PER_S = 10_000.0
@@ -133,28 +134,31 @@ class _Run:
                 await self._try(target, f"{part}{which}", measurement)
 
     async def _try(self, target: Target, what: str, part: Measurement) -> None:
-        """Do a part, unless the target has failed; where it fails, the run goes on without it."""
+        """Do a part, a second time where it fails; then the run goes on without the target."""
         if target.name in self._results.left_out:
             return
-        print(f"{perf_counter() - self._began_at:5.0f} s  {target.name}: {what}", file=sys.stderr)
-        try:
-            await part(target)
-        except* (BenchError, correctness.NotTheTextError, OSError, TimeoutError) as failed:
-            first: BaseException = failed
-            while isinstance(first, BaseExceptionGroup):
-                first = first.exceptions[0]
-            told = " ".join(str(first).split())[-_TOLD_CHARS:] or type(first).__name__
-            why = f"{what}: {told}"
-            self._results.left_out[target.name] = why
-            print(f"{target.name} is left out: {why}", file=sys.stderr)
+        why = ""
+        for attempt in (1, 2):
+            at_s = perf_counter() - self._began_at
+            print(f"{at_s:5.0f} s  {target.name}: {what}", file=sys.stderr)
+            try:
+                await part(target)
+            except* _FAILURES as failed:
+                why = f"{what}: {_told(failed)}"
+                print(f"{target.name}, attempt {attempt}: {why}", file=sys.stderr)
+            else:
+                return
+        self._results.left_out[target.name] = why
 
     async def _check(self, target: Target) -> None:
         async with measure.serving(self._bench, target, correctness.MODEL) as (_, port):
             self._results.delivered[target.name] = await correctness.check(target, port)
 
     async def _steady(self, target: Target) -> None:
+        window_s, samples = self._plan.window_s, list[measure.Steady]()
         for workload in self._plan.workloads:
-            sample = await measure.steady(self._bench, target, workload, self._plan.window_s)
+            samples.append(await measure.steady(self._bench, target, workload, window_s))
+        for workload, sample in zip(self._plan.workloads, samples, strict=True):
             self._results.add_steady(workload, target.name, sample)
 
     async def _idle(self, target: Target) -> None:
@@ -181,3 +185,10 @@ class _Run:
             if own_us:
                 return _BUSY * 1e6 / own_us
         return _GUESS_PER_S
+
+
+def _told(failed: BaseException) -> str:
+    """Return what the first of some failures says, on one line."""
+    while isinstance(failed, BaseExceptionGroup):
+        failed = failed.exceptions[0]
+    return " ".join(str(failed).split())[-_TOLD_CHARS:] or type(failed).__name__
