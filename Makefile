@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # The slow files come first in the tree: as they are ordered, no worker is left with one at the end.
 PYTEST := $(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
-.PHONY: run test test-long acceptance schemathesis chaos check lock bench bench-instructions bench-speech bench-workers loadtest clean
+.PHONY: run test test-long acceptance schemathesis chaos check lock bench bench-peers bench-peers-lock bench-instructions bench-speech bench-workers loadtest clean
 .DEFAULT_GOAL := run
 
 run: .venv/.run ## serve on http://localhost:8000 (PORT=... to change)
@@ -42,8 +42,15 @@ chaos: .venv/.dev ## break workers, Redis, MongoDB and links under guests, and j
 check: .venv/.dev ## format, lint, types, imports, dead code, dependencies
 	@scripts/check
 
-bench: .venv/.dev ## CPU per token and added time to first token, beside a tutorial app
-	@$(BIN)/python -m loadtests.bench
+bench: .venv/.dev ## what a token costs beside other servers, in one run (ARGS="--quick", "--publish"); 25 minutes
+	@$(BIN)/python -m loadtests.bench $(ARGS)
+
+bench-peers: .bench-peers/litellm/.ready .bench-peers/node/.ready ## install the others that `make bench` measures, apart from ours
+
+bench-peers-lock: .venv/.dev ## resolve the newest versions of the others
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
+		--no-annotate --no-header --upgrade loadtests/bench/peers/litellm.in --output-file loadtests/bench/peers/litellm.lock
+	@cd loadtests/bench/peers/node && npm update --package-lock-only --no-audit --no-fund --loglevel=error
 
 bench-instructions: .venv/.dev ## what the server executes for a token, counted and not timed
 	@$(BIN)/python -m loadtests.bench.instructions
@@ -62,7 +69,7 @@ lock: .venv/.dev ## resolve the newest versions within pyproject.toml's ranges
 	@scripts/lock
 
 clean: ## remove what was made here, but never DATA_DIR
-	@rm -rf .venv .venv-loadtests .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage
+	@rm -rf .venv .venv-loadtests .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage .bench-peers
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/bin/python:
@@ -86,4 +93,16 @@ clean: ## remove what was made here, but never DATA_DIR
 .venv-loadtests/.ready: requirements-loadtests.lock | .venv/bin/python
 	@.venv/bin/python -m venv .venv-loadtests
 	@.venv-loadtests/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes -r requirements-loadtests.lock
+	@touch $@
+
+# The benchmark's peers, each in an environment of its own: nothing of them is ever in ours.
+.bench-peers/litellm/.ready: loadtests/bench/peers/litellm.lock | .venv/bin/python
+	@.venv/bin/python -m venv .bench-peers/litellm
+	@.bench-peers/litellm/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes -r loadtests/bench/peers/litellm.lock
+	@touch $@
+
+.bench-peers/node/.ready: loadtests/bench/peers/node/package-lock.json
+	@mkdir -p .bench-peers/node
+	@cp loadtests/bench/peers/node/package.json loadtests/bench/peers/node/package-lock.json .bench-peers/node
+	@npm ci --prefix .bench-peers/node --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@

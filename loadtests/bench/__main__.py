@@ -1,21 +1,26 @@
-"""`python -m loadtests.bench`: measure, print a table, write JSON."""
+"""`python -m loadtests.bench`: measure side by side, print tables, write JSON, Markdown, a plot."""
 
 import argparse
 import signal
 import sys
-import tempfile
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import anyio
 import msgspec
 
-from loadtests.bench import measure, report, targets
-from loadtests.bench.processes import Command, Cores, free_port, pin, running
+from loadtests.bench import plot, report
+from loadtests.bench.figures import table
+from loadtests.bench.measure import BenchError, Workload
+from loadtests.bench.processes import ROOT
+from loadtests.bench.results import Results
+from loadtests.bench.run import PARTS, TARGETS, Plan, run
+from loadtests.bench.verdict import judged
 
 _STOPPED = 130
-_WORKLOADS = (measure.Workload(200, 40), measure.Workload(50, 20))
+_PAGE = ROOT / "docs" / "performance.md"
+_IMAGE = ROOT / "docs" / "images" / "bench.svg"
+_SHOWN = "![CPU per token, tokens a second on one core, memory of a stream](images/bench.svg)"
+_BEGIN, _END = "<!-- bench: begin -->\n", "<!-- bench: end -->\n"
 
 
 def main() -> int:
@@ -33,8 +38,8 @@ async def _run(arguments: argparse.Namespace) -> int:
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(_cancel_on_signal, tasks.cancel_scope)
         try:
-            results = await _measure(arguments)
-        except measure.BenchError as exc:
+            results = await run(_plan(arguments))
+        except BenchError as exc:
             print(f"bench: {exc}", file=sys.stderr)
             status = 1
         else:
@@ -50,87 +55,80 @@ async def _cancel_on_signal(scope: anyio.CancelScope) -> None:
             scope.cancel()
 
 
-def _publish(results: report.Results, arguments: argparse.Namespace) -> None:
+def _publish(results: Results, arguments: argparse.Namespace) -> None:
     print(report.text(results))
+    print(table("Promises", judged(results)))
+    output: Path = arguments.output
     plain = {name: str(value) for name, value in vars(arguments).items()}
-    document = msgspec.json.encode(report.as_json(results, plain))
-    arguments.output.parent.mkdir(parents=True, exist_ok=True)
-    arguments.output.write_bytes(msgspec.json.format(document))
-    print(f"written to {arguments.output}")
+    document = msgspec.json.format(msgspec.json.encode(report.as_json(results, plain)))
+    page, image = report.markdown(results), plot.svg(results)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    output.write_bytes(document)
+    output.with_suffix(".md").write_text(page, encoding="utf-8")
+    output.with_suffix(".svg").write_text(image, encoding="utf-8")
+    print(f"written to {output}, .md and .svg")
+    if arguments.publish:
+        _IMAGE.write_text(image, encoding="utf-8")
+        part = f"{_SHOWN}\n\n{page}"
+        _PAGE.write_text(put_between(_PAGE.read_text("utf-8"), part), encoding="utf-8")
+        print(f"and into {_PAGE.relative_to(ROOT)}, {_IMAGE.relative_to(ROOT)}")
 
 
-async def _measure(arguments: argparse.Namespace) -> report.Results:
-    chosen = [one for one in targets.available() if one.name in arguments.targets]
-    results = report.Results()
-    cores = Cores.split()
-    pin(cores.load)
-    async with _simulator(cores) as bench:
-        for number in range(arguments.rounds):
-            # Turned round each time, so that no target always runs on the warmest machine.
-            for target in chosen[:: -1 if number % 2 else 1]:
-                print(f"round {number + 1}/{arguments.rounds}: {target.name}", file=sys.stderr)
-                await _one_round(bench, target, arguments, results)
-        for target in chosen:
-            print(f"memory: {target.name}", file=sys.stderr)
-            results.memory_kb[target.name] = await measure.memory(
-                bench, target, arguments.memory_streams
-            )
-    return results
+def put_between(page: str, part: str) -> str:
+    """Return a page with its measured part replaced.
+
+    Raises:
+        ValueError: The page does not say where it begins and ends.
+    """
+    begin, end = page.index(_BEGIN) + len(_BEGIN), page.index(_END)
+    return f"{page[:begin]}\n{part}\n{page[end:]}"
 
 
-async def _one_round(
-    bench: measure.Bench,
-    target: targets.Target,
-    arguments: argparse.Namespace,
-    results: report.Results,
-) -> None:
-    for workload in arguments.workloads:
-        sample = await measure.steady(bench, target, workload, arguments.window)
-        results.add_steady(workload, target.name, sample)
-    sample_s = await measure.idle(bench, target, arguments.requests)
-    results.idle.setdefault(target.name, []).append(sample_s)
+def _plan(arguments: argparse.Namespace) -> Plan:
+    given = {
+        name: value
+        for name in ("rounds", "window_s", "requests", "memory_streams", "workloads", "parts")
+        if (value := getattr(arguments, name)) is not None
+    }
+    first = Plan.quick(arguments.targets) if arguments.quick else Plan(arguments.targets)
+    return msgspec.structs.replace(first, **given)
 
 
-@asynccontextmanager
-async def _simulator(cores: Cores) -> AsyncGenerator[measure.Bench, None]:
-    port = free_port()
-    arguments = (sys.executable, "-m", "loadtests.llm_simulator", "--port", str(port))
-    with tempfile.TemporaryDirectory() as folder:
-        log = Path(folder) / "simulator.log"
-        async with running(Command(arguments, {}), cores.load, log) as child:
-            await measure.ready(child, f"http://127.0.0.1:{port}/healthz")
-            yield measure.Bench(child, port, cores)
-
-
-def _workload(spec: str) -> measure.Workload:
+def _workload(spec: str) -> Workload:
     streams, _, rate = spec.partition("x")
-    return measure.Workload(int(streams), float(rate))
+    return Workload(int(streams), float(rate))
 
 
 def _parser() -> argparse.ArgumentParser:
-    names = ["tutorial", "chatstream", "nginx"]
+    names, plan = list(TARGETS), Plan(list(TARGETS))
     parser = argparse.ArgumentParser(
         prog="python -m loadtests.bench",
         description=(
-            "CPU per token, added time to first token and memory per stream, side by side. "
-            "Takes about five minutes; for good figures leave the machine alone meanwhile."
+            "What a token costs, here and elsewhere, side by side. With all targets it takes about "
+            "25 minutes; for good figures leave the machine alone meanwhile."
         ),
     )
-    parser.add_argument("--rounds", type=int, default=3, help="interleaved rounds (%(default)s)")
-    parser.add_argument("--window", type=float, default=5.0, help="seconds (%(default)s)")
-    parser.add_argument("--requests", type=int, default=100, help="idle ones a round (%(default)s)")
+    parser.add_argument("--quick", action="store_true", help="one short round, no search")
+    parser.add_argument("--rounds", type=int, help=f"interleaved rounds ({plan.rounds})")
     parser.add_argument(
-        "--memory-streams", type=int, default=300, help="streams held open (%(default)s)"
+        "--window", dest="window_s", type=float, help=f"seconds ({plan.window_s:g})"
+    )
+    parser.add_argument("--requests", type=int, help=f"idle ones a round ({plan.requests})")
+    parser.add_argument(
+        "--memory-streams", type=int, help=f"streams held open ({plan.memory_streams})"
     )
     parser.add_argument(
         "--workloads",
         type=_workload,
         nargs="+",
-        default=_WORKLOADS,
-        help="streams x tokens/s of each, such as 200x40 50x20",
+        help="streams x tokens/s of each, such as 200x40 1000x10",
     )
     parser.add_argument("--targets", nargs="+", choices=names, default=names)
+    parser.add_argument("--parts", nargs="+", choices=PARTS, help="what is measured (all)")
     parser.add_argument("--output", type=Path, default=Path("data/bench.json"))
+    parser.add_argument(
+        "--publish", action="store_true", help="put tables and plot into docs/performance.md too"
+    )
     return parser
 
 

@@ -20,7 +20,7 @@ import msgspec
 from loadtests.bench.exchange import fetch, get
 from loadtests.bench.measure import BenchError, ready
 from loadtests.bench.processes import Child, Command, Cores, free_port, running
-from loadtests.bench.targets import CHATSTREAM, Setup
+from loadtests.bench.targets import Setup, embedded
 
 ANYWHERE = Cores(None, None)
 
@@ -65,6 +65,10 @@ class Worker:
             running(self._command, self._core, log)
         )
         await ready(self._child, f"http://127.0.0.1:{self.port}/health/ready")
+
+    def cpu_s(self) -> float:
+        """Return the CPU seconds that it has used since its start."""
+        return 0.0 if self._child is None else self._child.cpu_s()
 
     async def kill(self) -> None:
         """End it at once."""
@@ -144,7 +148,7 @@ async def running_cluster(wanted: Wanted) -> AsyncGenerator[Cluster, None]:
 
 def chatstream(setup: Setup, **settings: str) -> Command:
     """Return how a worker is started, with settings beside the benchmark's own."""
-    plain = CHATSTREAM.command(setup)
+    plain = embedded(setup)
     return Command(plain.arguments, {**plain.environment, **_SETTINGS, **settings})
 
 
@@ -206,10 +210,24 @@ async def _listening(child: Child, port: int) -> None:
 
 async def upstream_calls(model_port: int) -> int:
     """Return how often the simulator was asked for an answer so far."""
+    return (await _stats(model_port)).requests
+
+
+async def open_streams(model_port: int) -> int:
+    """Return how many answers the simulator is giving."""
+    return (await _stats(model_port)).open
+
+
+class _Stats(msgspec.Struct):
+    requests: int
+    open: int
+
+
+async def _stats(model_port: int) -> _Stats:
     answer = await fetch(model_port, get("/_stats", {}))
     if answer is None:
         raise BenchError("the simulator is gone")
-    return int(msgspec.json.decode(answer.body)["requests"])
+    return msgspec.json.decode(answer.body, type=_Stats)
 
 
 async def lags(ports: Sequence[int]) -> dict[float, float]:

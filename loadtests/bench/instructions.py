@@ -64,6 +64,85 @@ async def count_bytecode() -> PerToken:
     Raises:
         BenchError, ConnectionError, TimeoutError: It did not start, or did not answer.
     """
+    async with counted_server() as counted:
+        return await counted.per_token()
+
+
+@dataclass(frozen=True, slots=True)
+class CountedServer:
+    """The embedded server, counting its bytecode when told to, and the model behind it."""
+
+    server: Child
+    model: Lockstep
+    port: int
+    found: Path
+
+    async def per_token(self) -> PerToken:
+        """Count by the difference of long answers and short ones.
+
+        Raises:
+            ConnectionError, TimeoutError: It did not answer.
+        """
+        counts = []
+        for tokens in (_SHORT, _LONG):
+            self.begin()
+            await self.model.run(self.port, turns=_TURNS, tokens=tokens)
+            self.end()
+            counts.append(await self.counts())
+        short, long = counts
+        tokens = _TURNS * (_LONG - _SHORT)
+        executed = {
+            name: (each.executed - short[name].executed) / tokens
+            for name, each in long.items()
+            # What is done now and then, by the clock, is not the token's.
+            if name in short and each.entered - short[name].entered > tokens / 2
+        }
+        return PerToken(executed)
+
+    async def per_token_between(self, first: int, last: int) -> PerToken:
+        """Count while one answer's tokens come, from one number to another.
+
+        Raises:
+            ConnectionError, TimeoutError: It did not answer.
+        """
+        hooks = {first: self.begin, last: self.end}
+        await self.model.run(self.port, turns=1, tokens=last + _SHORT, hooks=hooks)
+        tokens = last - first
+        return PerToken(
+            {
+                name: each.executed / tokens
+                for name, each in (await self.counts()).items()
+                if each.entered > tokens / 2
+            }
+        )
+
+    def begin(self) -> None:
+        """Have it count from now on, from zero."""
+        self.server.signal(signal.SIGUSR1)
+
+    def end(self) -> None:
+        """Have it count no more."""
+        self.server.signal(signal.SIGUSR2)
+
+    async def counts(self) -> dict[str, Function]:
+        """Return what was counted, by the functions' names.
+
+        Raises:
+            TimeoutError: It does not say.
+        """
+        with anyio.fail_after(_COUNTED_S):
+            while not (counted := _taken(self.found)):  # noqa: ASYNC110  another process writes it
+                await anyio.sleep(0.01)
+        return {each.name: each for each in counted}
+
+
+@asynccontextmanager
+async def counted_server() -> AsyncGenerator[CountedServer, None]:
+    """Run a server that can count, for the length of the block; it has answered twice.
+
+    Raises:
+        BenchError, ConnectionError, TimeoutError: It did not start, or did not answer.
+    """
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         found = Path(folder) / "counted.json"
         wrapped = ("-m", "loadtests.bench.counted", str(found), "server")
@@ -73,31 +152,7 @@ async def count_bytecode() -> PerToken:
             port,
         ):
             await model.run(port, turns=2, tokens=_SHORT)
-            async with _counting(server, found) as short:
-                await model.run(port, turns=_TURNS, tokens=_SHORT)
-            async with _counting(server, found) as long:
-                await model.run(port, turns=_TURNS, tokens=_LONG)
-    tokens = _TURNS * (_LONG - _SHORT)
-    executed = {
-        name: (each.executed - short[name].executed) / tokens
-        for name, each in long.items()
-        # What is done now and then, by the clock, is not the token's.
-        if name in short and each.entered - short[name].entered > tokens / 2
-    }
-    return PerToken(executed)
-
-
-@asynccontextmanager
-async def _counting(server: Child, found: Path) -> AsyncGenerator[dict[str, Function], None]:
-    """Count within the block; after it the dictionary holds what was counted, by name."""
-    functions: dict[str, Function] = {}
-    server.signal(signal.SIGUSR1)
-    yield functions
-    server.signal(signal.SIGUSR2)
-    with anyio.fail_after(_COUNTED_S):
-        while not (counted := _taken(found)):  # noqa: ASYNC110  # another process writes it
-            await anyio.sleep(0.01)
-    functions |= {each.name: each for each in counted}
+            yield CountedServer(server, model, port, found)
 
 
 def _taken(found: Path) -> list[Function]:

@@ -6,7 +6,7 @@ server does for one can be counted, and comes to the same each time.
 
 import asyncio
 import re
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import cast
 
@@ -30,6 +30,9 @@ _END = (
 _DELTA = b"event: text.delta\n"
 _TERMINAL = b"event: turn.completed\n"
 _WAIT_S = 120.0  # a server whose instructions are counted is fifty times as slow
+
+Hooks = Mapping[int, Callable[[], None]]
+"""What is called once a reader has so many tokens."""
 
 
 class _Upstream(asyncio.Protocol):
@@ -67,9 +70,12 @@ class _Upstream(asyncio.Protocol):
 class _Reader(asyncio.Protocol):
     """A client that has the model go on with each token that it gets."""
 
-    def __init__(self, number: int, tokens: int, waiting: dict[int, _Upstream]) -> None:
+    def __init__(
+        self, number: int, tokens: int, waiting: dict[int, _Upstream], hooks: Hooks | None
+    ) -> None:
         self._number = number
         self._waiting = waiting
+        self._hooks = hooks
         self._request = request("/api/v1/turns", {"message": f"stream {number} of {tokens} tokens"})
         self._transport: asyncio.Transport | None = None
         self._last = b""
@@ -84,6 +90,10 @@ class _Reader(asyncio.Protocol):
         self._last = data
         for _ in range(data.count(_DELTA)):
             self.tokens += 1
+            if self._hooks is None:
+                return  # it is held here
+            if self.tokens in self._hooks:
+                self._hooks[self.tokens]()
             self._waiting[self._number].say()
         if _TERMINAL in data and not self.ended.done():
             self.ended.set_result(None)
@@ -94,6 +104,7 @@ class _Reader(asyncio.Protocol):
 
     def close(self) -> None:
         """Leave."""
+        self.ended.cancel()
         if self._transport is not None:
             self._transport.abort()
 
@@ -121,22 +132,18 @@ class Lockstep:
         finally:
             server.close()
 
-    async def run(self, port: int, *, turns: int, tokens: int) -> None:
+    async def run(self, port: int, *, turns: int, tokens: int, hooks: Hooks | None = None) -> None:
         """Have a server answer so many turns at once, each with so many tokens, to their ends.
 
         Raises:
             ConnectionError: It broke off.
             TimeoutError: It came to nothing.
         """
-        loop = asyncio.get_running_loop()
-        readers = []
+        readers: list[_Reader] = []
         try:
             with anyio.fail_after(_WAIT_S):
                 for _ in range(turns):
-                    self._count += 1
-                    reader = _Reader(self._count, tokens, self._waiting)
-                    readers.append(reader)
-                    await loop.create_connection(lambda one=reader: one, "127.0.0.1", port)  # type: ignore[misc]
+                    await self._ask(port, tokens, hooks or {}, into=readers)
                 for reader in readers:
                     await reader.ended
         finally:
@@ -144,6 +151,29 @@ class Lockstep:
                 reader.close()
         if any(reader.tokens != tokens for reader in readers):
             raise ConnectionError(f"{[reader.tokens for reader in readers]} tokens, not {tokens}")
+
+    @asynccontextmanager
+    async def holding(self, port: int, turns: int) -> AsyncGenerator[None, None]:
+        """Hold turns open of which the model has said one token, each with its reader."""
+        readers: list[_Reader] = []
+        try:
+            with anyio.fail_after(_WAIT_S):
+                for _ in range(turns):
+                    await self._ask(port, 2, None, into=readers)
+                while any(not reader.tokens for reader in readers):  # noqa: ASYNC110  many
+                    await anyio.sleep(0.02)
+            yield
+        finally:
+            for reader in readers:
+                reader.close()
+
+    async def _ask(
+        self, port: int, tokens: int, hooks: Hooks | None, *, into: list[_Reader]
+    ) -> None:
+        self._count += 1
+        reader = _Reader(self._count, tokens, self._waiting, hooks)
+        into.append(reader)
+        await asyncio.get_running_loop().create_connection(lambda: reader, "127.0.0.1", port)
 
 
 def _framed(body: bytes) -> bytes:

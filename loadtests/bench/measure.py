@@ -1,4 +1,4 @@
-"""The measurements: CPU per delivered token, memory per open stream, added time to first token.
+"""The measurements: CPU per delivered token, pace, memory per open stream, time to first token.
 
 Each runs against a fresh server, so that none pays for another's garbage.
 """
@@ -8,21 +8,26 @@ import tempfile
 import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import anyio
 import httpx
 
 from loadtests.bench import client
+from loadtests.bench.figures import quantile
+from loadtests.bench.pace import Pace, pace
 from loadtests.bench.processes import Child, Cores, free_port, running
 from loadtests.bench.targets import SIMULATOR_REQUEST, Setup, Target
 
-_START_S = 30.0
+_START_S = 60.0
 _STREAM_S = 10.0  # longest wait for a first token
+_LATE_S = 4.0  # for those of many streams: then the server is saturated, which is a result
 _RAMP_S = 2.0
+_OPENED_PER_S = 250
+_TTFT_S = 0.05  # the simulator's
 _SETTLE_S = 1.5
-_SPARE_S = 15.0
+_SPARE_S = 60.0  # a saturated server takes its time: no answer may end before it is measured
 _PAUSE_S = 0.02
 _WARM_UP_REQUESTS = 20
 _SHORT = "sim:ttft=0,rate=0,tokens=4,mark=1"
@@ -40,10 +45,25 @@ class Workload:
     streams: int
     rate: float
 
+    @property
+    def title(self) -> str:
+        """The workload in words."""
+        return f"{self.streams:,} x {self.rate:g} tokens/s"
+
+    @property
+    def offered_per_s(self) -> float:
+        """Tokens."""
+        return self.streams * self.rate
+
+    @property
+    def ramp_s(self) -> float:
+        """In which time its streams are opened: 250 a second where they are many."""
+        return max(_RAMP_S, self.streams / _OPENED_PER_S)
+
     def model(self, window_s: float) -> str:
         """Return a model whose answers outlast the measurement."""
-        tokens = int(self.rate * (_RAMP_S + _SETTLE_S + window_s + _SPARE_S))
-        return f"sim:ttft=0.05,rate={self.rate:g},tokens={tokens},mark=1"
+        tokens = int(self.rate * (self.ramp_s + _SETTLE_S + window_s + _SPARE_S))
+        return f"sim:ttft={_TTFT_S:g},rate={self.rate:g},tokens={tokens},mark=1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +74,16 @@ class Bench:
     simulator_port: int
     cores: Cores
     beside: Child | None = None
+    redis_port: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Steady:
-    """One steady window."""
+    """One steady window.
+
+    `ttft_s`: p50 and p99 of the streams' first tokens while they were opened, the model's own wait
+    taken off.
+    """
 
     cpu_us_per_token: float
     delivered_per_s: float
@@ -66,6 +91,8 @@ class Steady:
     simulator_us_per_token: float
     load_us_per_token: float
     beside_us_per_token: float = 0.0
+    pace: Pace = field(default_factory=Pace)
+    ttft_s: tuple[float, float] = (0.0, 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,38 +116,41 @@ async def side_by_side(
     What disturbs the machine disturbs all alike. The simulator's CPU and the load's are those for
     all of them together.
     """
-    model, load = workload.model(window_s), [client.Load() for _ in targets]
+    model = workload.model(window_s)
     async with AsyncExitStack() as stack:
-        servers = []
-        for target, own in zip(targets, load, strict=True):
+        servers, opened = [], []
+        for target in targets:
             server, port = await stack.enter_async_context(serving(bench, target, model))
-            streams = _streams(port, target.request(model), own, workload.streams)
-            await stack.enter_async_context(streams)
+            streams = Streams(target, model, port, workload)
+            await stack.enter_async_context(streams.open())
             servers.append(server)
+            opened.append(streams)
         await anyio.sleep(_SETTLE_S)
-        pairs = list(zip(servers, load, strict=True))
-        before = [_Reading.take(server, bench, own) for server, own in pairs]
+        pairs = list(zip(servers, opened, strict=True))
+        before = [_Reading.take(server, bench, streams) for server, streams in pairs]
         await anyio.sleep(window_s)
-        after = [_Reading.take(server, bench, own) for server, own in pairs]
-    for target, own in zip(targets, load, strict=True):
-        if own.failed:
-            raise BenchError(f"{target.name}: {len(own.failed)} failed, first: {own.failed[0]}")
-    return [end.since(begun, workload) for begun, end in zip(before, after, strict=True)]
+        after = [_Reading.take(server, bench, streams) for server, streams in pairs]
+    for streams in opened:
+        streams.check()
+    return [
+        end.since(begun, streams) for begun, end, streams in zip(before, after, opened, strict=True)
+    ]
 
 
 async def memory(bench: Bench, target: Target, streams: int) -> float:
     """Return the kilobytes by which an open stream (1 token a second) makes the server grow."""
-    model = Workload(streams, 1).model(_RAMP_S)
+    workload = Workload(streams, 1)
+    model = workload.model(_RAMP_S)
     async with serving(bench, target, model) as (server, port):
-        load = client.Load()
-        asked = target.request(model)
-        async with _streams(port, asked, load, _WARM_UP_REQUESTS):
+        first = Streams(target, model, port, Workload(_WARM_UP_REQUESTS, 1))
+        then = Streams(target, model, port, workload)
+        async with first.open():
             before = server.resident_bytes()
-            async with _streams(port, asked, load, streams):
+            async with then.open():
                 await anyio.sleep(_SETTLE_S)
                 after = server.resident_bytes()
-        if load.failed:
-            raise BenchError(f"{target.name}: {len(load.failed)} failed, first: {load.failed[0]}")
+        first.check()
+        then.check()
     return (after - before) / streams / 1024
 
 
@@ -130,12 +160,80 @@ async def idle(bench: Bench, target: Target, requests: int) -> Idle:
     async with serving(bench, target, _SHORT) as (_, port):
         asked, direct_asked = target.request(_SHORT), SIMULATOR_REQUEST(_SHORT)
         for number in range(-_WARM_UP_REQUESTS, requests):
-            seconds = await _first_token_s(port, asked)
+            seconds = await _first_token_s(port, asked, target.mark)
             direct_seconds = await _first_token_s(bench.simulator_port, direct_asked)
             if number >= 0:
                 through.append(seconds)
                 direct.append(direct_seconds)
     return Idle(direct, through)
+
+
+class Streams:
+    """The streams of a workload on one server."""
+
+    def __init__(self, target: Target, model: str, port: int, workload: Workload) -> None:
+        self.workload = workload
+        self.load = client.Load(gap_s=1 / workload.rate)
+        self._target = target
+        self._model = model
+        self._port = port
+        self._clients: list[client.StreamClient] = []
+
+    @asynccontextmanager
+    async def open(self) -> AsyncGenerator[None, None]:
+        """Hold them open; in the block each has had its first token, if the server keeps up.
+
+        They start at random times: evenly spaced starts would make their tokens come in clumps.
+
+        Raises:
+            BenchError: None comes, or one is refused.
+        """
+        count, load = self.workload.streams, self.load
+        try:
+            with anyio.move_on_after(self.workload.ramp_s + _LATE_S):
+                await self._open_all()
+                while load.started < count and not load.failed:  # noqa: ASYNC110  many
+                    await anyio.sleep(0.02)
+            if load.failed or not load.started:
+                raise BenchError(f"{load.started} of {count} streams started: {load.failed[:1]}")
+            yield  # also where some wait for their first token: a saturated server is a result
+        finally:
+            for one in self._clients:
+                one.close()
+
+    async def _open_all(self) -> None:
+        phases = random.Random(self.workload.streams)
+        async with anyio.create_task_group() as tasks:
+            for number in range(self.workload.streams):
+                after_s = phases.uniform(0, self.workload.ramp_s)
+                tasks.start_soon(self._open_one, number, after_s)
+
+    async def _open_one(self, number: int, after_s: float) -> None:
+        await anyio.sleep(after_s)
+        asked = self._target.request_of(number, self._model)
+        try:
+            self._clients.append(
+                await client.connect(self._port, asked, self.load, self._target.mark)
+            )
+        except OSError as exc:
+            self.load.failed.append(str(exc))
+
+    def check(self) -> None:
+        """Raise BenchError where one has failed meanwhile."""
+        failed = self.load.failed
+        if failed:
+            raise BenchError(f"{self._target.name}: {len(failed)} failed, first: {failed[0]}")
+
+    def pace(self) -> Pace:
+        """Return the pace of what was recorded."""
+        return pace(((one.late, one.earliest) for one in self._clients), self.load.gap_s)
+
+    def ttft_s(self) -> tuple[float, float]:
+        """Return p50 and p99 of the first tokens; one that has not come is as late as the last."""
+        there = [one.first_token for one in self._clients if one.first_token.done()]
+        waits = [max(0.0, each.result() - _TTFT_S) for each in there if not each.exception()]
+        waits += [max(waits, default=0.0)] * (self.workload.streams - len(waits))
+        return quantile(waits, 50), quantile(waits, 99)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,27 +246,30 @@ class _Reading:
     tokens: int
 
     @classmethod
-    def take(cls, server: Child, bench: Bench, load: client.Load) -> "_Reading":
+    def take(cls, server: Child, bench: Bench, streams: Streams) -> "_Reading":
+        streams.load.is_recording = not streams.load.is_recording
         return cls(
             time.perf_counter(),
             server.cpu_s(),
             bench.simulator.cpu_s(),
             time.process_time(),
             bench.beside.cpu_s() if bench.beside else 0.0,
-            load.tokens,
+            streams.load.tokens,
         )
 
-    def since(self, before: "_Reading", workload: Workload) -> Steady:
+    def since(self, before: "_Reading", streams: Streams) -> Steady:
         tokens = self.tokens - before.tokens
         if not tokens:
             raise BenchError("no token came within the window")
         return Steady(
             cpu_us_per_token=(self.server_s - before.server_s) / tokens * 1e6,
             delivered_per_s=tokens / (self.at - before.at),
-            offered_per_s=workload.streams * workload.rate,
+            offered_per_s=streams.workload.offered_per_s,
             simulator_us_per_token=(self.simulator_s - before.simulator_s) / tokens * 1e6,
             load_us_per_token=(self.load_s - before.load_s) / tokens * 1e6,
             beside_us_per_token=(self.beside_s - before.beside_s) / tokens * 1e6,
+            pace=streams.pace(),
+            ttft_s=streams.ttft_s(),
         )
 
 
@@ -181,9 +282,12 @@ async def serving(
     Raises:
         BenchError: It does not start.
     """
+    if target.command is None:  # nothing between: the simulator is its own server
+        yield bench.simulator, bench.simulator_port
+        return
     port = free_port()
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        setup = Setup(port, bench.simulator_port, model, Path(folder))
+        setup = Setup(port, bench.simulator_port, model, Path(folder), bench.redis_port)
         log = Path(folder) / "output.log"
         async with running(target.command(setup), bench.cores.server, log) as server:
             await ready(server, f"http://127.0.0.1:{port}{target.ready_path}")
@@ -212,43 +316,8 @@ async def _answers(url: str) -> bool:
         return False
 
 
-@asynccontextmanager
-async def _streams(
-    port: int, asked: bytes, load: client.Load, count: int
-) -> AsyncGenerator[None, None]:
-    """Hold streams open; inside the block each has had its first token, if the server keeps up.
-
-    They start at random times: evenly spaced starts would make their tokens come in clumps.
-    """
-    clients: list[client.StreamClient] = []
-
-    async def open_one(after_s: float) -> None:
-        await anyio.sleep(after_s)
-        try:
-            clients.append(await client.connect(port, asked, load))
-        except OSError as exc:
-            load.failed.append(str(exc))
-
-    phases = random.Random(count)
-    target = load.started + count
-    try:
-        async with anyio.create_task_group() as tasks:
-            for _ in range(count):
-                tasks.start_soon(open_one, phases.uniform(0, _RAMP_S))
-        with anyio.move_on_after(_STREAM_S):
-            while load.started < target and not load.failed:  # noqa: ASYNC110  a count of many
-                await anyio.sleep(0.02)
-        if load.failed or not load.started:
-            raise BenchError(f"{load.started} of {target} streams started: {load.failed[:1]}")
-        yield  # also where some wait for their first token: a saturated server is a result
-    finally:
-        for one in clients:
-            one.close()
-
-
-async def _first_token_s(port: int, asked: bytes) -> float:
-    load = client.Load()
-    stream = await client.connect(port, asked, load)
+async def _first_token_s(port: int, asked: bytes, mark: bytes = client.MARK) -> float:
+    stream = await client.connect(port, asked, client.Load(), mark)
     try:
         with anyio.fail_after(_STREAM_S):
             seconds = await stream.first_token

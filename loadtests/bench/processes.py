@@ -71,14 +71,14 @@ class Child:
 
     def cpu_s(self) -> float:
         """Return the CPU seconds used so far, user and system, to the nanosecond."""
-        return sum(_thread_cpu_s(thread) for pid in self._tree() for thread in _threads(pid))
+        return sum(_thread_cpu_s(thread) for pid in self.tree() for thread in _threads(pid))
 
     def resident_bytes(self) -> int:
         """Return the memory held, counting what processes share once in each."""
-        pages = sum(_resident_pages(pid) for pid in self._tree())
+        pages = sum(_resident_pages(pid) for pid in self.tree())
         return pages * os.sysconf("SC_PAGE_SIZE")
 
-    def _tree(self) -> list[int]:
+    def tree(self) -> list[int]:
         """Return the process and its descendants."""
         found = [self.pid]
         for pid in found:  # grows while it is walked
@@ -105,7 +105,7 @@ async def running(command: Command, core: int | None, log: Path) -> AsyncGenerat
         yield Child(process, log)
     finally:
         with anyio.CancelScope(shield=True):
-            await _stop(process)
+            await _stop(process, Child(process, log))
 
 
 def pin(core: int | None) -> None:
@@ -133,10 +133,13 @@ def on_core(core: int | None) -> Generator[None, None, None]:
         os.sched_setaffinity(0, before)
 
 
-async def _stop(process: anyio.abc.Process) -> None:
-    # Killed, not asked: open streams would keep a server draining, and nothing is kept.
+async def _stop(process: anyio.abc.Process, child: Child) -> None:
+    # Killed, not asked: open streams would keep a server draining, and nothing is kept. What it
+    # has started goes with it.
     if process.returncode is None:
-        process.kill()
+        for pid in child.tree():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
     with anyio.move_on_after(_STOP_S):
         await process.wait()
     await process.aclose()

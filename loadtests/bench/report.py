@@ -1,59 +1,40 @@
-"""The results of a run: a table for people, JSON for machines."""
+"""The results of a run: tables for people, as text and as Markdown; JSON for machines."""
 
 import os
 import platform
 import statistics
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from loadtests.bench.measure import Idle, Steady, Workload
+from loadtests.bench.measure import Steady
+from loadtests.bench.results import Results
+from loadtests.bench.verdict import OWN, judged
 
 _PACKAGES = ("openai", "sse-starlette", "starlette", "uvicorn", "uvloop", "httptools", "anyio")
-_DELIVERED_SHARE = 0.97  # below it the server was saturated, and its figure is a floor
+_STEADY = ("CPU", "μs/token", "[min..max]", "x nginx", "x ours", "tokens/s", "added: gap p99, ms")
+_OPENING = "TTFT p50 / p99, ms"
+_WHOLE = ("", "TTFT idle p50 / p99, ms", "KB/stream", "tokens/s on one core", "delivers")
 
-Table = list[list[str]]
-
-
-@dataclass
-class Results:
-    """Everything measured, by target."""
-
-    steady: dict[str, dict[str, list[Steady]]] = field(default_factory=dict)
-    idle: dict[str, list[Idle]] = field(default_factory=dict)
-    memory_kb: dict[str, float] = field(default_factory=dict)
-    # What else the machine was doing: above about 0.5 the figures are too high, ratios less so.
-    load_before: float = field(default_factory=lambda: os.getloadavg()[0])
-
-    def add_steady(self, workload: Workload, target: str, sample: Steady) -> None:
-        """Keep a window's result."""
-        self.steady.setdefault(title(workload), {}).setdefault(target, []).append(sample)
-
-    def cpu_us(self, workload: str, target: str) -> float | None:
-        """Return the median of the rounds, or None where it was not measured."""
-        samples = self.steady[workload].get(target)
-        return statistics.median(one.cpu_us_per_token for one in samples) if samples else None
-
-    def added_ms(self, target: str) -> tuple[float, float]:
-        """Return the p50 and p99 of the time to first token, less the simulator's own."""
-        direct = [s for one in self.idle[target] for s in one.direct_s]
-        through = [s for one in self.idle[target] for s in one.through_s]
-        return (
-            (_quantile(through, 50) - _quantile(direct, 50)) * 1e3,
-            (_quantile(through, 99) - _quantile(direct, 99)) * 1e3,
-        )
-
-
-def title(workload: Workload) -> str:
-    """Return a workload's name."""
-    return f"{workload.streams} x {workload.rate:g} tokens/s"
+Grid = list[list[str]]
 
 
 def text(results: Results) -> str:
-    """Return the tables."""
-    parts = [_steady_text(results, workload) for workload in results.steady]
-    busy = f"load average before the run: {results.load_before:.1f}"
-    return "\n\n".join([*parts, _idle_text(results), busy]) + "\n"
+    """Return the tables, for a terminal."""
+    parts = [f"{title}\n{_aligned(grid)}\n{note}" for title, grid, note in _grids(results)]
+    return "\n\n".join([*parts, _machine(results)]) + "\n"
+
+
+def markdown(results: Results) -> str:
+    """Return the tables, for a page."""
+    parts = [f"**{title}**\n\n{_piped(grid)}\n\n{note}" for title, grid, note in _grids(results)]
+    rows = [["target", "seen", "promised", ""]]
+    rows += [[row.name, row.seen, row.target, _MARKS[row.is_held]] for row in judged(results)]
+    parts.append(_piped(rows))
+    return "\n\n".join([*parts, _machine(results)]) + "\n"
+
+
+_MARKS = {None: "", True: "held", False: "**missed**"}
 
 
 def as_json(results: Results, arguments: dict[str, Any]) -> dict[str, Any]:
@@ -64,7 +45,7 @@ def as_json(results: Results, arguments: dict[str, Any]) -> dict[str, Any]:
         "machine": platform.platform(),
         "cores": os.cpu_count(),
         "load_before": results.load_before,
-        "versions": {name: _version(name) for name in _PACKAGES},
+        "versions": {**{name: _version(name) for name in _PACKAGES}, **results.versions},
         "steady": results.steady,
         "cpu_us_per_token": {
             workload: {name: results.cpu_us(workload, name) for name in by_target}
@@ -75,49 +56,93 @@ def as_json(results: Results, arguments: dict[str, Any]) -> dict[str, Any]:
             for name in results.idle
         },
         "kb_per_stream": results.memory_kb,
+        "sustained": results.ceiling,
+        "delivers": results.delivered,
+        "left_out": results.left_out,
     }
 
 
-def _steady_text(results: Results, workload: str) -> str:
-    rows = [["CPU", "us/token", "[min..max]", "x tutorial", "x nginx", "tokens/s"]]
-    for name, samples in results.steady[workload].items():
-        used = [one.cpu_us_per_token for one in samples]
-        delivered = statistics.median(one.delivered_per_s for one in samples)
-        full = delivered < _DELIVERED_SHARE * samples[0].offered_per_s
-        rows.append(
-            [
-                name,
-                f"{statistics.median(used):.1f}",
-                f"[{min(used):.1f}..{max(used):.1f}]",
-                _ratio(results, workload, (name, "tutorial")),
-                _ratio(results, workload, (name, "nginx")),
-                f"{delivered:.0f}{' saturated' if full else ''}",
-            ]
+def _grids(results: Results) -> list[tuple[str, Grid, str]]:
+    """Return each table with its title and a note."""
+    found = [
+        (
+            f"{workload}, {max(map(len, results.steady[workload].values()))} rounds",
+            [[*_STEADY, _OPENING], *(_steady_row(results, workload, name) for name in by_target)],
+            _load_note(results, workload),
         )
+        for workload, by_target in results.steady.items()
+    ]
+    whole = [list(_WHOLE), *(_whole_row(results, name) for name in results.names)]
+    return [*found, ("At rest, and at most", whole, _left_out(results))]
+
+
+def _steady_row(results: Results, workload: str, name: str) -> list[str]:
+    samples = results.steady[workload][name]
+    used = [one.cpu_us_per_token for one in samples]
+    delivered = statistics.median(one.delivered_per_s for one in samples)
+    full = " saturated" if results.is_saturated(workload, name) else ""
+
+    def ms(figure: Callable[[Steady], float]) -> str:
+        return f"{(results.added(workload, name, figure) or 0.0) * 1e3:.1f}"
+
+    return [
+        name,
+        f"{statistics.median(used):.1f}",
+        f"[{min(used):.1f}..{max(used):.1f}]",
+        _times(results.ratio(workload, name, "nginx")),
+        _times(results.ratio(workload, name, OWN)),
+        f"{delivered:.0f}{full}",
+        ms(lambda one: one.pace.gap_p99_s),
+        f"{ms(lambda one: one.ttft_s[0])} / {ms(lambda one: one.ttft_s[1])}",
+    ]
+
+
+def _whole_row(results: Results, name: str) -> list[str]:
+    idle, memory, most = "-", results.memory_kb.get(name), results.ceiling.get(name)
+    if name in results.idle:
+        p50, p99 = results.added_ms(name)
+        idle = f"{p50:.2f} / {p99:.2f}"
+    highest = "-"
+    if most is not None:
+        # Where every pace that was tried was held, it may well be more.
+        more = "" if any(not each.is_held for each in most.probes) else " or more"
+        highest = f"{most.held_per_s:,}{more}" if most.held_per_s else "less than was tried"
+    return [
+        name,
+        idle,
+        "-" if memory is None else f"{memory:.0f}",
+        highest,
+        str(results.delivered.get(name, "-")),
+    ]
+
+
+def _load_note(results: Results, workload: str) -> str:
     load = [one for samples in results.steady[workload].values() for one in samples]
     simulator = statistics.median(one.simulator_us_per_token for one in load)
     client = statistics.median(one.load_us_per_token for one in load)
     note = f"(simulator {simulator:.1f}, client {client:.1f} us/token on the other core)"
-    rounds = max(map(len, results.steady[workload].values()))
-    return f"{workload}, {rounds} rounds\n{_aligned(rows)}\n{note}"
+    redis = results.median(workload, "chatstream+redis", lambda one: one.beside_us_per_token)
+    return note if redis is None else f"{note[:-1]}; redis-server {redis:.1f})"
 
 
-def _idle_text(results: Results) -> str:
-    rows = [["idle", "added TTFT p50", "p99", "memory"]]
-    for name in results.idle:
-        p50, p99 = results.added_ms(name)
-        memory = results.memory_kb.get(name)
-        kept = "-" if memory is None else f"{memory:.0f} KB/stream"
-        rows.append([name, f"{p50:.2f} ms", f"{p99:.2f} ms", kept])
-    return _aligned(rows)
+def _left_out(results: Results) -> str:
+    return "\n".join(f"left out: {name}: {why}" for name, why in results.left_out.items())
 
 
-def _ratio(results: Results, workload: str, pair: tuple[str, str]) -> str:
-    own, other = (results.cpu_us(workload, name) for name in pair)
-    return f"{own / other:.2f}" if own and other else "-"
+def _machine(results: Results) -> str:
+    others = "".join(f", {name} {version}" for name, version in results.versions.items())
+    return (
+        f"{platform.system()} {platform.release().partition('-')[0]}, {os.cpu_count()} cores, "
+        f"Python {platform.python_version()}{others}; load average before the run: "
+        f"{results.load_before:.1f}, after: {os.getloadavg()[0]:.1f}"
+    )
 
 
-def _aligned(rows: Table) -> str:
+def _times(ratio: float | None) -> str:
+    return "-" if ratio is None else f"{ratio:.2f}"
+
+
+def _aligned(rows: Grid) -> str:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = []
     for first, *others in rows:
@@ -127,8 +152,9 @@ def _aligned(rows: Table) -> str:
     return "\n".join(lines)
 
 
-def _quantile(values: list[float], percent: int) -> float:
-    return statistics.quantiles(values, n=100, method="inclusive")[percent - 1]
+def _piped(rows: Grid) -> str:
+    lines = [f"| {' | '.join(row)} |" for row in rows]
+    return "\n".join([lines[0], "|" + "---|" * len(rows[0]), *lines[1:]])
 
 
 def _version(package: str) -> str:

@@ -1,5 +1,6 @@
 """What is measured: how each server is started, and what a client sends to it."""
 
+import importlib.util
 import shutil
 import sys
 from collections.abc import Callable
@@ -8,10 +9,19 @@ from pathlib import Path
 
 import msgspec
 
+from loadtests.bench.client import MARK
 from loadtests.bench.processes import Command
 
-_MESSAGE = "Tell me about streaming, please."
+MESSAGE = "Tell me about streaming, please."
+SPEAKING_EVERY = 20
+"""Of so many streams one is spoken, where some are."""
+
 _UNLIMITED_CHARS = "1000000"
+_UNLIMITED_S = "3600"
+
+
+def _nothing() -> str:
+    return ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +32,7 @@ class Setup:
     upstream_port: int
     model: str
     folder: Path
+    redis_port: int = 0
 
     @property
     def base_url(self) -> str:
@@ -31,12 +42,28 @@ class Setup:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A server: how to start it, how to ask it for a streamed answer."""
+    """A server: how to start it, how to ask it for a streamed answer.
+
+    Attributes:
+        command: How it is started; None is the simulator itself, with nothing between.
+        request: What asks it, where the model has such a name.
+        missing: What to do so that it can be started here; empty where it can.
+        mark: Comes once for each token in what it sends.
+        other: What every so many-th stream asks instead.
+    """
 
     name: str
-    command: Callable[[Setup], Command]
+    command: Callable[[Setup], Command] | None
     request: Callable[[str], bytes]
     ready_path: str
+    missing: Callable[[], str] = _nothing
+    mark: bytes = MARK
+    other: Callable[[str], bytes] | None = None
+
+    def request_of(self, number: int, model: str) -> bytes:
+        """Return what a stream asks, by its number."""
+        is_other = self.other is not None and number % SPEAKING_EVERY == 0
+        return self.other(model) if self.other and is_other else self.request(model)
 
 
 def request(path: str, body: dict[str, object]) -> bytes:
@@ -49,8 +76,9 @@ def request(path: str, body: dict[str, object]) -> bytes:
     return head.encode("ascii") + encoded
 
 
-def _chat_completion(model: str) -> bytes:
-    messages = [{"role": "user", "content": _MESSAGE}]
+def chat_completion(model: str) -> bytes:
+    """Return a request as OpenAI's API takes it."""
+    messages = [{"role": "user", "content": MESSAGE}]
     body = {"model": model, "stream": True, "messages": messages}
     return request("/v1/chat/completions", body)
 
@@ -61,7 +89,12 @@ def _tutorial(setup: Setup) -> Command:
     return Command(module + where, {})
 
 
-def _chatstream(setup: Setup) -> Command:
+def _turn(**more: object) -> bytes:
+    return request("/api/v1/turns", {"message": MESSAGE, **more})
+
+
+def embedded(setup: Setup) -> Command:
+    """Return how this server is started with all that it needs in itself."""
     environment = {
         "PORT": str(setup.port),
         "DATA_DIR": str(setup.folder),
@@ -73,6 +106,27 @@ def _chatstream(setup: Setup) -> Command:
         "LOG_LEVEL": "warning",
     }
     return Command((sys.executable, "-m", "server"), environment)
+
+
+def _chatstream_on_redis(setup: Setup) -> Command:
+    plain = embedded(setup)
+    more = {
+        "REDIS_URL": f"redis://127.0.0.1:{setup.redis_port}",
+        "SESSION_SECRET": "s" * 40,
+        "ADMIN_TOKEN": "a" * 40,
+    }
+    return Command(plain.arguments, {**plain.environment, **more})
+
+
+def _chatstream_speaking(setup: Setup) -> Command:
+    plain = embedded(setup)
+    more = {
+        "TTS_ENGINE": "espeak",
+        # Nobody reports what was played, and answers are endless: neither may silence them.
+        "SPEECH_IDLE_TIMEOUT_S": _UNLIMITED_S,
+        "SPEECH_SECONDS_PER_DAY": "1000000000",
+    }
+    return Command(plain.arguments, {**plain.environment, **more})
 
 
 def _nginx(setup: Setup) -> Command:
@@ -104,20 +158,39 @@ http {{
 }}
 """
 
-SIMULATOR_REQUEST = _chat_completion
 
+def _program(name: str) -> Callable[[], str]:
+    return lambda: "" if shutil.which(name) else f"{name} is not installed (apt: {name})"
+
+
+def _espeak() -> str:
+    found = importlib.util.find_spec("espeakng_loader") is not None
+    return "" if found else "eSpeak NG is not installed (make test)"
+
+
+SIMULATOR_REQUEST = chat_completion
+
+DIRECT = Target("direct", None, chat_completion, "/healthz")
+"""The load and the simulator alone: what the measuring itself can do."""
+
+NGINX = Target("nginx", _nginx, chat_completion, "/healthz", _program("nginx"))
 TUTORIAL = Target(
-    "tutorial", _tutorial, lambda _model: request("/chat", {"message": _MESSAGE}), "/healthz"
+    "tutorial", _tutorial, lambda _model: request("/chat", {"message": MESSAGE}), "/healthz"
 )
-CHATSTREAM = Target(
-    "chatstream",
-    _chatstream,
-    lambda _model: request("/api/v1/turns", {"message": _MESSAGE}),
+CHATSTREAM = Target("chatstream", embedded, lambda _model: _turn(), "/health/ready")
+WITH_REDIS = Target(
+    "chatstream+redis",
+    _chatstream_on_redis,
+    lambda _model: _turn(),
     "/health/ready",
+    _program("redis-server"),
 )
-NGINX = Target("nginx", _nginx, _chat_completion, "/healthz")
-
-
-def available() -> list[Target]:
-    """Return the targets that can be started here."""
-    return [TUTORIAL, CHATSTREAM] + ([NGINX] if shutil.which("nginx") else [])
+SPEAKING = Target(
+    "chatstream+speech",
+    _chatstream_speaking,
+    lambda _model: _turn(),
+    "/health/ready",
+    _espeak,
+    mark=b"event: text.delta\n",  # sentences say the marked text again
+    other=lambda _model: _turn(speech=True),
+)

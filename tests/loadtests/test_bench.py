@@ -10,6 +10,7 @@ import pytest
 
 from loadtests.bench import client, report
 from loadtests.bench.measure import Idle, Steady, Workload
+from loadtests.bench.results import Results
 from loadtests.bench.targets import SIMULATOR_REQUEST
 from tests.support.simulator import running_simulator
 
@@ -22,6 +23,7 @@ async def test_a_short_run_prints_a_table_and_writes_what_it_measured(tmp_path: 
     command = [sys.executable, "-m", "loadtests.bench", "--targets", "tutorial", "--rounds", "1"]
     command += ["--window", "0.5", "--requests", "3", "--memory-streams", "5"]
     command += ["--workloads", "5x20", "--output", str(output)]
+    command += ["--parts", "steady", "idle", "memory"]
 
     with anyio.fail_after(60):
         run = await anyio.run_process(command, stderr=subprocess.STDOUT)
@@ -31,6 +33,8 @@ async def test_a_short_run_prints_a_table_and_writes_what_it_measured(tmp_path: 
     assert written["cpu_us_per_token"]["5 x 20 tokens/s"]["tutorial"] > 0
     assert written["added_ttft_ms"].keys() == {"tutorial"}
     assert len(written["steady"]["5 x 20 tokens/s"]["tutorial"]) == 1
+    assert "**5 x 20 tokens/s, 1 rounds**" in output.with_suffix(".md").read_text("utf-8")
+    assert "</svg>" in output.with_suffix(".svg").read_text("utf-8")
 
 
 async def test_the_client_counts_marked_tokens_and_times_the_first() -> None:
@@ -59,7 +63,7 @@ async def test_a_stream_that_the_server_drops_is_counted_as_failed() -> None:
 
 
 def test_a_saturated_server_and_the_ratios_are_named() -> None:
-    results = report.Results(load_before=0.0)
+    results = Results(load_before=0.0)
     workload = Workload(10, 10)
     results.add_steady(workload, "tutorial", Steady(100.0, 50.0, 100.0, 1.0, 1.0))
     results.add_steady(workload, "chatstream", Steady(25.0, 100.0, 100.0, 1.0, 1.0))
@@ -68,6 +72,6 @@ def test_a_saturated_server_and_the_ratios_are_named() -> None:
 
     lines = [" ".join(line.split()) for line in report.text(results).splitlines()]
 
-    assert "tutorial 100.0 [100.0..100.0] 1.00 - 50 saturated" in lines
-    assert "chatstream 25.0 [25.0..25.0] 0.25 - 100" in lines
-    assert "chatstream 2.00 ms 2.00 ms 40 KB/stream" in lines
+    assert "tutorial 100.0 [100.0..100.0] - 4.00 50 saturated 0.0 0.0 / 0.0" in lines
+    assert "chatstream 25.0 [25.0..25.0] - 1.00 100 0.0 0.0 / 0.0" in lines
+    assert "chatstream 2.00 / 2.00 40 - -" in lines

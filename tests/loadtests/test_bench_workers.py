@@ -9,6 +9,7 @@ import anyio
 import pytest
 from anyio.abc import SocketAttribute, SocketStream
 
+from loadtests.bench import open_streams
 from loadtests.bench.cluster import worst_lag
 from loadtests.bench.exchange import fetch, get
 from loadtests.bench.figures import Row, quantile, spread, table
@@ -118,6 +119,15 @@ def test_a_table_names_what_was_held_and_what_was_missed() -> None:
     assert quantile([], 99) == 0.0
 
 
+def test_one_other_text_among_open_streams_is_a_promise_missed() -> None:
+    seen = open_streams.Seen(open_at_once=4, started=60, faults=["turn_1: entry 3 came after 1"])
+
+    rows = {row.name: row.is_held for row in seen.rows(open_streams.Plan(4, 2, seconds=1))}
+
+    assert rows["streams open at once"] is True
+    assert rows["errors, tokens lost or doubled, other texts"] is False
+
+
 @pytest.mark.services
 @pytest.mark.long
 @pytest.mark.skipif(sys.platform != "linux", reason="CPU is read from /proc")
@@ -129,6 +139,13 @@ def test_a_table_names_what_was_held_and_what_was_missed() -> None:
         ("stalled_redis", "--rounds 1 --requests 10", "TTFT of 10 requests without Redis"),
         ("sign_ins", "--people 4", "signed in 4 of 4"),
         ("redis_cost", "--rounds 1 --window 0.5 --streams 5", "redis-server itself"),
+        ("scaling", "--rounds 1 --window 0.5 --streams 5 --too-many 0", "two can do, by CPU x"),
+        ("flat_cost", "--parts readers pages", "page in its middle: 100 messages, 100,000"),
+        (
+            "open_streams",
+            "--streams 6 --turns 2 --per-s 5 --seconds 1 --tokens 12 --gap 2",
+            "errors, tokens lost or doubled, other texts 0 0 held texts whole 11 of 11",
+        ),
     ],
 )
 async def test_a_short_run_of_each_prints_its_figures(
