@@ -10,11 +10,13 @@ import argparse
 import resource
 import sys
 import tempfile
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 import anyio
 import anyio.abc
@@ -28,7 +30,7 @@ from loadtests.bench.figures import Row, spread
 from loadtests.bench.measure import BenchError, ready
 from loadtests.bench.processes import Child, free_port, running
 from loadtests.bench.readers import TURNS, Guest, Reader, new_guest, turn_of
-from loadtests.bench.targets import Setup
+from loadtests.bench.targets import Setup, chat_completion
 from loadtests.llm_simulator.prose import answer_text
 
 TURN_KB, READER_KB = 50.0, 20.0
@@ -89,6 +91,7 @@ class Seen:
     turn_kb: float = 0.0
     reader_kb: float = 0.0
     server_cores: float = 0.0
+    model_s: list[float] = field(default_factory=list)
     alone_s: list[float] = field(default_factory=list)
     ttft_s: list[float] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
@@ -119,8 +122,9 @@ class Seen:
             Row("resets", str(self.resets), "0", not self.resets),
             Row("memory of a live turn with its reader", f"{self.turn_kb:.0f} KB"),
             Row("memory of a further reader", f"{self.reader_kb:.0f} KB"),
-            Row("TTFT added, nothing else open", spread(self.alone_s)),
-            Row("TTFT added, all of it open", spread(self.ttft_s)),
+            Row("first token: of the model, asked directly", spread(self.model_s)),
+            Row("first token, nothing else open", spread(self.alone_s)),
+            Row("first token, all of it open", spread(self.ttft_s)),
             Row("cores that the server used meanwhile", f"{self.server_cores:.2f}"),
         ]
 
@@ -134,8 +138,8 @@ async def measure(plan: Plan) -> Seen:
     """
     _allow_files(plan)
     with anyio.fail_after(_ALL_S):
-        async with _serving(plan) as (server, port):
-            crowd = _Crowd(plan, server, port)
+        async with _serving(plan) as (server, port, model_port):
+            crowd = _Crowd(plan, server, port, model_port)
             await crowd.run()
     return crowd.seen
 
@@ -151,7 +155,7 @@ def _allow_files(plan: Plan) -> None:
 
 
 @asynccontextmanager
-async def _serving(plan: Plan) -> AsyncGenerator[tuple[Child, int], None]:
+async def _serving(plan: Plan) -> AsyncGenerator[tuple[Child, int, int], None]:
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
         folder, port = Path(name), free_port()
         async with running_model(folder, ANYWHERE.load) as (_, model_port):
@@ -159,7 +163,7 @@ async def _serving(plan: Plan) -> AsyncGenerator[tuple[Child, int], None]:
             async with running(own, ANYWHERE.server, folder / "server.log") as server:
                 await ready(server, f"http://127.0.0.1:{port}/health/ready")
                 await _add_chatbot(port, own.environment["ADMIN_TOKEN"])
-                yield server, port
+                yield server, port, model_port
 
 
 async def _add_chatbot(port: int, token: str) -> None:
@@ -173,11 +177,12 @@ async def _add_chatbot(port: int, token: str) -> None:
 
 
 class _Crowd:
-    def __init__(self, plan: Plan, server: Child, port: int) -> None:
+    def __init__(self, plan: Plan, server: Child, port: int, model_port: int) -> None:
         self.seen = Seen()
         self._plan = plan
         self._server = server
         self._port = port
+        self._model_port = model_port
         self._guests: list[Guest] = []
         self._readers: list[tuple[Reader, str]] = []
 
@@ -186,6 +191,7 @@ class _Crowd:
         plan, seen = self._plan, self.seen
         self._guests = [await new_guest(self._port) for _ in range(_GUESTS)]
         await self._start_short(_WARM_UP_TURNS, seen.ttft_s)  # the first ones import and connect
+        await self._paced(round(plan.per_s * _SETTLE_S), self._ask_model)
         await self._start_short(round(plan.per_s * _SETTLE_S), seen.alone_s)
         seen.ttft_s.clear()
         seen.started = seen.whole = 0
@@ -248,40 +254,33 @@ class _Crowd:
 
     async def _start_short(self, count: int, ttft_s: list[float]) -> None:
         """Start turns at an even pace, and read each to its end."""
+        await self._paced(count, partial(self._short, ttft_s))
+
+    async def _paced(self, count: int, do: Callable[[int], Coroutine[Any, Any, None]]) -> None:
         begun = perf_counter()
         async with anyio.create_task_group() as tasks:
             for number in range(count):
                 await anyio.sleep(max(0.0, begun + number / self._plan.per_s - perf_counter()))
-                tasks.start_soon(self._short, number, ttft_s)
+                tasks.start_soon(do, number)
 
-    async def _short(self, number: int, ttft_s: list[float]) -> None:
+    async def _ask_model(self, _number: int) -> None:
+        answer = await _timed(self._model_port, chat_completion(_SHORT), b'"content":"')
+        if answer.first_s is not None:
+            self.seen.model_s.append(answer.first_s)
+
+    async def _short(self, ttft_s: list[float], number: int) -> None:
         message = f"Tell me quickly about streaming, the {number}. time."
         body = msgspec.json.encode({"message": message, "chatbot_id": "short"})
         guest = self._guests[number % _GUESTS]
         asked = post(TURNS, {"cookie": guest.cookie, "accept": "text/event-stream"}, body)
-        pieces: list[bytes] = []
-        first_s: list[float] = []
-        began = perf_counter()
-
-        def take(piece: bytes) -> None:
-            if not first_s and b"event: text.delta" in piece:
-                first_s.append(perf_counter() - began)
-            pieces.append(piece)
-
-        exchange = Exchange(asked, take)
-        try:
-            with anyio.move_on_after(_SHORT_S):
-                if await connect(self._port, exchange):
-                    await exchange.ended
-        finally:
-            exchange.cut()
+        answer = await _timed(self._port, asked, b"event: text.delta")
         self.seen.started += 1
         whole = answer_text(message, tokens=_SHORT_TOKENS)
-        if exchange.is_complete and "".join(deltas(b"".join(pieces))) == whole:
+        if answer.first_s is not None and "".join(deltas(answer.body)) == whole:
             self.seen.whole += 1
-            ttft_s.append(first_s[0] - _TTFT_S)
+            ttft_s.append(answer.first_s)
         else:
-            self.seen.faults.append(f"short turn {number}: status {exchange.status}, not its text")
+            self.seen.faults.append(f"short turn {number}: status {answer.status}, not its text")
 
     def _judge(self) -> None:
         for reader, message in self._readers:
@@ -294,6 +293,37 @@ class _Crowd:
                 self.seen.faults.append(f"{reader.turn_id}: {told}")
             else:
                 self.seen.whole += 1
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """`first_s`: from connecting to the first piece of text; None where not all has come."""
+
+    status: int
+    body: bytes
+    first_s: float | None
+
+
+async def _timed(port: int, asked: bytes, mark: bytes) -> _Answer:
+    """Ask and read all of the answer; its first piece with the mark tells the time."""
+    pieces: list[bytes] = []
+    first_s: list[float] = []
+    began = perf_counter()
+
+    def take(piece: bytes) -> None:
+        if not first_s and mark in piece:
+            first_s.append(perf_counter() - began)
+        pieces.append(piece)
+
+    exchange = Exchange(asked, take)
+    try:
+        with anyio.move_on_after(_SHORT_S):
+            if await connect(port, exchange):
+                await exchange.ended
+    finally:
+        exchange.cut()
+    is_whole = exchange.is_complete and bool(first_s)
+    return _Answer(exchange.status, b"".join(pieces), first_s[0] if is_whole else None)
 
 
 def _say(told: str) -> None:
