@@ -193,6 +193,8 @@ class _Protocol(HttpToolsProtocol):  # noqa: PLR0904  # uvicorn's, and what is o
     def on_disconnect(self, call: Callable[[], None] | None) -> None:
         """Have it called once when the client leaves, at once where it has; None: not any more."""
         self._on_disconnect = call
+        if call is not None and not self.pipeline:
+            self.flow.resume_reading()  # a long body may have paused it: nobody's leaving was seen
         cycle: RequestResponseCycle | None = self.cycle
         if cycle is None or cycle.disconnected:
             self._tell_disconnected()

@@ -88,7 +88,7 @@ class OpenAITokenSource:
         self._on_retry = on_retry
         self._asks_for_usage = True
         address, authorization = _without_credentials(base_url or OPENAI_URL, api_key)
-        self._http = http_client(on_response=demand_event_stream)
+        self._http = http_client(address, on_response=demand_event_stream)
         self._client = AsyncOpenAI(
             base_url=address,
             api_key=api_key or _NO_KEY,
@@ -224,6 +224,8 @@ class OpenAITokenSource:
     def _unreachable(self, error: httpx2.RequestError) -> SourceError:
         # The transport calls a reset a timeout as well; only what caused it tells them apart.
         cause: BaseException | None = error
+        if isinstance(error, httpx2.ReadError):  # it was connected
+            cause = None
         while cause is not None and not isinstance(cause, TimeoutError):
             cause = cause.__cause__
         if cause is not None:

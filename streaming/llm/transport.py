@@ -7,14 +7,15 @@ Of what a token costs, two fifths were a general client's way from the socket to
 import asyncio
 import re
 import ssl
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
-from urllib.request import getproxies
+from urllib.request import getproxies, proxy_bypass
 
 import anyio
 import httpx2
 
-from streaming.llm.wire.connecting import connect
+from streaming.llm.wire.connecting import Names, connect
 from streaming.llm.wire.exchange import Exchange, UnansweredError
 from streaming.llm.wire.idle import IdleConnections, Origin
 
@@ -30,11 +31,22 @@ _PORTS = {"http": 80, "https": 443}
 _BREAKS = re.compile(rb"[\r\n\0]")
 
 
-def http_client(*, on_response: Callable[[httpx2.Response], Awaitable[None]]) -> httpx2.AsyncClient:
-    """Return a client that follows no redirects, and tells of each answer before it reads it."""
+LOST_WITHIN_S = 1.0
+"""A kept connection that is lost so soon had most likely been closed before the request came."""
+
+
+def http_client(
+    url: httpx2.URL, *, on_response: Callable[[httpx2.Response], Awaitable[None]]
+) -> httpx2.AsyncClient:
+    """Return a client that follows no redirects, and tells of each answer before it reads it.
+
+    Args:
+        url: Below which all is that it asks.
+        on_response: Told.
+    """
     return httpx2.AsyncClient(
         limits=_LIMITS,
-        transport=None if _has_proxies() else HttpTransport(_LIMITS),
+        transport=None if _has_proxy(url) else HttpTransport(_LIMITS),
         follow_redirects=False,
         event_hooks={"response": [on_response]},
     )
@@ -68,14 +80,16 @@ class HttpTransport(httpx2.AsyncBaseTransport):
         self._idle = IdleConnections(
             keepalive_s=limits.keepalive_expiry, max_each=limits.max_keepalive_connections
         )
+        self._names = Names()
         self._context: ssl.SSLContext | None = None
+        self._now = time.monotonic
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         """Send a request, whose body is in memory; return its answer, whose body was not read.
 
-        It is sent a second time where a connection that was kept turns out to be lost before a
-        byte of an answer: whoever was at its other end had most likely left before it came. What
-        was sent on a new connection is never sent again.
+        It is sent a second time where a connection that was kept turns out to be lost at once, and
+        before a byte of an answer: whoever was at its other end had most likely left before it
+        came. What was lost later, or on a new connection, is never sent again here.
 
         Raises:
             httpx2.RequestError: There is no answer.
@@ -83,11 +97,12 @@ class HttpTransport(httpx2.AsyncBaseTransport):
         message, origin = _message(request), _origin(request.url)
         kept = self._idle.take(origin)
         if kept is not None:
-            exchange = Exchange(kept)
+            exchange, asked_at = Exchange(kept), self._now()
             try:
                 await exchange.ask(message)
             except UnansweredError:
-                pass
+                if self._now() - asked_at > LOST_WITHIN_S:
+                    raise
             else:
                 return self._answer(request, origin, exchange)
         timeout: dict[str, float | None] = request.extensions.get("timeout", {})
@@ -106,7 +121,8 @@ class HttpTransport(httpx2.AsyncBaseTransport):
             self._context.set_alpn_protocols(["http/1.1"])
         try:
             with anyio.fail_after(timeout_s):
-                return await connect(origin, self._context if origin.is_tls else None)
+                context = self._context if origin.is_tls else None
+                return await connect(origin, context, self._names)
         except TimeoutError as error:
             raise httpx2.ConnectTimeout(str(error)) from error
         except (OSError, UnicodeError) as error:
@@ -163,6 +179,7 @@ def _origin(url: httpx2.URL) -> Origin:
     )
 
 
-def _has_proxies() -> bool:
-    """Whether the environment names a proxy; the client's own transport knows what to do then."""
-    return bool(getproxies().keys() & {"http", "https", "all"})
+def _has_proxy(url: httpx2.URL) -> bool:
+    """Whether the environment names a proxy for it; httpx2's transport knows what to do then."""
+    is_named = bool(getproxies().keys() & {url.scheme, "all"})
+    return is_named and not proxy_bypass(url.host)

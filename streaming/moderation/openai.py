@@ -62,13 +62,14 @@ class OpenAIModerator:
     ) -> None:
         self._model = model
         self._read = msgspec.json.Decoder(_Answer).decode
+        url = httpx2.URL(base_url or OPENAI_URL)
         self._client = AsyncOpenAI(
-            base_url=base_url or OPENAI_URL,
+            base_url=url,
             api_key=api_key or "unused",  # the client insists on one
             max_retries=0,
             timeout=httpx2.Timeout(None, connect=connect_timeout_s, pool=connect_timeout_s),
             default_headers={"Accept": "application/json", "Accept-Encoding": "identity"},
-            http_client=http_client(on_response=_demand_json),
+            http_client=http_client(url, on_response=_demand_json),
         )
 
     async def check(self, texts: Sequence[str]) -> Sequence[Verdict]:

@@ -226,6 +226,25 @@ async def test_who_asks_again_on_a_connection_that_streams_and_leaves_is_missed_
         assert (await chat.server.state(started["turn_id"]))["status"] == "running"
 
 
+async def test_who_sends_a_long_body_after_its_head_and_leaves_is_missed_at_once(
+    tmp_path: Path,
+) -> None:
+    """Reading pauses on a body that comes while nobody takes it; who leaves would not be seen."""
+    body = b'{"chatbot_id":"silent","message":"%b"}' % (rb"\ud83d\ude00" * 7_900)
+    settings = {"heartbeat_s": 60}
+    async with running_chat(tmp_path, models={"silent": "sim:ttft=60"}, **settings) as chat:
+        port = chat.server.port
+        headers = {"Accept": "text/event-stream", "Content-Type": "application/json"}
+        whole = request_bytes("POST", "/api/v1/turns", port=port, body=body, headers=headers)
+        with socket.create_connection(("127.0.0.1", port)) as sender:
+            sender.sendall(whole[: -len(body)])
+            await anyio.sleep(0.1)
+            sender.sendall(body)
+            await until_readers(chat, 1)
+
+        await until_readers(chat, 0)
+
+
 async def until_readers(chat: Chat, count: int) -> None:
     """Wait until so many event streams are open."""
     with anyio.fail_after(5):

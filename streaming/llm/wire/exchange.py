@@ -25,7 +25,7 @@ long as they go on without a piece of the body."""
 MAX_UNREAD_BYTES = 262_144
 """Reading pauses beyond it, until what has come is taken; a read of the socket may add as much."""
 
-_OK = 200
+_OK, _REFUSED = 200, 400
 
 
 class UnansweredError(httpx2.ReadError):
@@ -48,6 +48,7 @@ class Exchange(asyncio.Protocol):  # noqa: PLR0904  # the loop's callbacks, the 
         "_feed",
         "_has_begun",
         "_is_in_head",
+        "_is_long",
         "_is_over",
         "_is_reusable",
         "_is_until_closed",
@@ -75,6 +76,7 @@ class Exchange(asyncio.Protocol):  # noqa: PLR0904  # the loop's callbacks, the 
         self._feed: Callable[[bytes], None] = parser.feed_data
         self._has_begun = self._is_over = self._is_reusable = self._is_until_closed = False
         self._is_in_head = True
+        self._is_long = False
         self._error: httpx2.TransportError | None = None
         self._pieces: list[bytes] = []  # of the body; come, and not yet taken
         self._unread_bytes = self._silent_bytes = 0
@@ -90,6 +92,7 @@ class Exchange(asyncio.Protocol):  # noqa: PLR0904  # the loop's callbacks, the 
         if self._transport.is_closing():  # whoever was its protocol has been told
             raise UnansweredError("The connection was lost before it was used.")
         self._waiting = self._loop.create_future()
+        self._is_long = len(message) > MAX_HEAD_BYTES
         try:
             self._transport.set_protocol(self)
             self._transport.write(message)
@@ -148,10 +151,14 @@ class Exchange(asyncio.Protocol):  # noqa: PLR0904  # the loop's callbacks, the 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._is_until_closed and exc is None:
             self.on_message_complete()
-        elif self._has_begun:
-            self._fail(httpx2.ReadError("The connection was lost within the answer."))
         else:
-            self._fail(UnansweredError("The connection was lost before the answer."))
+            error = (
+                httpx2.ReadError("The connection was lost within the answer.")
+                if self._has_begun
+                else UnansweredError("The connection was lost before the answer.")
+            )
+            error.__cause__ = exc
+            self._fail(error)
         self._let_go()
 
     def on_message_begin(self) -> None:
@@ -176,7 +183,9 @@ class Exchange(asyncio.Protocol):  # noqa: PLR0904  # the loop's callbacks, the 
             self.headers.clear()
             return
         self._is_in_head = False
-        self._is_reusable = parser.should_keep_alive()
+        # What TLS has encrypted and not sent is not told: a refusal may come before all has left.
+        is_early = self._is_long and self.status >= _REFUSED
+        self._is_reusable = parser.should_keep_alive() and not is_early
         names = {name.lower() for name, _ in self.headers}
         self._is_until_closed = names.isdisjoint((b"content-length", b"transfer-encoding"))
         self._tell()

@@ -3,11 +3,12 @@
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
+from typing import Any
 
 import anyio
 import pytest
 
-from streaming.errors import SourceError
+from streaming.errors import SourceError, SourceUnavailableError
 from streaming.llm.base import Finish, Prompt, PromptMessage
 from streaming.llm.openai import OpenAITokenSource
 from tests.streaming.llm.upstream import (
@@ -64,9 +65,9 @@ async def a_source(base_url: str) -> AsyncGenerator[OpenAITokenSource, None]:
         await source.close()
 
 
-async def outcome(script: Sequence[Step]) -> list[object]:
+async def outcome(script: Sequence[Step]) -> list[Any]:
     """Return all that comes of a script, and how it failed."""
-    items: list[object] = []
+    items: list[Any] = []
     with anyio.fail_after(10):
         async with upstream(script) as server, a_source(server.base_url) as source:
             await _read_into(items, source)
@@ -87,7 +88,7 @@ async def test_an_answer_is_the_same_as_through_the_client_s_own_transport(
 ) -> None:
     short = await outcome(SCRIPTS[name])
 
-    monkeypatch.setattr("streaming.llm.transport._has_proxies", lambda: True)
+    monkeypatch.setattr("streaming.llm.transport._has_proxy", lambda _: True)
     long = await outcome(SCRIPTS[name])
 
     assert short == long
@@ -106,6 +107,24 @@ async def test_where_the_environment_names_a_proxy_the_request_goes_there(
 
     assert finish == Finish("stop", 3, 1)
     assert proxy.requests[0].head.startswith("POST http://provider.example/v1/chat/completions ")
+
+
+@pytest.mark.parametrize("proxy", ["http://127.0.0.1:9", "socks5://127.0.0.1:9"])
+async def test_what_needs_no_proxy_is_asked_directly(
+    proxy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ALL_PROXY", proxy)
+    monkeypatch.setenv("NO_PROXY", "localhost,127.0.0.1")
+
+    assert await outcome([WHOLE]) == ["Hello", Finish("stop", 3, 1)]
+
+
+async def test_a_proxy_of_socks_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ALL_PROXY", "socks5://127.0.0.1:9")
+
+    [(kind, *_)] = await outcome([WHOLE])
+
+    assert kind is SourceUnavailableError
 
 
 async def test_a_connection_is_used_again_once_its_answer_was_read_to_the_end() -> None:

@@ -82,6 +82,7 @@ async def a_peer(
     *,
     host: str = "127.0.0.1",
     context: ssl.SSLContext | None = None,
+    shakes_after_s: float = 0,
 ) -> AsyncGenerator[Peer, None]:
     """Serve each connection with the script, which hangs up at its end."""
     listener = await anyio.create_tcp_listener(local_host=host)
@@ -91,6 +92,7 @@ async def a_peer(
         peer.links += 1
         async with client:
             if context is not None:
+                await anyio.sleep(shakes_after_s)
                 try:
                     client = await TLSStream.wrap(
                         client, server_side=True, ssl_context=context, standard_compatible=False

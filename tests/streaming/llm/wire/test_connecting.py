@@ -9,7 +9,7 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from streaming.llm.wire.connecting import _addresses, _first
+from streaming.llm.wire.connecting import Names, _first, connect
 from streaming.llm.wire.idle import Origin
 
 
@@ -75,7 +75,7 @@ async def test_addresses_take_turns_by_family_and_begin_with_the_preferred_one(
 
     monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", found)
 
-    addresses = await _addresses(Origin(is_tls=False, host="both.example", port=80))
+    addresses = await Names().addresses_of(Origin(is_tls=False, host="both.example", port=80))
 
     assert addresses == ["::1", "127.0.0.1", "::2", "127.0.0.2", "::3"]
 
@@ -84,4 +84,79 @@ async def test_addresses_take_turns_by_family_and_begin_with_the_preferred_one(
 async def test_an_address_is_not_looked_up(literal: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", None)
 
-    assert await _addresses(Origin(is_tls=False, host=literal, port=80)) == [literal]
+    assert await Names().addresses_of(Origin(is_tls=False, host=literal, port=80)) == [literal]
+
+
+def looked_up(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Have every name stand for this machine a moment later; return those that are looked up."""
+    asked: list[str] = []
+
+    async def found(host: str, port: int, **_: object) -> list[object]:
+        asked.append(host)
+        await anyio.sleep(0.05)
+        if host == "none.example":
+            raise socket.gaierror
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))]
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", found)
+    return asked
+
+
+async def test_many_who_connect_at_once_look_a_name_up_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lookups = looked_up(monkeypatch)
+    names, origin = Names(), Origin(is_tls=False, host="one.example", port=80)
+    given_up = anyio.CancelScope()
+
+    async def ask() -> None:
+        assert await names.addresses_of(origin) == ["127.0.0.1"]
+
+    async def gives_up() -> None:
+        with given_up:
+            await ask()
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(gives_up)
+        for _ in range(20):
+            group.start_soon(ask)
+        await anyio.sleep(0.01)
+        given_up.cancel()
+    await ask()
+    assert lookups == ["one.example"]
+
+    names.forget(origin)
+    await ask()
+    monkeypatch.setattr("streaming.llm.wire.connecting.KEEP_S", 0.0)
+    names.forget(origin)
+    await ask()
+    await anyio.sleep(0.01)
+    await ask()
+    assert len(lookups) == 4
+
+
+async def test_a_name_that_was_not_found_is_looked_up_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lookups = looked_up(monkeypatch)
+    names, origin = Names(), Origin(is_tls=False, host="none.example", port=80)
+    for _ in range(2):
+        with pytest.raises(socket.gaierror):
+            await names.addresses_of(origin)
+
+    assert len(lookups) == 2
+
+
+async def test_a_name_whose_addresses_cannot_be_reached_is_looked_up_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lookups = looked_up(monkeypatch)
+    with socket.socket() as refusing:
+        refusing.bind(("127.0.0.1", 0))
+        names = Names()
+        origin = Origin(is_tls=False, host="gone.example", port=refusing.getsockname()[1])
+        for _ in range(2):
+            with pytest.raises(ConnectionRefusedError):
+                await connect(origin, None, names)
+
+    assert len(lookups) == 2

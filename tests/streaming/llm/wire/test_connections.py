@@ -159,6 +159,26 @@ async def test_a_request_that_a_kept_connection_lost_is_sent_again_on_a_new_one(
     ]  # fmt: skip
 
 
+async def test_what_a_kept_connection_loses_later_is_not_sent_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A model may have begun by then: that is for the retries above, which count and pay."""
+    monkeypatch.setattr("streaming.llm.transport.LOST_WITHIN_S", 0.05)
+
+    async def thinks(link: Link) -> None:
+        await link.request()
+        await link.send(ANSWER)
+        await link.request()
+        await anyio.sleep(0.2)
+
+    async with a_peer(thinks) as peer, a_client() as client:
+        await ask(client, peer)
+        with pytest.raises(httpx2.ReadError):
+            await ask(client, peer)
+
+    assert (peer.links, len(peer.requests)) == (1, 2)
+
+
 async def test_it_is_sent_again_once_and_not_on_another_that_was_kept() -> None:
     both = anyio.Event()
 
@@ -248,6 +268,20 @@ async def test_an_answer_may_come_before_all_of_the_request_has_left() -> None:
         await peer.left.wait()
 
     assert (response.status_code, response.text) == (413, "no")
+
+
+async def test_nothing_follows_a_long_request_that_was_refused() -> None:
+    """Over TLS nobody tells how much of it has left: here all has, and it is cut all the same."""
+
+    async def refuses(link: Link) -> None:
+        while await link.request():
+            await link.send(b"HTTP/1.1 413 Too Large\r\ncontent-length: 2\r\n\r\nno")
+
+    async with a_peer(refuses) as peer, a_client() as client:
+        for body in (b"short", bytes(100_000), b"short"):
+            assert await ask(client, peer, body) == "no"
+
+    assert peer.links == 2
 
 
 async def test_a_long_request_arrives_whole_at_a_server_that_is_slow() -> None:
@@ -345,6 +379,20 @@ async def test_giving_up_in_the_middle_of_the_handshake_closes_the_connection() 
         await peer.left.wait()
 
 
+@pytest.mark.services
+async def test_a_handshake_that_takes_long_is_not_begun_with_other_addresses_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context = self_signed(tmp_path, "DNS:localhost")
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "certificate.pem"))
+    monkeypatch.setattr("streaming.llm.wire.connecting.NEXT_TRY_S", 0.05)
+    resolved(monkeypatch, *["127.0.0.1"] * 3)
+    async with a_peer(answers, context=context, shakes_after_s=0.3) as peer, a_client() as client:
+        assert (await client.post(f"https://localhost:{peer.port}/")).text == "hi"
+
+    assert peer.links == 1
+
+
 @contextmanager
 def silent(host: str, port: int) -> Iterator[None]:
     """Have an address take no connection, and refuse none."""
@@ -364,7 +412,7 @@ def resolved(monkeypatch: pytest.MonkeyPatch, *addresses: str) -> None:
         await anyio.lowlevel.checkpoint()
         return list(addresses)
 
-    monkeypatch.setattr("streaming.llm.wire.connecting._addresses", found)
+    monkeypatch.setattr("streaming.llm.wire.connecting.Names.addresses_of", found)
 
 
 async def test_an_address_that_refuses_leaves_the_next_one(monkeypatch: pytest.MonkeyPatch) -> None:
