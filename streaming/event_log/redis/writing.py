@@ -59,10 +59,12 @@ class RedisWriter:
         "_memory",
         "_outbox",
         "asks_who_reads",
+        "epoch",
         "flushed",
         "is_closed",
         "is_listed",
         "is_lost",
+        "keys",
         "log",
         "on_lost",
     )
@@ -77,6 +79,8 @@ class RedisWriter:
         on_lost: Callable[[], None],
     ) -> None:
         self.log = log
+        self.epoch = epoch
+        self.keys = tuple(of(log.turn_id) for of in (lease_of, log_of, commands_of, readers_of))
         self._logs = logs
         self._memory = logs.hold(log, epoch)
         self._outbox = outbox
@@ -246,13 +250,7 @@ class Outbox:
             WAKE,
         ]
         for writer in writers:
-            turn_id = writer.log.turn_id
-            keys += (
-                lease_of(turn_id),
-                log_of(turn_id),
-                commands_of(turn_id),
-                readers_of(turn_id),
-            )
+            keys += writer.keys
             arguments += _batch(writer)
             writer.asks_who_reads = False
             # What is appended from here on is dirty anew.
@@ -329,8 +327,16 @@ def _batch(writer: RedisWriter) -> tuple[str | int | bytes, ...]:
     held, start = writer.log, writer.flushed - writer.log.base
     before = held.epochs[start - 1] if start > 0 else 0
     written = held.epochs[start] if start < len(held.frames) else 0
+    frames = held.frames[-1:] if start + 1 == len(held.frames) else _some(writer, start, written)
+    first, last = writer.flushed + 1, writer.flushed + len(frames)
+    is_last = int(writer.is_closed and last == held.last_seq)
+    place = (held.turn_id, writer.epoch, held.base, written, before)
+    return (*place, first, last, is_last, int(writer.asks_who_reads), b"".join(frames))
+
+
+def _some(writer: RedisWriter, start: int, written: int) -> list[bytes]:
+    held, size = writer.log, 0
     frames: list[bytes] = []
-    size = 0
     # Slices: what was sent before must not be walked past again with each batch.
     some = slice(start, start + MAX_BATCH_ENTRIES)
     for frame, epoch in zip(held.frames[some], held.epochs[some], strict=True):
@@ -338,10 +344,7 @@ def _batch(writer: RedisWriter) -> tuple[str | int | bytes, ...]:
         if epoch != written or (frames and size > MAX_BATCH_BYTES):
             break
         frames.append(frame)
-    first, last = writer.flushed + 1, writer.flushed + len(frames)
-    is_last = int(writer.is_closed and last == held.last_seq)
-    place = (held.turn_id, writer.cursor.epoch, held.base, written, before)
-    return (*place, first, last, is_last, int(writer.asks_who_reads), b"".join(frames))
+    return frames
 
 
 def _chunks(items: list[RedisWriter], size: int) -> Iterable[list[RedisWriter]]:
