@@ -26,6 +26,8 @@ log = structlog.get_logger(__name__)
 POLL_EVERY_S = 1.0
 CATCH_UP_S = 0.5
 """A reader may come here with a cursor that its former process has not sent on yet."""
+LAST_ENTRIES_S = 0.25
+"""The same of a turn whose record has ended: they are sent within 50 ms and a call."""
 
 LOST_AFTER_S = 3.0
 """A mirror of what Redis no longer has is given up after that: its holder, if it lives, sends all
@@ -149,7 +151,7 @@ class Mirrors:
         return sum(mirror.log.size_bytes for mirror in self._mirrors.values())
 
     async def reach(self, turn_id: str, cursor: Cursor, *, is_running: bool) -> None:
-        """Mirror a log as it is now; of a running turn wait a moment for what a reader has seen.
+        """Mirror a log as it is now; wait a moment for what a reader has seen elsewhere.
 
         Raises:
             LogNotFoundError: Redis holds no log of the turn.
@@ -164,8 +166,11 @@ class Mirrors:
                     raise self._unavailable(mirror)
                 await self._read_now(mirror)
         wanted = max(cursor.seq, 1)
-        with anyio.move_on_after(CATCH_UP_S if is_running else 0):
+        # Of an ended one the last entries are on their way, unless its worker has died just then.
+        with anyio.move_on_after(CATCH_UP_S if is_running else LAST_ENTRIES_S):
             while mirror.log.last_seq < wanted and not mirror.log.ended:
+                if not is_running and not mirror.log.frames:
+                    break
                 await mirror.grown.wait()
         if not mirror.log.frames:
             self._drop(mirror)

@@ -73,8 +73,9 @@ async def test_every_cursor_is_good_elsewhere(two: list[Worker], seq: int) -> No
 
 
 @on_two_workers
+@pytest.mark.parametrize("is_running", [True, False], ids=["running", "recorded as ended"])
 async def test_a_reader_is_waited_for_that_comes_with_an_entry_that_is_still_on_its_way(
-    two: list[Worker],
+    two: list[Worker], *, is_running: bool
 ) -> None:
     a, b = two
     writer = a.log.create(TURN)
@@ -83,7 +84,7 @@ async def test_a_reader_is_waited_for_that_comes_with_an_entry_that_is_still_on_
     await b.reader()
     say(writer, 1)
 
-    reader = await b.reader(Cursor(1, 2))
+    reader = await b.reader(Cursor(1, 2), is_running=is_running)
 
     assert reader.cursor == Cursor(1, 2)
 

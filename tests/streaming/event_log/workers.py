@@ -91,9 +91,9 @@ class Worker:
         await until(is_taken)
         return made[0]
 
-    async def reader(self, cursor: Cursor = START) -> EventReader:
+    async def reader(self, cursor: Cursor = START, *, is_running: bool = True) -> EventReader:
         """Attach to the turn, which may be another worker's."""
-        await self.log.reach(TURN, cursor, is_running=True)
+        await self.log.reach(TURN, cursor, is_running=is_running)
         return self.log.attach(TURN, cursor)
 
     async def redis(self, *command: str | int) -> object:
