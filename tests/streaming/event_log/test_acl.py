@@ -10,6 +10,7 @@ from streaming.event_log.redis import attendance
 from tests.streaming.event_log.workers import (
     END,
     TURN,
+    claim,
     places,
     read_to_end,
     say,
@@ -45,7 +46,9 @@ async def test_a_user_with_these_rules_writes_reads_tells_and_takes_over(
         client.execute_command("ACL", "SETUSER", "chat", "on", ">secret", *rules())
 
     async with workers(f"redis://chat:secret@127.0.0.1:{server.port}/0", "a", "b") as (a, b):
-        say(a.log.create(TURN), 5)
+        writer = a.log.create(TURN)
+        say(writer, 5)
+        await until(lambda: claim(writer.flushed == 5))  # past what connecting takes
         reader = await b.reader()
         assert await b.leases.tell(TURN, b"cancel")
         await b.leases.tell_readers(read=[TURN], left=[TURN], for_s=1.0)
