@@ -38,6 +38,8 @@ TOKENS, RATE = 36, 3.0
 MODEL = Model("default", f"sim:tokens={TOKENS},rate={RATE:g},ttft=0.2", TOKENS)
 PLAIN = Chances(repeat=0, cancel=0, cut=0, leave=0, same_conversation=0)
 READY_S = 60.0
+HEARD_S = 10.0
+"""An instance that has just started may not be told of a flag's change: then it looks itself."""
 AWAY = digest_of("bye", '{"reason":"unavailable"}')
 """What nginx tells a reader where no instance took it."""
 
@@ -125,6 +127,7 @@ async def stream_to_guests(nginx: Nginx) -> None:
         http.headers["Authorization"] = f"Bearer {PRODUCTION['admin_token']}"
         answer = await http.put("/api/v1/flags/streaming", json=body)
     assert answer.is_success, answer.text
+    await anyio.sleep(HEARD_S)
 
 
 async def deploy(made: Installation, source: Path, name: str, *options: str) -> str:
